@@ -1,0 +1,1 @@
+"""A Babel speaker (RFC 8966) that performs no I/O."""

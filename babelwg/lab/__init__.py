@@ -1,0 +1,1 @@
+"""One description of a network, two engines: virtual time and network namespaces."""

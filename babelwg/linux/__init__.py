@@ -1,0 +1,1 @@
+"""The kernel's side: links, tunnels, routes, rules, sysctls and their events."""

@@ -1,0 +1,1 @@
+"""The WireGuard protocol as a core that performs no I/O."""
