@@ -1,0 +1,1 @@
+"""What a speaker remembers (RFC 8966, section 3.2)."""

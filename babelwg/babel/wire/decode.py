@@ -1,0 +1,328 @@
+"""From octets to TLVs in one pass that no input can break (RFC 8966, sections 4.2 to 4.6)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from struct import Struct
+
+from babelwg.babel.wire.prefix import LINK_LOCAL_NETWORK, Prefix
+from babelwg.babel.wire.tlv import (
+    HEADER_SIZE,
+    INFINITY,
+    MAGIC,
+    MANDATORY,
+    ROUTER_ID_SIZE,
+    UNUSABLE_ROUTER_IDS,
+    VERSION,
+    Acknowledgment,
+    AcknowledgmentRequest,
+    AddressEncoding,
+    Hello,
+    Ihu,
+    RouteRequest,
+    SeqnoRequest,
+    SubTlv,
+    Tlv,
+    TlvType,
+    Update,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Why one TLV was left out: a reason from a small set, and a sentence."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """What a datagram says; `refusal` is set, and nothing else, when the whole packet is unusable."""
+
+    tlvs: tuple[Tlv, ...] = ()
+    complaints: tuple[Complaint, ...] = ()
+    refusal: str | None = None
+    # The MAC extension signs the body and keeps its TLVs here; nothing else is allowed in it (§4.2).
+    trailer: bytes = b""
+
+
+class MalformedTlv(Exception):  # noqa: N818 - it names what the TLV is
+    """A TLV that has to be ignored; the reason is for counters, the message for people."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class ParserState:
+    """What earlier TLVs of the same packet say about later ones (§4.5)."""
+
+    next_hop6: bytes | None
+    next_hop4: bytes | None
+    router_id: bytes | None = None
+    prefixes: dict[int, bytes] = field(default_factory=dict)
+
+
+def decode_packet(data: bytes, source: bytes) -> Packet:
+    """Return the TLVs of a packet from the packed address `source`, with complaints about the others."""
+    if len(data) < HEADER_SIZE:
+        return Packet(refusal="short-header")
+    if data[0] != MAGIC:
+        return Packet(refusal="wrong-magic")
+    if data[1] != VERSION:
+        return Packet(refusal="wrong-version")
+    end = HEADER_SIZE + int.from_bytes(data[2:4], "big")
+    if end > len(data):
+        return Packet(refusal="truncated-body")
+    state = ParserState(source if len(source) == 16 else None, source if len(source) == 4 else None)
+    tlvs, complaints = _read_body(state, data, end)
+    return Packet(tuple(tlvs), tuple(complaints), trailer=data[end:])
+
+
+def _read_body(state: ParserState, data: bytes, end: int) -> tuple[list[Tlv], list[Complaint]]:
+    tlvs: list[Tlv] = []
+    complaints: list[Complaint] = []
+    position = HEADER_SIZE
+    while position < end:
+        tlv_type = data[position]
+        if tlv_type == TlvType.PAD1:
+            position += 1
+            continue
+        start = position + 2
+        if start > end or (position := start + data[start - 1]) > end:
+            complaints.append(Complaint("tlv-overruns-body", "a TLV runs past the end of the packet body"))
+            break
+        if (reader := READERS.get(tlv_type)) is None:
+            if tlv_type != TlvType.PADN:
+                complaints.append(Complaint("unknown-tlv", f"TLV type {tlv_type} is not known"))
+            continue
+        try:
+            tlv = reader(state, data[start:position])
+        except MalformedTlv as error:
+            complaints.append(Complaint(error.reason, str(error)))
+            continue
+        if tlv is not None:
+            tlvs.append(tlv)
+    return tlvs, complaints
+
+
+def _read_acknowledgment_request(state: ParserState, body: bytes) -> Tlv:
+    _need(body, 6, "Acknowledgment Request")
+    _, opaque, interval = _THREE_SHORTS.unpack_from(body)
+    sub_tlvs = _read_sub_tlvs(body, 6)
+    _refuse_zero(interval, "Acknowledgment Request")
+    return AcknowledgmentRequest(opaque, interval / 100, sub_tlvs)
+
+
+def _read_acknowledgment(state: ParserState, body: bytes) -> Tlv:
+    _need(body, 2, "Acknowledgment")
+    return Acknowledgment(int.from_bytes(body[:2], "big"), _read_sub_tlvs(body, 2))
+
+
+def _read_hello(state: ParserState, body: bytes) -> Tlv:
+    _need(body, 6, "Hello")
+    flags, seqno, interval = _THREE_SHORTS.unpack_from(body)
+    return Hello(seqno, interval / 100, bool(flags & UNICAST_FLAG), _read_sub_tlvs(body, 6))
+
+
+def _read_ihu(state: ParserState, body: bytes) -> Tlv:
+    _need(body, 6, "IHU")
+    encoding, _, rxcost, interval = _IHU.unpack_from(body)
+    address, end = _read_address(encoding, body, 6, "IHU") if encoding else (None, 6)
+    sub_tlvs = _read_sub_tlvs(body, end)
+    _refuse_zero(interval, "IHU")
+    return Ihu(address, rxcost, interval / 100, sub_tlvs)
+
+
+def _read_router_id(state: ParserState, body: bytes) -> None:
+    if len(body) < 10:
+        state.router_id = None
+    _need(body, 10, "Router-Id")
+    state.router_id = _usable(body[2:10])
+    _read_sub_tlvs(body, 10)
+    if state.router_id is None:
+        raise MalformedTlv("unusable-router-id", "Router-Id is all zeros or all ones")
+
+
+def _read_next_hop(state: ParserState, body: bytes) -> None:
+    _need(body, 2, "Next Hop")
+    encoding = body[0]
+    if encoding == AddressEncoding.IPV4:
+        state.next_hop4 = None
+        state.next_hop4, end = _read_address(encoding, body, 2, "Next Hop")
+    elif encoding in (AddressEncoding.IPV6, AddressEncoding.LINK_LOCAL):
+        state.next_hop6 = None
+        state.next_hop6, end = _read_address(encoding, body, 2, "Next Hop")
+    else:
+        raise MalformedTlv("unknown-ae", f"Next Hop has address encoding {encoding}")
+    _read_sub_tlvs(body, end)
+
+
+def _read_update(state: ParserState, body: bytes) -> Tlv:
+    prefix, end = _read_update_prefix(state, body)
+    sub_tlvs = _read_sub_tlvs(body, end) if end < len(body) else ()
+    encoding, _, _, _, interval, seqno, metric = _UPDATE.unpack_from(body)
+    _refuse_zero(interval, "Update")
+    if metric == INFINITY:
+        return Update(prefix, None, seqno, metric, interval / 100, None, sub_tlvs)
+    if prefix is None:
+        raise MalformedTlv("finite-wildcard", "Update for the wildcard prefix has a finite metric")
+    if state.router_id is None:
+        raise MalformedTlv("no-router-id", "Update is not preceded by a router-id")
+    next_hop = state.next_hop4 if encoding == AddressEncoding.IPV4 else state.next_hop6
+    if next_hop is None:
+        raise MalformedTlv("no-next-hop", "Update is not preceded by a next hop of its family")
+    return Update(prefix, state.router_id, seqno, metric, interval / 100, next_hop, sub_tlvs)
+
+
+def _read_update_prefix(state: ParserState, body: bytes) -> tuple[Prefix | None, int]:
+    """Return the prefix of an Update and where it ends, having updated the parser state (§4.5)."""
+    encoding, flags = body[0] if body else 0, body[1] if len(body) > 1 else 0
+    try:
+        _need(body, 10, "Update")
+        plen, omitted = body[2], body[3]
+        if encoding == AddressEncoding.WILDCARD:
+            if plen or omitted:
+                raise MalformedTlv("wildcard-plen", "Update for the wildcard prefix has a length")
+            return None, 10
+        default = state.prefixes.get(encoding, b"")
+        prefix, end = _read_prefix(encoding, plen, body, 10, default, omitted)
+    except MalformedTlv:
+        # What this TLV would have set is not known, so later TLVs must not use the value before it.
+        if flags & PREFIX_FLAG:
+            state.prefixes.pop(encoding, None)
+        if flags & ROUTER_ID_FLAG:
+            state.router_id = None
+        raise
+    if flags & PREFIX_FLAG and encoding != AddressEncoding.LINK_LOCAL:
+        state.prefixes[encoding] = prefix.network
+    if flags & ROUTER_ID_FLAG:
+        state.router_id = _usable(prefix.network[-ROUTER_ID_SIZE:].rjust(ROUTER_ID_SIZE, b"\0"))
+    return prefix, end
+
+
+def _read_route_request(state: ParserState, body: bytes) -> Tlv:
+    _need(body, 2, "Route Request")
+    if body[0] == AddressEncoding.WILDCARD:
+        sub_tlvs = _read_sub_tlvs(body, 2)
+        if body[1]:
+            raise MalformedTlv("wildcard-plen", "Route Request for the wildcard prefix has a length")
+        return RouteRequest(None, sub_tlvs)
+    prefix, end = _read_prefix(body[0], body[1], body, 2)
+    return RouteRequest(prefix, _read_sub_tlvs(body, end))
+
+
+def _read_seqno_request(state: ParserState, body: bytes) -> Tlv:
+    _need(body, 14, "Seqno Request")
+    encoding, plen, seqno, hop_count, _, router_id = _SEQNO_REQUEST.unpack_from(body)
+    if encoding == AddressEncoding.WILDCARD:
+        raise MalformedTlv("wildcard-seqno-request", "Seqno Request names no prefix")
+    prefix, end = _read_prefix(encoding, plen, body, 14)
+    sub_tlvs = _read_sub_tlvs(body, end)
+    if hop_count == 0:
+        raise MalformedTlv("zero-hop-count", "Seqno Request has hop count 0")
+    if _usable(router_id) is None:
+        raise MalformedTlv("unusable-router-id", "Seqno Request has an unusable router-id")
+    return SeqnoRequest(prefix, router_id, seqno, hop_count, sub_tlvs)
+
+
+def _read_prefix(
+    encoding: int, plen: int, body: bytes, start: int, default: bytes = b"", omitted: int = 0
+) -> tuple[Prefix, int]:
+    """Return a prefix whose first `omitted` octets come from `default`, and where it ends (§4.6.9)."""
+    if (form := _PREFIX_FORMS.get(encoding)) is None:
+        raise MalformedTlv("unknown-ae", f"address encoding {encoding} is not known")
+    family, size = form
+    if encoding == AddressEncoding.LINK_LOCAL:
+        if omitted:
+            raise MalformedTlv("bad-omitted", "a link-local prefix omits octets")
+        default, omitted = LINK_LOCAL_NETWORK, 8
+    octets = (plen + 7) >> 3
+    if octets > size:
+        raise MalformedTlv("bad-plen", f"prefix length is {plen}, at most {8 * size} expected")
+    if omitted > octets or omitted > len(default):
+        raise MalformedTlv(
+            "bad-omitted", f"{omitted} octets are omitted without an earlier prefix to take them from"
+        )
+    end = start + octets - omitted
+    if end > len(body):
+        raise MalformedTlv("short-prefix", f"a /{plen} prefix is cut off")
+    network = default[:omitted] + body[start:end]
+    if plen & 7:
+        network = network[:-1] + bytes((network[-1] & (0xFF00 >> (plen & 7)) & 0xFF,))
+    return Prefix(family, network.ljust(size, b"\0"), plen), end
+
+
+def _read_address(encoding: int, body: bytes, start: int, name: str) -> tuple[bytes, int]:
+    if (size := _ADDRESS_SIZES.get(encoding)) is None:
+        raise MalformedTlv("unknown-ae", f"{name} has address encoding {encoding}")
+    end = start + size
+    if end > len(body):
+        raise MalformedTlv("short-tlv", f"the address of {name} is cut off")
+    address = body[start:end]
+    return (LINK_LOCAL_NETWORK + address if encoding == AddressEncoding.LINK_LOCAL else address), end
+
+
+def _read_sub_tlvs(body: bytes, start: int) -> tuple[SubTlv, ...]:
+    """Return the sub-TLVs from `start` on; an unknown mandatory one condemns its TLV (§4.4)."""
+    sub_tlvs: list[SubTlv] = []
+    position = start
+    while position < len(body):
+        sub_type = body[position]
+        if sub_type == TlvType.PAD1:
+            position += 1
+            continue
+        first = position + 2
+        if first > len(body) or (position := first + body[first - 1]) > len(body):
+            raise MalformedTlv("truncated-sub-tlv", "a sub-TLV runs past the end of its TLV")
+        if sub_type & MANDATORY:
+            raise MalformedTlv("mandatory-sub-tlv", f"mandatory sub-TLV {sub_type} is not known")
+        if sub_type != TlvType.PADN:
+            sub_tlvs.append(SubTlv(sub_type, body[first:position]))
+    return tuple(sub_tlvs)
+
+
+def _need(body: bytes, size: int, name: str) -> None:
+    if len(body) < size:
+        raise MalformedTlv("short-tlv", f"{name} body is {len(body)} octets, expected {size}")
+
+
+def _refuse_zero(interval: int, name: str) -> None:
+    if interval == 0:
+        raise MalformedTlv("zero-interval", f"{name} has interval 0")
+
+
+def _usable(router_id: bytes) -> bytes | None:
+    return None if router_id in UNUSABLE_ROUTER_IDS else router_id
+
+
+UNICAST_FLAG = 0x8000
+PREFIX_FLAG = 0x80
+ROUTER_ID_FLAG = 0x40
+READERS: dict[int, Callable[[ParserState, bytes], Tlv | None]] = {
+    TlvType.ACKNOWLEDGMENT_REQUEST: _read_acknowledgment_request,
+    TlvType.ACKNOWLEDGMENT: _read_acknowledgment,
+    TlvType.HELLO: _read_hello,
+    TlvType.IHU: _read_ihu,
+    TlvType.ROUTER_ID: _read_router_id,
+    TlvType.NEXT_HOP: _read_next_hop,
+    TlvType.UPDATE: _read_update,
+    TlvType.ROUTE_REQUEST: _read_route_request,
+    TlvType.SEQNO_REQUEST: _read_seqno_request,
+}
+_ADDRESS_SIZES: dict[int, int] = {
+    AddressEncoding.IPV4: 4,
+    AddressEncoding.IPV6: 16,
+    AddressEncoding.LINK_LOCAL: 8,
+}
+_PREFIX_FORMS: dict[int, tuple[int, int]] = {  # family and octets
+    AddressEncoding.IPV4: (4, 4),
+    AddressEncoding.IPV6: (6, 16),
+    AddressEncoding.LINK_LOCAL: (6, 16),
+    AddressEncoding.V4_VIA_V6: (4, 4),
+}
+_THREE_SHORTS = Struct(">HHH")
+_IHU = Struct(">BBHH")
+_UPDATE = Struct(">BBBBHHH")
+_SEQNO_REQUEST = Struct(">BBHBB8s")
