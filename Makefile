@@ -1,0 +1,53 @@
+# make demo: a mesh of four nodes on this machine.  make test: every test.  The rest is for those who change the code.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help demo test unit integration slow check format conformance bench-failover bench-routes peers clean
+
+help:
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
+
+$(READY): pyproject.toml
+	@PYTHON=$(PYTHON) .ci/venv
+
+demo: $(READY) ## build a mesh of four nodes, cut a link, watch it reroute (ARGS="--hold" keeps it)
+	@$(BIN)/babelwg demo $(ARGS)
+
+check: $(READY) ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict babelwg
+	$(PYTEST) -q tests/test_layers.py
+
+format: $(READY) ## bring the code into its form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: unit integration ## all tests: unit, simulator, integration
+
+unit: $(READY) ## the tests that need neither root nor network
+	$(PYTEST) -q tests
+
+integration: $(READY) peers ## the tests against a real kernel and real peers
+	$(PYTEST) -q integration -m "not slow" $(ARGS)
+
+slow: $(READY) peers ## the integration tests that wait for real timers
+	$(PYTEST) -q integration -m slow $(ARGS)
+
+peers:
+	@.ci/peers
+
+conformance: $(READY) ## which requirement has a test
+	$(PYTEST) -q tests --conformance
+
+bench-failover: $(READY) peers ## seconds without traffic after a silent cut, beside babeld (CHECK=1: fail on a miss)
+	$(BIN)/python -m integration.bench.failover $(if $(CHECK),--check) $(ARGS)
+
+bench-routes: $(READY) peers ## 5,000 routes into the kernel, beside babeld (CHECK=1: fail on a miss)
+	$(BIN)/python -m integration.bench.routes $(if $(CHECK),--check) $(ARGS)
+
+clean: ## remove what make made
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
+	find babelwg tests integration -name __pycache__ -prune -exec rm -rf {} +

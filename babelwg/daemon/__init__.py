@@ -1,0 +1,1 @@
+"""The shell around the cores: asyncio services, reconciliation, questions and answers."""

@@ -1,0 +1,71 @@
+"""`babelwg daemon`: load the configuration, run the node until told to stop, say clearly why it cannot."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from babelwg.config import BabeldConfig, Config, ConfigErrors, load, load_babeld
+from babelwg.daemon.node import Fatal, Node
+
+log = logging.getLogger(__name__)
+
+# Exit codes of the command line
+OK, FAILED, PERMISSION, CONFIGURATION = 0, 1, 4, 5
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonOptions:
+    """What the command line gives; exactly one of `config` and `babeld_conf` is set."""
+
+    config: Path | None
+    babeld_conf: Path | None
+    state_dir: Path
+    socket: Path
+    log_level: str = "info"
+
+
+def main(options: DaemonOptions) -> int:
+    """Run the daemon in the foreground; return its exit code."""
+    _set_up_logging(options.log_level)
+    try:
+        config = load_configuration(options)
+    except ConfigErrors as errors:
+        print(errors, file=sys.stderr)
+        return CONFIGURATION
+    try:
+        return asyncio.run(_run(options, config))
+    except Fatal as fatal:
+        print(f"babelwg: {fatal}", file=sys.stderr)
+        return fatal.code
+
+
+def load_configuration(options: DaemonOptions) -> Config | BabeldConfig:
+    """Read the configuration that the options name. Raises ConfigErrors."""
+    if options.babeld_conf is not None:
+        return load_babeld(options.babeld_conf)
+    assert options.config is not None, "one of the two configurations is given"
+    return load(options.config)
+
+
+async def _run(options: DaemonOptions, config: Config | BabeldConfig) -> int:
+    async with Node(config, options.state_dir, options.socket, lambda: load_configuration(options)) as node:
+        loop = asyncio.get_running_loop()
+        # SIGTERM leaves everything in place for the next start; SIGINT in the foreground takes all of it away.
+        loop.add_signal_handler(signal.SIGTERM, node.request_stop, node.mode == "babeld")
+        loop.add_signal_handler(signal.SIGINT, node.request_stop, True)
+        loop.add_signal_handler(signal.SIGHUP, node.request_reload)
+        await node.run()
+    return OK
+
+
+def _set_up_logging(level: str) -> None:
+    stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
+    logging.basicConfig(
+        level=level.upper(), stream=sys.stderr, format=f"{stamp}%(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
+    )
+    for library in ("pyroute2", "asyncio"):
+        logging.getLogger(library).setLevel(logging.WARNING)

@@ -1,0 +1,147 @@
+"""The control socket: one JSON-RPC 2.0 object per line, over a Unix stream socket."""
+
+import asyncio
+import contextlib
+import grp
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+# Specification constants (JSON-RPC 2.0, section 5.1)
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
+# Implementation constants
+REQUEST_LIMIT = 64 << 10  # octets of one request
+MAX_CLIENTS = 32
+IDLE_TIMEOUT = 60.0  # seconds a client may be silent
+WRITE_TIMEOUT = 10.0  # seconds for a client to take its answer
+GROUP = "babelwg"  # whose members may ask
+
+Params = dict[str, Any]
+Method = Callable[[Params], Awaitable[Any]]
+
+
+class RequestError(Exception):
+    """A request that cannot be answered: its code and one sentence."""
+
+    def __init__(self, code: int, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class ControlServer:
+    """Answers the command line; a slow or hostile client hurts nobody but itself."""
+
+    def __init__(self, path: Path, methods: Mapping[str, Method]) -> None:
+        self.counters: dict[str, int] = {}
+        self._path = path
+        self._methods = methods
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen. Raises FileExistsError when another daemon answers there, OSError when it cannot be made."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        if await _answers(self._path):
+            raise FileExistsError(f"a daemon already answers on {self._path}")
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+        old = os.umask(0o177)
+        try:
+            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=REQUEST_LIMIT)
+        finally:
+            os.umask(old)
+        with contextlib.suppress(KeyError, PermissionError):
+            os.chown(self._path, -1, grp.getgrnam(GROUP).gr_gid)
+        self._path.chmod(0o660)
+
+    async def close(self) -> None:
+        """Stop listening and end all conversations."""
+        if self._server is not None:
+            self._server.close()
+        for client in self._clients:
+            client.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+        with contextlib.suppress(FileNotFoundError):
+            self._path.unlink()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if len(self._clients) >= MAX_CLIENTS:
+            self._count("client_refused.too-many")
+            writer.close()
+            return
+        self._clients.add(task)
+        try:
+            await self._converse(reader, writer)
+        except (ConnectionError, TimeoutError, asyncio.CancelledError):
+            self._count("client_lost")
+        finally:
+            self._clients.discard(task)
+            writer.close()
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                line = await asyncio.wait_for(reader.readline(), IDLE_TIMEOUT)
+            except ValueError:
+                self._count("request_refused.too-long")
+                line = b""
+                writer.write(_error(None, INVALID_REQUEST, f"the request is longer than {REQUEST_LIMIT} octets"))
+            if not line:
+                await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT)
+                return
+            writer.write(await self._answer(line))
+            await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT)
+
+    async def _answer(self, line: bytes) -> bytes:
+        identity = None
+        try:
+            request = _parse(line)
+            identity = request.get("id")
+            method = self._methods.get(request["method"])
+            if method is None:
+                raise RequestError(METHOD_NOT_FOUND, f"unknown method {request['method']!r}")
+            result = await method(request.get("params") or {})
+        except RequestError as error:
+            self._count("request_refused")
+            return _error(identity, error.code, str(error))
+        except Exception as error:  # noqa: BLE001 - one question must not end the daemon; the log has the trace
+            log.exception("query-failed")
+            self._count("request_failed")
+            return _error(identity, INTERNAL_ERROR, f"the daemon failed to answer: {error}")
+        return json.dumps({"jsonrpc": "2.0", "id": identity, "result": result}).encode() + b"\n"
+
+    def _count(self, reason: str) -> None:
+        self.counters[reason] = self.counters.get(reason, 0) + 1
+
+
+def _parse(line: bytes) -> dict[str, Any]:
+    try:
+        request = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(PARSE_ERROR, f"the request is not JSON: {error}") from error
+    if not isinstance(request, dict) or not isinstance(request.get("method"), str):
+        raise RequestError(INVALID_REQUEST, "a request is an object with a method")
+    if not isinstance(request.get("params") or {}, dict):
+        raise RequestError(INVALID_PARAMS, "params is an object")
+    return request
+
+
+def _error(identity: Any, code: int, message: str) -> bytes:
+    error = {"code": code, "message": message}
+    return json.dumps({"jsonrpc": "2.0", "id": identity, "error": error}).encode() + b"\n"
+
+
+async def _answers(path: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True

@@ -1,0 +1,91 @@
+"""Endpoints of peers: names become addresses in the background, and a list is tried in turn."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable
+
+from babelwg.config.model import Endpoint
+from babelwg.linux.tunnels.tunnel import SocketAddress
+
+log = logging.getLogger(__name__)
+
+# Implementation constants
+FIRST_RETRY, LAST_RETRY = 2.0, 60.0  # seconds between attempts for a name that does not resolve
+REFRESH = 300.0  # seconds after which a name is looked up again, for addresses that change
+
+
+class EndpointResolver:
+    """The addresses of one peer's endpoints; `changed` is called when they become others."""
+
+    def __init__(self, peer: str, endpoints: tuple[Endpoint, ...], changed: Callable[[], None]) -> None:
+        self.peer = peer
+        self.endpoints = endpoints
+        self.problem: str | None = None
+        self._changed = changed
+        self._found: dict[Endpoint, tuple[SocketAddress, ...]] = {}
+        self._turn = 0
+        self._task: asyncio.Task[None] | None = None
+        for endpoint in endpoints:
+            literal = literal_address(endpoint)
+            if literal is not None:
+                self._found[endpoint] = (literal,)
+        if any(endpoint not in self._found for endpoint in endpoints):
+            self._task = asyncio.create_task(self._resolve())
+
+    def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def current(self) -> SocketAddress | None:
+        """The address to use now, None while there is none."""
+        candidates = self._candidates()
+        return candidates[self._turn % len(candidates)] if candidates else None
+
+    def next(self) -> bool:
+        """Go on to the next address, since this one does not answer; return whether there is another."""
+        self._turn += 1
+        return len(self._candidates()) > 1
+
+    def _candidates(self) -> list[SocketAddress]:
+        return [address for endpoint in self.endpoints for address in self._found.get(endpoint, ())]
+
+    async def _resolve(self) -> None:
+        delay = FIRST_RETRY
+        while True:
+            before = self.current
+            problems = [problem for e in self.endpoints if (problem := await self._resolve_one(e))]
+            problem = "; ".join(problems) or None
+            if problem and problem != self.problem:
+                log.warning("endpoint-unresolved peer=%s %s", self.peer, problem)
+            self.problem = problem
+            if self.current != before:
+                log.info("endpoint-resolved peer=%s", self.peer)
+                self._changed()
+            await asyncio.sleep(delay if problem else REFRESH)
+            delay = min(2 * delay, LAST_RETRY) if problem else FIRST_RETRY
+
+    async def _resolve_one(self, endpoint: Endpoint) -> str | None:
+        """Look one name up; return what went wrong. An old answer stays in use when a later look-up fails."""
+        if literal_address(endpoint) is not None:
+            return None
+        loop = asyncio.get_running_loop()
+        try:
+            answers = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
+        except (OSError, UnicodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            return f"{endpoint.host} does not resolve: {reason}"
+        addresses = [(socket.inet_pton(family, address[0]), int(address[1])) for family, *_, address in answers]
+        self._found[endpoint] = tuple(dict.fromkeys(addresses))
+        return None
+
+
+def literal_address(endpoint: Endpoint) -> SocketAddress | None:
+    """Return the address of an endpoint that is written as one, None for a name."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            return socket.inet_pton(family, endpoint.host), endpoint.port
+        except OSError:
+            continue
+    return None

@@ -1,0 +1,58 @@
+"""What this node announces: its own addresses and networks, and kernel routes that a redistribute filter lets in."""
+
+from collections.abc import Iterable
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.config import BabeldConfig, Config
+from babelwg.linux.monitor import IFF_LOOPBACK, Mirror, is_link_local
+from babelwg.linux.routes import PROTOCOL_BABEL, UNICAST
+
+Xroutes = dict[Prefix, tuple[int, str]]
+
+
+def own_xroutes(config: Config) -> Xroutes:
+    """Return the node's addresses and announced networks, all with metric 0."""
+    xroutes: Xroutes = {prefix: (0, "announce") for prefix in config.node.announce}
+    for address in config.node.addresses:
+        xroutes[host_prefix(address.address)] = (0, "address")
+    return xroutes
+
+
+def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror) -> Xroutes:
+    """Return the kernel's addresses and main routes that the redistribute filters allow."""
+    xroutes: Xroutes = {}
+    for address in mirror.addresses.values():
+        link = mirror.links.get(address.interface)
+        if not address.usable or is_link_local(address.address) or link is None:
+            continue
+        prefix = host_prefix(address.address)
+        metric = babeld.redistribute_metric(prefix, local=True, protocol=None, interface=link.name)
+        if metric is not None and not (link.flags & IFF_LOOPBACK and is_loopback(address.address)):
+            xroutes[prefix] = (metric, "redistribute")
+    for route in mirror.main.values():
+        # Never our own routes back.
+        if route.protocol == PROTOCOL_BABEL or route.kind != UNICAST or is_link_local(route.prefix.network):
+            continue
+        name = mirror.name(route.interface)
+        metric = babeld.redistribute_metric(route.prefix, local=False, protocol=route.protocol, interface=name)
+        if metric is not None:
+            xroutes.setdefault(route.prefix, (metric, "redistribute"))
+    return xroutes
+
+
+def host_prefix(address: bytes) -> Prefix:
+    """Return the host prefix of a packed address."""
+    return Prefix(4 if len(address) == 4 else 6, address, 8 * len(address))
+
+
+def is_loopback(address: bytes) -> bool:
+    """Return whether a packed address is 127.0.0.0/8 or ::1."""
+    return address[0] == 127 if len(address) == 4 else address == bytes(15) + b"\1"
+
+
+def preferred_sources(addresses: Iterable[bytes]) -> dict[int, bytes]:
+    """Return the first address of each family: the source of what this node sends along learned routes."""
+    sources: dict[int, bytes] = {}
+    for address in addresses:
+        sources.setdefault(4 if len(address) == 4 else 6, address)
+    return sources

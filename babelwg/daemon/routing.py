@@ -1,0 +1,200 @@
+"""From a Babel datagram to a kernel route: one speaker, one socket, one timer, one pump."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from babelwg.babel.events import Event, RouteFlushed, RouteRetracted, RouteSelected, SeqnoIncreased
+from babelwg.babel.parameters import InterfaceParameters
+from babelwg.babel.speaker import Speaker
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.daemon.store import Store
+from babelwg.linux.babelsocket import BabelSocket
+from babelwg.linux.errors import KernelError
+from babelwg.linux.fib import KernelRoutes
+from babelwg.linux.guards import plan_guards
+from babelwg.linux.monitor import Mirror
+from babelwg.linux.routes import Route
+
+log = logging.getLogger(__name__)
+
+# Implementation constants
+RECEIVE_BATCH = 64  # datagrams before others get the loop
+ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
+PUMP_ROUNDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class WantedInterface:
+    """An interface that Babel shall run on as soon as it is up; None as address takes what the kernel gave it."""
+
+    parameters: InterfaceParameters
+    link_local: bytes | None = None
+
+
+class RoutingService:
+    """Runs a speaker over the wanted interfaces and writes what it selects into the kernel."""
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        socket: BabelSocket,
+        routes: KernelRoutes,
+        mirror: Mirror,
+        store: Store,
+        override: tuple[Prefix, ...] = (),
+    ) -> None:
+        self.speaker = speaker
+        self.socket = socket
+        self.routes = routes
+        self.override = override
+        self.sources: dict[int, bytes] = {}  # preferred source address per family
+        self.wanted: dict[str, WantedInterface] = {}
+        self.announced: dict[Prefix, tuple[int, str]] = {}
+        self.stopping = False
+        self.errors: dict[str, str] = {}
+        self._mirror = mirror
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._running: dict[str, tuple[int, WantedInterface, bytes]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._loop.add_reader(socket.fileno(), self._receive)
+
+    def close(self) -> None:
+        """Stop reading and sending; the kernel's routes stay."""
+        self.stopping = True
+        self._loop.remove_reader(self.socket.fileno())
+        if self._timer is not None:
+            self._timer.cancel()
+        self.socket.close()
+
+    def want(self, name: str, interface: WantedInterface | None) -> None:
+        """Run on an interface from now on, with these parameters; None: no longer."""
+        if interface is None:
+            self.wanted.pop(name, None)
+        else:
+            self.wanted[name] = interface
+        self.sync_interfaces()
+
+    def announce(self, xroutes: Mapping[Prefix, tuple[int, str]]) -> None:
+        """Announce exactly these prefixes, each with a metric and a word for where it comes from."""
+        now = self._loop.time()
+        for prefix in self.announced.keys() - xroutes.keys():
+            self.speaker.withdraw(prefix, now)
+            self.routes.forget(prefix)
+        for prefix, (metric, origin) in xroutes.items():
+            if self.announced.get(prefix) != (metric, origin):
+                self.speaker.announce(prefix, metric, now)
+                if origin == "announce":
+                    # What is ours and not there must not leave again along a learned default.
+                    self.routes.retract(prefix)
+        self.announced = dict(xroutes)
+        self.pump()
+
+    def sync_interfaces(self) -> None:
+        """Follow the kernel: run on the wanted interfaces that are up and have a link-local address."""
+        now = self._loop.time()
+        for name in [*self._running.keys() - self.wanted.keys()]:
+            self._drop_interface(name, now)
+        for name, wanted in self.wanted.items():
+            link = self._mirror.link(name)
+            link_local = wanted.link_local or (self._mirror.link_local(link.index) if link else None)
+            if link is None or not link.up or link_local is None:
+                self._drop_interface(name, now)
+                continue
+            try:
+                self._run_interface(name, link.index, wanted, link_local, now)
+                self.errors.pop(name, None)
+            except KernelError as error:
+                self.errors[name] = str(error)
+        self.routes.retry()
+        self.pump()
+
+    def guard(self) -> None:
+        """Let the operator's routes in main stand against ours."""
+        if not self.routes.shared:
+            plan = plan_guards(self._mirror.main.values(), self.routes.learned, self.override, self.routes.table)
+            self.routes.guard(plan)
+            self._flush_routes()
+
+    def route_lost(self, route: Route) -> None:
+        """Put back a route that somebody else removed."""
+        if not self.stopping and self.routes.lost(route):
+            log.warning("route-removed-by-another prefix=%s", route.prefix)
+            # Not now: the news that its interface went too may stand behind it in the same batch.
+            self._loop.call_soon(self.pump)
+
+    def pump(self) -> None:
+        """Do what the speaker asks: install, remember, send, and wake at its deadline."""
+        if self.stopping:
+            return
+        for _ in range(PUMP_ROUNDS):
+            now = self._loop.time()
+            events = self.speaker.events()
+            for event in events:
+                self._handle(event)
+            # Nothing is announced before the kernel has what it describes.
+            self._flush_routes()
+            datagrams = self.speaker.datagrams_to_send(now)
+            self._store.remember(self.speaker.sources_to_store())
+            for datagram in datagrams:
+                self.socket.send(datagram)
+            if not events and not datagrams:
+                break
+        self._wake_at(self.speaker.next_deadline())
+
+    def _receive(self) -> None:
+        now = self._loop.time()
+        for datagram in self.socket.receive(now, RECEIVE_BATCH):
+            self.speaker.receive_datagram(datagram, now)
+        self.pump()
+
+    def _wake_at(self, deadline: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if deadline is None else self._loop.call_at(deadline, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.speaker.handle_deadline(self._loop.time())
+        self.pump()
+
+    def _handle(self, event: Event) -> None:
+        log.info("%s", event)
+        if isinstance(event, RouteSelected):
+            running = self._running.get(event.interface)
+            if running is not None:
+                source = self.sources.get(event.prefix.family, b"")
+                self.routes.learn(event.prefix, event.next_hop, running[0], source)
+        elif isinstance(event, RouteRetracted):
+            self.routes.retract(event.prefix)
+        elif isinstance(event, RouteFlushed):
+            self.routes.forget(event.prefix)
+        elif isinstance(event, SeqnoIncreased):
+            self._store.reserve(event.seqno)
+
+    def _flush_routes(self) -> None:
+        for prefix, refusal in self.routes.flush():
+            log.error("route-refused prefix=%s errno=%d %s", prefix, refusal.errno, refusal.detail)
+
+    def _run_interface(
+        self, name: str, index: int, wanted: WantedInterface, link_local: bytes, now: float
+    ) -> None:
+        running = self._running.get(name)
+        if running == (index, wanted, link_local):
+            return
+        if running is not None and running[0] != index:
+            self._drop_interface(name, now)  # another interface by the same name
+            running = None
+        self.socket.join(name, index)
+        if running is None:
+            self.speaker.add_interface(name, wanted.parameters, link_local, now)
+        else:
+            self.speaker.set_interface(name, wanted.parameters, link_local, now)
+        self._running[name] = (index, wanted, link_local)
+
+    def _drop_interface(self, name: str, now: float) -> None:
+        if self._running.pop(name, None) is not None:
+            self.speaker.remove_interface(name, now)
+            self.socket.leave(name)

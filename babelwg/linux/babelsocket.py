@@ -1,0 +1,150 @@
+"""The UDP socket of Babel (RFC 8966, section 4): one for all interfaces, with the interface of each datagram."""
+
+import errno
+import socket
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+from babelwg.babel.datagram import Datagram
+from babelwg.linux.errors import KernelError
+from babelwg.linux.netlink import set_receive_buffer
+
+# Specification constants (RFC 8966, section 5)
+PORT = 6696
+GROUP = "ff02::1:6"
+# Implementation constants
+RECEIVE_BUFFER = 8 << 20  # octets: a neighbour's full dump of a large table fits
+TRAFFIC_CLASS = 0xC0  # CS6, as babeld sends it
+PKTINFO = struct.Struct("=16sI")
+
+
+class BabelSocket:
+    """Sends and receives the datagrams of the interfaces that were joined; never blocks."""
+
+    def __init__(self, port: int = PORT, group: str = GROUP) -> None:
+        """Bind. Raises KernelError(EADDRINUSE) when another routing daemon holds the port."""
+        self._names: dict[int, str] = {}
+        self._indices: dict[str, int] = {}
+        self._texts: dict[bytes, str] = {}
+        self._group = socket.inet_pton(socket.AF_INET6, group)
+        self.counters: dict[str, int] = {}
+        self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        options = (
+            (socket.IPV6_V6ONLY, 1),
+            (socket.IPV6_RECVPKTINFO, 1),
+            (socket.IPV6_MULTICAST_LOOP, 0),
+            (socket.IPV6_MULTICAST_HOPS, 1),
+            (socket.IPV6_UNICAST_HOPS, 1),
+            (socket.IPV6_TCLASS, TRAFFIC_CLASS),
+        )
+        for option, value in options:
+            self._socket.setsockopt(socket.IPPROTO_IPV6, option, value)
+        set_receive_buffer(self._socket, RECEIVE_BUFFER)
+        try:
+            # Without SO_REUSEADDR: two daemons on one port would share its unicast unpredictably.
+            self._socket.bind(("::", port))
+        except OSError as error:
+            self._socket.close()
+            raise KernelError("bind to", f"UDP port {port}", error.errno or 0) from error
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def join(self, name: str, index: int) -> None:
+        """Take part in an interface. Raises KernelError."""
+        if self._indices.get(name) == index:
+            return
+        self.leave(name)
+        try:
+            self._socket.setsockopt(
+                socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, self._group + struct.pack("=I", index)
+            )
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:  # joined already
+                raise KernelError("join the Babel group on", name, error.errno or 0) from error
+        self._names[index] = name
+        self._indices[name] = index
+
+    def leave(self, name: str) -> None:
+        """Leave an interface; nothing when it was not joined or is gone."""
+        index = self._indices.pop(name, None)
+        if index is None:
+            return
+        del self._names[index]
+        try:
+            self._socket.setsockopt(
+                socket.IPPROTO_IPV6, socket.IPV6_LEAVE_GROUP, self._group + struct.pack("=I", index)
+            )
+        except OSError:
+            self._count("leave_failed")  # the interface took the membership with it
+
+    def receive(self, now: float, limit: int) -> Iterable[Datagram]:
+        """Yield at most `limit` datagrams that wait; those of interfaces not joined are counted and dropped."""
+        for _ in range(limit):
+            try:
+                data, ancillary, _flags, address = self._socket.recvmsg(65536, 64)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # An ICMP error to something we sent; the neighbour's timers judge the link.
+                self._count(f"receive_failed.{errno.errorcode.get(error.errno or 0, 'unknown')}")
+                continue
+            destination, index = _packet_info(ancillary)
+            name = self._names.get(index)
+            if name is None:
+                self._count("packet_dropped.interface-not-enabled")
+                continue
+            source = socket.inet_pton(socket.AF_INET6, address[0].partition("%")[0])
+            yield Datagram(data, (source, address[1]), (destination, PORT), name, now)
+
+    def send(self, datagram: Datagram) -> None:
+        """Send one datagram from the address it names; what the kernel refuses is counted, as a lost packet is."""
+        index = self._indices.get(datagram.interface)
+        if index is None:
+            self._count("send_failed.interface-gone")
+            return
+        address, port = datagram.destination
+        text = self._texts.get(address)
+        if text is None:
+            if len(self._texts) > 4096:
+                self._texts.clear()
+            text = self._texts[address] = socket.inet_ntop(socket.AF_INET6, address)
+        info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, PKTINFO.pack(datagram.source[0], index))
+        try:
+            self._socket.sendmsg([datagram.data], [info], 0, (text, port, 0, index))
+        except OSError as error:
+            self._count(f"send_failed.{errno.errorcode.get(error.errno or 0, 'unknown')}")
+
+    def _count(self, reason: str) -> None:
+        self.counters[reason] = self.counters.get(reason, 0) + 1
+
+
+def _packet_info(ancillary: list[tuple[int, int, bytes]]) -> tuple[bytes, int]:
+    for level, kind, data in ancillary:
+        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
+            address, index = PKTINFO.unpack(data[:20])
+            return address, index
+    return bytes(16), 0
+
+
+def holder_of_port(port: int, proc: Path = Path("/proc")) -> str | None:
+    """Return `name (pid N)` of the program that holds an IPv6 UDP port, None where that cannot be seen."""
+    inodes = set()
+    for table in ("net/udp6", "net/udp"):
+        try:
+            lines = (proc / table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        fields = (line.split() for line in lines)
+        inodes |= {f"socket:[{f[9]}]" for f in fields if int(f[1].rpartition(":")[2], 16) == port}
+    for process in proc.glob("[0-9]*"):
+        try:
+            if any(str(fd.readlink()) in inodes for fd in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+        except OSError:
+            continue  # ended meanwhile, or somebody else's
+    return None

@@ -1,0 +1,239 @@
+"""What the kernel tells by itself: links, addresses, routes and rules as they change, kept as one mirror."""
+
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.linux.netlink import (
+    RTM_DELADDR,
+    RTM_DELLINK,
+    RTM_DELROUTE,
+    RTM_DELRULE,
+    RTM_GETADDR,
+    RTM_GETLINK,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    RTM_NEWRULE,
+    Message,
+    RequestSocket,
+    attributes,
+    messages,
+    set_receive_buffer,
+)
+from babelwg.linux.routes import FAMILY_NUMBERS, TABLE_MAIN, Route, dump_routes, read_route
+
+# Constants of linux/rtnetlink.h, linux/if.h and linux/if_link.h
+GROUPS = (1, 5, 7, 8, 9, 11, 19)  # link, ipv4 address, ipv4 route, ipv4 rule, ipv6 address, ipv6 route, ipv6 rule
+IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_RUNNING, IFF_MULTICAST = 0x1, 0x8, 0x10, 0x40, 0x1000
+IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_INFO_KIND = 3, 4, 18, 1
+IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
+IFA_F_TENTATIVE, IFA_F_DADFAILED = 0x40, 0x08
+IFINFO = struct.Struct("=BxHiII")
+IFADDR = struct.Struct("=BBBBI")
+NETLINK_ADD_MEMBERSHIP = 1
+
+# Implementation constants
+RECEIVE_BUFFER = 8 << 20  # octets: a flood of our own route changes must not push the others out
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface."""
+
+    index: int
+    name: str
+    mtu: int
+    flags: int
+    kind: str
+
+    @property
+    def up(self) -> bool:
+        """Whether packets can go: administratively up, and with a carrier."""
+        return bool(self.flags & IFF_UP and self.flags & IFF_RUNNING)
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceAddress:
+    """An address of an interface, packed."""
+
+    interface: int
+    address: bytes
+    plen: int
+    usable: bool
+
+
+class Mirror:
+    """The kernel's links, addresses and main routes, as far as it has told us."""
+
+    def __init__(self) -> None:
+        self.links: dict[int, Link] = {}
+        self.addresses: dict[tuple[int, bytes, int], InterfaceAddress] = {}
+        self.main: dict[tuple[Prefix, int, int, bytes], Route] = {}
+
+    def link(self, name: str) -> Link | None:
+        """Return the interface of this name."""
+        return next((link for link in self.links.values() if link.name == name), None)
+
+    def name(self, index: int) -> str:
+        """Return the name of an interface, or its number where it is gone."""
+        link = self.links.get(index)
+        return link.name if link else f"#{index}"
+
+    def link_local(self, index: int) -> bytes | None:
+        """Return a usable link-local IPv6 address of an interface."""
+        found = sorted(
+            a.address for a in self.addresses.values() if a.interface == index and a.usable and is_link_local(a.address)
+        )
+        return found[0] if found else None
+
+    def ipv4(self, index: int) -> bytes | None:
+        """Return an IPv4 address of an interface."""
+        found = sorted(a.address for a in self.addresses.values() if a.interface == index and len(a.address) == 4)
+        return found[0] if found else None
+
+
+class Monitor:
+    """Feeds a mirror from the kernel's notifications and calls back with what changed.
+
+    `changed(what)` is called once per batch with a set of "link", "address", "main", "rule"; `route_lost(route)` for
+    each route that leaves `table`. After an overrun everything is read anew and `changed` gets "overrun" besides.
+    """
+
+    def __init__(
+        self,
+        requests: RequestSocket,
+        table: int,
+        changed: Callable[[set[str]], None],
+        route_lost: Callable[[Route], None],
+    ) -> None:
+        self.mirror = Mirror()
+        self.overruns = 0
+        self._requests = requests
+        self._table = table
+        self._changed = changed
+        self._route_lost = route_lost
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+        )
+        set_receive_buffer(self._socket, RECEIVE_BUFFER)
+        self._socket.bind((0, 0))
+        for group in GROUPS:
+            self._socket.setsockopt(270, NETLINK_ADD_MEMBERSHIP, group)
+        self.refresh()
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def refresh(self) -> None:
+        """Read links, addresses and main routes anew."""
+        mirror = self.mirror
+        mirror.links.clear()
+        mirror.addresses.clear()
+        mirror.main.clear()
+        changed: set[str] = set()
+        for message in self._requests.dump(RTM_GETLINK, IFINFO.pack(0, 0, 0, 0, 0)):
+            self._handle(message, changed)
+        for message in self._requests.dump(RTM_GETADDR, IFADDR.pack(0, 0, 0, 0, 0)):
+            self._handle(message, changed)
+        for route in dump_routes(self._requests, TABLE_MAIN):
+            mirror.main[_main_key(route)] = route
+
+    def receive(self) -> None:
+        """Take what the kernel has told since; never blocks."""
+        changed: set[str] = set()
+        for _ in range(256):  # leave the loop to others under a flood; the descriptor stays readable
+            try:
+                data = self._socket.recv(1 << 17)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
+                self.overruns += 1
+                self.refresh()
+                changed |= {"overrun", "link", "address", "main", "rule"}
+                continue
+            for message in messages(data):
+                self._handle(message, changed)
+        if changed:
+            self._changed(changed)
+
+    def _handle(self, message: Message, changed: set[str]) -> None:
+        if message.type in (RTM_NEWROUTE, RTM_DELROUTE):
+            self._handle_route(message, changed)
+        elif message.type in (RTM_NEWLINK, RTM_DELLINK):
+            self._handle_link(message, changed)
+        elif message.type in (RTM_NEWADDR, RTM_DELADDR):
+            self._handle_address(message, changed)
+        elif message.type in (RTM_NEWRULE, RTM_DELRULE):
+            changed.add("rule")
+
+    def _handle_route(self, message: Message, changed: set[str]) -> None:
+        route = read_route(message)
+        if route is None:
+            return
+        if route.table == self._table and message.type == RTM_DELROUTE:
+            self._route_lost(route)
+        if route.table == TABLE_MAIN:
+            key = _main_key(route)
+            if message.type == RTM_NEWROUTE:
+                self.mirror.main[key] = route
+            else:
+                self.mirror.main.pop(key, None)
+            changed.add("main")
+
+    def _handle_link(self, message: Message, changed: set[str]) -> None:
+        family, _, index, flags, _ = IFINFO.unpack_from(message.payload)
+        if family != socket.AF_UNSPEC:
+            return  # a bridge's own news about a port, not about the interface
+        if message.type == RTM_DELLINK:
+            known = self.mirror.links.pop(index, None) is not None
+            gone = [key for key in self.mirror.addresses if key[0] == index]
+            for key in gone:
+                del self.mirror.addresses[key]
+            changed.update({"link"} if known else ())
+            return
+        found = attributes(message.payload[16:])
+        name = bytes(found[IFLA_IFNAME]).rstrip(b"\0").decode(errors="replace")
+        mtu = struct.unpack("=I", found[IFLA_MTU])[0] if IFLA_MTU in found else 0
+        info = attributes(found[IFLA_LINKINFO]) if IFLA_LINKINFO in found else {}
+        kind = bytes(info.get(IFLA_INFO_KIND, b"")).rstrip(b"\0").decode(errors="replace")
+        link = Link(index, name, mtu, flags, kind)
+        if self.mirror.links.get(index) != link:
+            self.mirror.links[index] = link
+            changed.add("link")
+
+    def _handle_address(self, message: Message, changed: set[str]) -> None:
+        family, plen, flags, _scope, index = IFADDR.unpack_from(message.payload)
+        if family not in FAMILY_NUMBERS:
+            return
+        found = attributes(message.payload[8:])
+        # For IPv4 on a point-to-point link IFA_ADDRESS is the other end.
+        octets = bytes(found.get(IFA_LOCAL, found.get(IFA_ADDRESS, b"")))
+        if IFA_FLAGS in found:
+            flags = struct.unpack("=I", found[IFA_FLAGS])[0]
+        key = (index, octets, plen)
+        if message.type == RTM_DELADDR:
+            self.mirror.addresses.pop(key, None)
+            changed.add("address")
+            return
+        address = InterfaceAddress(index, octets, plen, not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED))
+        if self.mirror.addresses.get(key) != address:
+            self.mirror.addresses[key] = address
+            changed.add("address")
+
+
+def is_link_local(address: bytes) -> bool:
+    """Return whether a packed address is link-local IPv6 (fe80::/10)."""
+    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def _main_key(route: Route) -> tuple[Prefix, int, int, bytes]:
+    return route.prefix, route.priority, route.interface, route.next_hop

@@ -1,0 +1,188 @@
+"""Octets of netlink (linux/netlink.h): messages, attributes and a socket that sends requests in bulk.
+
+pyroute2 serves everything that happens a few times; this packer serves routes, which come by the thousand.
+"""
+
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from babelwg.linux.errors import KernelError
+
+# Constants of linux/netlink.h and linux/rtnetlink.h
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+RTM_NEWLINK, RTM_DELLINK = 16, 17
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RTM_NEWRULE, RTM_DELRULE = 32, 33
+RTM_GETLINK = 18
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
+NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE = 0x100, 0x200, 0x400
+NLM_F_DUMP_INTR = 0x10
+NLM_F_CAPPED, NLM_F_ACK_TLVS = 0x100, 0x200
+NLMSGERR_ATTR_MSG = 1
+SOL_NETLINK = 270
+NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 10, 11, 12
+
+# Implementation constants
+BATCH = 200  # requests to one send: their acknowledgements fit any receive buffer
+RECEIVE_BUFFER = 4 << 20  # octets
+TIMEOUT = 5.0  # seconds; the kernel answers within the send call, so this only ends a broken wait
+
+HEADER = struct.Struct("=IHHII")
+ATTRIBUTE = struct.Struct("=HH")
+
+
+class Message(NamedTuple):
+    """One netlink message: its type, flags, sequence number and payload."""
+
+    type: int
+    flags: int
+    sequence: int
+    payload: memoryview
+
+
+def pack_attribute(kind: int, value: bytes) -> bytes:
+    """Return one attribute, padded to four octets."""
+    return ATTRIBUTE.pack(len(value) + 4, kind) + value + bytes(-len(value) % 4)
+
+
+def pack_message(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:
+    """Return one message; the kernel fills in our port number."""
+    return HEADER.pack(len(payload) + 16, kind, flags, sequence, 0) + payload
+
+
+def messages(data: bytes | memoryview) -> Iterator[Message]:
+    """Yield the messages of one datagram from the kernel."""
+    view = memoryview(data)
+    offset = 0
+    while offset + 16 <= len(view):
+        length, kind, flags, sequence, _ = HEADER.unpack_from(view, offset)
+        if length < 16:
+            return
+        yield Message(kind, flags, sequence, view[offset + 16 : offset + length])
+        offset += (length + 3) & ~3
+
+
+def attributes(view: memoryview) -> dict[int, memoryview]:
+    """Return the attributes of a message's tail by their number; flags in the number are dropped."""
+    found: dict[int, memoryview] = {}
+    offset = 0
+    while offset + 4 <= len(view):
+        length, kind = ATTRIBUTE.unpack_from(view, offset)
+        if length < 4:
+            break
+        found[kind & 0x3FFF] = view[offset + 4 : offset + length]
+        offset += (length + 3) & ~3
+    return found
+
+
+class Refusal(NamedTuple):
+    """The kernel's answer to one request of a batch: 0 when done, else an error number and its words."""
+
+    errno: int
+    detail: str = ""
+
+
+class RequestSocket:
+    """A blocking netlink socket for requests; every answer is there when the send returns."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        self._socket.settimeout(TIMEOUT)
+        set_receive_buffer(self._socket, RECEIVE_BUFFER)
+        for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
+            self._socket.setsockopt(SOL_NETLINK, option, 1)
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def request(self, requests: Sequence[tuple[int, int, bytes]]) -> list[Refusal]:
+        """Send (type, flags, payload) requests in batches and return the kernel's answer to each, in order.
+
+        Raises KernelError when the socket itself fails.
+        """
+        answers: list[Refusal] = []
+        for start in range(0, len(requests), BATCH):
+            answers += self._request_batch(requests[start : start + BATCH])
+        return answers
+
+    def _request_batch(self, requests: Sequence[tuple[int, int, bytes]]) -> list[Refusal]:
+        first = self._sequence + 1
+        self._sequence += len(requests)
+        data = b"".join(
+            pack_message(kind, flags | NLM_F_REQUEST | NLM_F_ACK, first + index, payload)
+            for index, (kind, flags, payload) in enumerate(requests)
+        )
+        answers: dict[int, Refusal] = {}
+        try:
+            self._socket.send(data)
+            while len(answers) < len(requests):
+                for message in messages(self._socket.recv(1 << 16)):
+                    if message.type == NLMSG_ERROR and first <= message.sequence <= self._sequence:
+                        answers[message.sequence - first] = read_error(message)
+        except OSError as error:
+            raise KernelError("talk to", "rtnetlink", error.errno or 0, str(error)) from error
+        return [answers[index] for index in range(len(requests))]
+
+    def ask(self, kind: int, payload: bytes) -> Message | Refusal:
+        """Return the one message that answers a request, or the refusal."""
+        self._sequence += 1
+        try:
+            self._socket.send(pack_message(kind, NLM_F_REQUEST, self._sequence, payload))
+            while True:
+                for message in messages(self._socket.recv(1 << 16)):
+                    if message.sequence == self._sequence:
+                        return read_error(message) if message.type == NLMSG_ERROR else message
+        except OSError as error:
+            raise KernelError("talk to", "rtnetlink", error.errno or 0, str(error)) from error
+
+    def dump(self, kind: int, payload: bytes) -> list[Message]:
+        """Return all messages of a dump; started anew when the kernel says it changed under way."""
+        for _ in range(10):
+            found, interrupted = self._dump_once(kind, payload)
+            if not interrupted:
+                return found
+        return found
+
+    def _dump_once(self, kind: int, payload: bytes) -> tuple[list[Message], bool]:
+        self._sequence += 1
+        found: list[Message] = []
+        interrupted = False
+        try:
+            self._socket.send(pack_message(kind, NLM_F_REQUEST | NLM_F_DUMP, self._sequence, payload))
+            while True:
+                for message in messages(self._socket.recv(1 << 18)):
+                    if message.sequence != self._sequence:
+                        continue
+                    interrupted = interrupted or bool(message.flags & NLM_F_DUMP_INTR)
+                    if message.type == NLMSG_DONE:
+                        return found, interrupted
+                    if message.type == NLMSG_ERROR:
+                        refusal = read_error(message)
+                        raise KernelError("dump", f"message type {kind}", refusal.errno, refusal.detail)
+                    found.append(message)
+        except OSError as error:
+            raise KernelError("talk to", "rtnetlink", error.errno or 0, str(error)) from error
+
+
+def read_error(message: Message) -> Refusal:
+    """Return what an NLMSG_ERROR says; errno 0 is an acknowledgement."""
+    code = -struct.unpack_from("=i", message.payload)[0]
+    if not code or not message.flags & NLM_F_ACK_TLVS:
+        return Refusal(code)
+    # With the request capped, the attributes follow the error number and the request's own header.
+    offset = 20 if message.flags & NLM_F_CAPPED else 4 + struct.unpack_from("=I", message.payload, 4)[0]
+    text = attributes(message.payload[offset:]).get(NLMSGERR_ATTR_MSG, memoryview(b""))
+    return Refusal(code, bytes(text).rstrip(b"\0").decode(errors="replace"))
+
+
+def set_receive_buffer(sock: socket.socket, size: int) -> None:
+    """Ask for a receive buffer of `size` octets, beyond the system's limit where we may."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, 33, size)  # SO_RCVBUFFORCE
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)

@@ -1,0 +1,171 @@
+"""Routes of the kernel: one value, its octets (linux/rtnetlink.h), dumps and the system's own look-up."""
+
+import socket
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.linux.errors import KernelError
+from babelwg.linux.netlink import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    RTM_DELROUTE,
+    RTM_GETROUTE,
+    RTM_NEWROUTE,
+    Message,
+    RequestSocket,
+    attributes,
+    pack_attribute,
+)
+
+# Constants of linux/rtnetlink.h
+UNICAST, LOCAL, BROADCAST, ANYCAST, MULTICAST, BLACKHOLE, UNREACHABLE, PROHIBIT, THROW = range(1, 10)
+KIND_NAMES = {
+    UNICAST: "unicast",
+    LOCAL: "local",
+    BROADCAST: "broadcast",
+    ANYCAST: "anycast",
+    MULTICAST: "multicast",
+    BLACKHOLE: "blackhole",
+    UNREACHABLE: "unreachable",
+    PROHIBIT: "prohibit",
+    THROW: "throw",
+}
+RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_MULTIPATH = 1, 4, 5, 6, 7, 9
+RTA_SRC, RTA_TABLE, RTA_VIA = 2, 15, 18
+RTM_F_CLONED, RTM_F_LOOKUP_TABLE = 0x200, 0x1000
+SCOPE_LINK = 253
+TABLE_MAIN = 254
+
+# Implementation constants
+PROTOCOL_BABEL = 42  # rt_protos
+PRIORITY = 1024  # of every route in our own table
+
+RTMSG = struct.Struct("=BBBBBBBBI")
+U32 = struct.Struct("=I")
+FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
+FAMILY_NUMBERS = {socket.AF_INET: 4, socket.AF_INET6: 6}
+
+
+class Route(NamedTuple):
+    """One route of the kernel; addresses are packed, `interface` is an index, 0 or b"" for none."""
+
+    prefix: Prefix
+    table: int
+    kind: int = UNICAST
+    next_hop: bytes = b""
+    interface: int = 0
+    source: bytes = b""
+    priority: int = PRIORITY
+    protocol: int = PROTOCOL_BABEL
+
+
+def pack_route(route: Route) -> bytes:
+    """Return the rtmsg and attributes of a route; an IPv4 route with an IPv6 next hop uses RTA_VIA."""
+    family = FAMILIES[route.prefix.family]
+    scope = SCOPE_LINK if route.kind == UNICAST and not route.next_hop else 0
+    table = route.table if route.table < 256 else 0
+    parts = [RTMSG.pack(family, route.prefix.plen, 0, 0, table, route.protocol, scope, route.kind, 0)]
+    parts.append(pack_attribute(RTA_DST, route.prefix.network))
+    parts.append(pack_attribute(RTA_TABLE, U32.pack(route.table)))
+    if route.priority:
+        parts.append(pack_attribute(RTA_PRIORITY, U32.pack(route.priority)))
+    if route.next_hop and len(route.next_hop) == len(route.prefix.network):
+        parts.append(pack_attribute(RTA_GATEWAY, route.next_hop))
+    elif route.next_hop:
+        parts.append(pack_attribute(RTA_VIA, struct.pack("=H", socket.AF_INET6) + route.next_hop))
+    if route.interface:
+        parts.append(pack_attribute(RTA_OIF, U32.pack(route.interface)))
+    if route.source:
+        parts.append(pack_attribute(RTA_PREFSRC, route.source))
+    return b"".join(parts)
+
+
+def read_route(message: Message) -> Route | None:
+    """Return the route of an RTM_NEWROUTE or RTM_DELROUTE; None for cloned, source-specific and foreign ones."""
+    family, plen, source_plen, _tos, table, protocol, _scope, kind, flags = RTMSG.unpack_from(message.payload)
+    number = FAMILY_NUMBERS.get(family)
+    if number is None or source_plen or flags & RTM_F_CLONED:
+        return None
+    found = attributes(message.payload[12:])
+    octets = 4 if number == 4 else 16
+    network = bytes(found[RTA_DST]) if RTA_DST in found else bytes(octets)
+    next_hop = bytes(found.get(RTA_GATEWAY, b""))
+    if RTA_VIA in found:
+        next_hop = bytes(found[RTA_VIA][2:])
+    return Route(
+        Prefix(number, network, plen),
+        _u32(found, RTA_TABLE, table),
+        kind,
+        next_hop,
+        0 if kind in (UNREACHABLE, THROW, BLACKHOLE, PROHIBIT) else _u32(found, RTA_OIF, 0),
+        bytes(found.get(RTA_PREFSRC, b"")),
+        _u32(found, RTA_PRIORITY, 0),
+        protocol,
+    )
+
+
+def _u32(found: dict[int, memoryview], kind: int, default: int) -> int:
+    return int(U32.unpack(found[kind])[0]) if kind in found else default
+
+
+def set_request(route: Route, exclusive: bool) -> tuple[int, int, bytes]:
+    """Return the request that makes a route exist: replacing what is there, or refusing to (`exclusive`)."""
+    return RTM_NEWROUTE, NLM_F_CREATE | (NLM_F_EXCL if exclusive else NLM_F_REPLACE), pack_route(route)
+
+
+def remove_request(route: Route) -> tuple[int, int, bytes]:
+    """Return the request that removes a route of ours, whatever its next hop has become."""
+    bare = route._replace(next_hop=b"", interface=0, source=b"")
+    payload = bytearray(pack_route(bare))
+    payload[6] = 255  # RT_SCOPE_NOWHERE: the scope is no condition
+    return RTM_DELROUTE, 0, bytes(payload)
+
+
+def dump_routes(requests: RequestSocket, table: int) -> list[Route]:
+    """Return the routes of one table, both families."""
+    found: list[Route] = []
+    for family in FAMILIES.values():
+        payload = RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0) + pack_attribute(RTA_TABLE, U32.pack(table))
+        try:
+            dumped = requests.dump(RTM_GETROUTE, payload)
+        except KernelError as error:
+            if error.errno == 2:  # ENOENT: the table does not exist until its first route
+                continue
+            raise
+        found += _routes_of(dumped, table)
+    return found
+
+
+def _routes_of(dumped: Iterable[Message], table: int) -> list[Route]:
+    routes = (read_route(message) for message in dumped if message.type == RTM_NEWROUTE)
+    return [route for route in routes if route is not None and route.table == table]
+
+
+def look_up(requests: RequestSocket, destination: bytes, source: bytes | None) -> Route | None:
+    """Return the route that the system itself takes for a destination, as `ip route get` does; None for none.
+
+    The prefix of the answer is the host; its table is where it was found. Raises KernelError on other refusals.
+    """
+    family = socket.AF_INET if len(destination) == 4 else socket.AF_INET6
+    bits = 8 * len(destination)
+    payload = RTMSG.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, RTM_F_LOOKUP_TABLE)
+    payload += pack_attribute(RTA_DST, destination)
+    if source:
+        payload += pack_attribute(RTA_SRC, source)
+    answer = requests.ask(RTM_GETROUTE, payload)
+    if isinstance(answer, Message):
+        return _read_answer(answer)
+    if answer.errno in (101, 113, 2):  # ENETUNREACH, EHOSTUNREACH (an unreachable route), ENOENT
+        return None
+    raise KernelError("look up", socket.inet_ntop(family, destination), answer.errno, answer.detail)
+
+
+def _read_answer(message: Message) -> Route | None:
+    # IPv6 answers are marked as cloned and may repeat the source that was asked for: neither matters here.
+    payload = bytearray(message.payload)
+    payload[2] = 0
+    payload[8:12] = bytes(4)
+    return read_route(message._replace(payload=memoryview(bytes(payload))))

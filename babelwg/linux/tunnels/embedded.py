@@ -1,0 +1,123 @@
+"""Tunnels of our own data plane: one process that hosts them all and outlives the daemon."""
+
+import asyncio
+import contextlib
+import errno
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from babelwg.linux.tunnels.tunnel import Tunnel, TunnelError, TunnelState
+from babelwg.linux.tunnels.uapi import (
+    START_TIMEOUT,
+    UAPI_DIRECTORY,
+    answers,
+    configure,
+    message_of,
+    read_state,
+    request,
+)
+
+
+class EmbeddedBackend:
+    """Our own userspace WireGuard; the process is started when the first tunnel needs it."""
+
+    name = "embedded"
+
+    def __init__(self, control: Path, lost: Callable[[], None], directory: Path = UAPI_DIRECTORY) -> None:
+        self._control = control
+        self._lost = lost
+        self._directory = directory
+        self._watch: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()
+
+    async def create(self, tunnel: Tunnel) -> None:
+        await self._ensure_running()
+        answer = await request(self._control, f"create={tunnel.interface}\nmtu={tunnel.mtu}\n\n")
+        code, words = message_of(answer)
+        if code == errno.EEXIST:
+            raise TunnelError(
+                words or f"the interface name {tunnel.interface} is taken",
+                "remove that interface, or give the peer another `interface`",
+            )
+        if code:
+            raise TunnelError(words or f"the data plane refused {tunnel.interface} ({code})")
+
+    async def configure(self, tunnel: Tunnel, previous: Tunnel | None) -> None:
+        await configure(self._directory / f"{tunnel.interface}.sock", tunnel, previous)
+
+    async def state(self, interface: str) -> TunnelState:
+        return await read_state(self._directory / f"{interface}.sock")
+
+    async def remove(self, interface: str) -> None:
+        await self._ensure_running()
+        code, words = message_of(await request(self._control, f"remove={interface}\n\n"))
+        if code not in (0, errno.ENOENT, errno.ENODEV):
+            raise TunnelError(words or f"the data plane refused to remove {interface} ({code})")
+
+    async def shut_down(self) -> None:
+        """End the process; the interfaces it still has stay."""
+        await self.detach()
+        if await answers(self._control):
+            await request(self._control, "shutdown=1\n\n")
+
+    async def detach(self) -> None:
+        """Stop watching the process, which goes on by itself."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+            self._watch = None
+
+    async def _ensure_running(self) -> None:
+        async with self._starting:
+            if not await answers(self._control):
+                await self._start()
+            if self._watch is None or self._watch.done():
+                self._watch = asyncio.create_task(self._watch_process())
+
+    async def _start(self) -> None:
+        self._control.parent.mkdir(parents=True, exist_ok=True)
+        log = self._control.with_suffix(".log").open("ab")
+        with log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "babelwg.dataplane",
+                "--control",
+                str(self._control),
+                "--uapi-dir",
+                str(self._directory),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                while not await answers(self._control):
+                    if process.returncode is not None:
+                        raise TunnelError(f"the data plane did not start: {_last_line(self._control)}")
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise TunnelError(f"the data plane did not serve {self._control} within {START_TIMEOUT:.0f} s") from error
+
+    async def _watch_process(self) -> None:
+        """Hold a connection open: its end is the end of the process, whoever started it."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._control)
+        except OSError:
+            self._lost()
+            return
+        with contextlib.closing(writer), contextlib.suppress(OSError):  # a reset tells the same as an end
+            while await reader.read(4096):
+                pass
+        self._lost()
+
+
+def _last_line(control: Path) -> str:
+    try:
+        lines = control.with_suffix(".log").read_text(errors="replace").strip().splitlines()
+    except OSError as error:
+        return str(error)
+    return lines[-1] if lines else "it said nothing"

@@ -1,0 +1,139 @@
+"""Tunnels of the kernel's own WireGuard, by generic netlink."""
+
+import errno
+import socket
+import struct
+from typing import Any
+
+from pyroute2 import AsyncIPRoute, AsyncWireGuard
+from pyroute2.netlink.exceptions import NetlinkError
+
+from babelwg.linux.links import remove_link
+from babelwg.linux.tunnels.tunnel import SocketAddress, Tunnel, TunnelError, TunnelState
+
+ZERO_KEY = "A" * 43 + "="
+
+
+class KernelBackend:
+    """WireGuard in the kernel: one `wireguard` link per tunnel."""
+
+    name = "kernel"
+
+    def __init__(self, iproute: AsyncIPRoute) -> None:
+        self._iproute = iproute
+
+    async def create(self, tunnel: Tunnel) -> None:
+        try:
+            await self._iproute.link("add", ifname=tunnel.interface, kind="wireguard")
+        except NetlinkError as error:
+            if error.code == errno.EEXIST:
+                await self._check_kind(tunnel.interface)
+                return
+            raise TunnelError(*_explain(error.code, tunnel.interface)) from error
+
+    async def configure(self, tunnel: Tunnel, previous: Tunnel | None) -> None:
+        peer: dict[str, Any] = {
+            "public_key": str(tunnel.public_key),
+            "preshared_key": str(tunnel.preshared_key) if tunnel.preshared_key else ZERO_KEY,
+            "persistent_keepalive": tunnel.keepalive,
+            "replace_allowed_ips": True,
+            "allowed_ips": ["::/0", "0.0.0.0/0"],
+        }
+        if tunnel.endpoint and (previous is None or previous.endpoint != tunnel.endpoint):
+            peer["endpoint_addr"], peer["endpoint_port"] = _text(tunnel.endpoint[0]), tunnel.endpoint[1]
+        try:
+            async with AsyncWireGuard() as wireguard:
+                for stranger in await self._strangers(wireguard, tunnel):
+                    await wireguard.set(tunnel.interface, peer={"public_key": stranger, "remove": True})
+                await wireguard.set(
+                    tunnel.interface,
+                    private_key=str(tunnel.private_key),
+                    listen_port=tunnel.listen_port,
+                    fwmark=tunnel.fwmark,
+                    peer=peer,
+                )
+        except NetlinkError as error:
+            raise TunnelError(*_explain(error.code, tunnel.interface, tunnel.listen_port)) from error
+
+    async def state(self, interface: str) -> TunnelState:
+        async with AsyncWireGuard() as wireguard:
+            try:
+                messages = [message async for message in await wireguard.info(interface)]
+            except NetlinkError as error:
+                raise TunnelError(*_explain(error.code, interface)) from error
+        port = next((m.get_attr("WGDEVICE_A_LISTEN_PORT") for m in messages), 0) or 0
+        peers = [peer for message in messages for peer in message.get_attr("WGDEVICE_A_PEERS") or ()]
+        if not peers:
+            return TunnelState(None, 0.0, 0, 0, port)
+        peer = peers[0]
+        handshake = peer.get_attr("WGPEER_A_LAST_HANDSHAKE_TIME") or {}
+        return TunnelState(
+            _endpoint(peer.get_attr("WGPEER_A_ENDPOINT")),
+            handshake.get("tv_sec", 0) + handshake.get("tv_nsec", 0) / 1e9,
+            peer.get_attr("WGPEER_A_RX_BYTES") or 0,
+            peer.get_attr("WGPEER_A_TX_BYTES") or 0,
+            port,
+        )
+
+    async def remove(self, interface: str) -> None:
+        await remove_link(self._iproute, interface)
+
+    async def _check_kind(self, interface: str) -> None:
+        for index in await self._iproute.link_lookup(ifname=interface):
+            for link in await self._iproute.get_links(index):
+                info = link.get_attr("IFLA_LINKINFO")
+                if info is None or info.get_attr("IFLA_INFO_KIND") != "wireguard":
+                    raise TunnelError(
+                        f"the interface name {interface} is taken by something that is not WireGuard",
+                        "remove that interface, or give the peer another `interface`",
+                    )
+
+    @staticmethod
+    async def _strangers(wireguard: AsyncWireGuard, tunnel: Tunnel) -> list[str]:
+        """Return the public keys of other peers on this interface: one tunnel has one peer."""
+        found = []
+        async for message in await wireguard.info(tunnel.interface):
+            for peer in message.get_attr("WGDEVICE_A_PEERS") or ():
+                key = peer.get_attr("WGPEER_A_PUBLIC_KEY")
+                text = key["value"] if isinstance(key, dict) else key
+                text = text.decode() if isinstance(text, bytes) else str(text)
+                if text != str(tunnel.public_key):
+                    found.append(text)
+        return found
+
+
+async def kernel_has_wireguard(iproute: AsyncIPRoute) -> bool:
+    """Return whether this kernel can make WireGuard links for us (its module is loaded on demand)."""
+    name = "bw-probe0"
+    try:
+        await iproute.link("add", ifname=name, kind="wireguard")
+    except NetlinkError:
+        return False
+    await remove_link(iproute, name)
+    return True
+
+
+def _explain(code: int, interface: str, port: int = 0) -> tuple[str, str]:
+    if code == errno.EOPNOTSUPP:
+        return "this kernel has no WireGuard", "load the module `wireguard`, or set backend = \"embedded\""
+    if code in (errno.EPERM, errno.EACCES):
+        return f"not allowed to make {interface}", "run as root or with CAP_NET_ADMIN"
+    if code == errno.EADDRINUSE:
+        return f"UDP port {port} is taken by another program", "set another listen-port, or stop that program"
+    if code == errno.ENODEV:
+        return f"the interface {interface} is gone", "it is made again at the next pass"
+    return f"the kernel refused {interface}: {errno.errorcode.get(code, code)}", ""
+
+
+def _text(address: bytes) -> str:
+    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)
+
+
+def _endpoint(value: Any) -> SocketAddress | None:
+    if not value:
+        return None
+    if isinstance(value, bytes):
+        family, port = struct.unpack_from("=H", value)[0], struct.unpack_from(">H", value, 2)[0]
+        return (value[4:8] if family == socket.AF_INET else value[8:24]), port
+    family = socket.AF_INET6 if ":" in value["addr"] else socket.AF_INET
+    return socket.inet_pton(family, value["addr"]), value["port"]

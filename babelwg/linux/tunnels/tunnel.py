@@ -1,0 +1,100 @@
+"""What a tunnel should be, what a back end can do with it, and the plan from the one set of tunnels to the other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from babelwg.config.keys import Key
+
+SocketAddress = tuple[bytes, int]  # packed address and port
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """One interface with one WireGuard peer; `endpoint` is what to tell the back end, None for nothing yet."""
+
+    interface: str
+    peer: str
+    backend: str
+    private_key: Key
+    public_key: Key
+    listen_port: int
+    mtu: int
+    fwmark: int
+    link_local: bytes
+    preshared_key: Key | None = None
+    endpoint: SocketAddress | None = None
+    keepalive: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelState:
+    """What a back end reports: octets, the handshake as Unix seconds (0.0 for never)."""
+
+    endpoint: SocketAddress | None
+    latest_handshake: float
+    rx_bytes: int
+    tx_bytes: int
+    listen_port: int
+
+
+class TunnelError(Exception):
+    """A tunnel that cannot be made or changed; `reason` is one sentence, `hint` says what to do."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        self.reason = reason
+        self.hint = hint
+        super().__init__(reason, hint)
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class TunnelBackend(Protocol):
+    """One way to have WireGuard; every call may be repeated. All raise TunnelError."""
+
+    name: str
+
+    async def create(self, tunnel: Tunnel) -> None:
+        """Make the interface exist."""
+
+    async def configure(self, tunnel: Tunnel, previous: Tunnel | None) -> None:
+        """Give the interface its keys, port, mark and peer; `previous` is what it was given before."""
+
+    async def state(self, interface: str) -> TunnelState:
+        """Return what the interface reports now."""
+
+    async def remove(self, interface: str) -> None:
+        """Make the interface go."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetTunnel:
+    """Make this tunnel exist as given."""
+
+    tunnel: Tunnel
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveTunnel:
+    """Remove this tunnel."""
+
+    tunnel: Tunnel
+
+
+TunnelOperation = SetTunnel | RemoveTunnel
+
+
+def plan_tunnels(desired: Mapping[str, Tunnel], actual: Mapping[str, Tunnel]) -> list[TunnelOperation]:
+    """Return the operations that turn `actual` into `desired`, removals first; none when equal.
+
+    A tunnel that changes its back end is removed before it is set: two programs cannot share an interface.
+    """
+    gone = [
+        tunnel
+        for name, tunnel in sorted(actual.items())
+        if name not in desired or desired[name].backend != tunnel.backend
+    ]
+    plan: list[TunnelOperation] = [RemoveTunnel(tunnel) for tunnel in gone]
+    plan += [SetTunnel(desired[name]) for name in sorted(desired) if actual.get(name) != desired[name]]
+    return plan
