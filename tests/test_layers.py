@@ -30,7 +30,17 @@ OUTSIDE = {
     "daemon": {"aiofiles", "msgspec", "aiohttp"},
     "cli": {"click", "rich"},
 }
-CORE_FORBIDDEN = {"asyncio", "socket", "time", "os", "logging", "threading", "select", "subprocess", "selectors"}
+CORE_FORBIDDEN = {
+    "asyncio",
+    "socket",
+    "time",
+    "os",
+    "logging",
+    "threading",
+    "select",
+    "subprocess",
+    "selectors",
+}
 # linux modules that the data plane may share: they import neither pyroute2 nor asyncio.
 SHARED_WITH_DATAPLANE = {"babelwg.linux.tun", "babelwg.linux.sockets"}
 
@@ -80,7 +90,9 @@ def test_dataplane_shares_only_tun_and_sockets_with_linux() -> None:
     for path in (ROOT / "dataplane").rglob("*.py"):
         for name in imports_of(path):
             if name.startswith("babelwg.linux") and name != "babelwg.linux":
-                assert any(name == m or name.startswith(m + ".") for m in SHARED_WITH_DATAPLANE), f"{path}: {name}"
+                assert any(name == m or name.startswith(m + ".") for m in SHARED_WITH_DATAPLANE), (
+                    f"{path}: {name}"
+                )
     for module in ("tun", "sockets"):
         path = ROOT / "linux" / f"{module}.py"
         assert not imports_of(path) & {"pyroute2", "asyncio"}, f"{path} must stay light"
@@ -88,7 +100,9 @@ def test_dataplane_shares_only_tun_and_sockets_with_linux() -> None:
 
 def test_nacl_is_imported_in_one_crypto_module_per_core() -> None:
     for core in CORES & {p.name for p in ROOT.iterdir()}:
-        users = [p for p in (ROOT / core).rglob("*.py") if any(i.split(".")[0] == "nacl" for i in imports_of(p))]
+        users = [
+            p for p in (ROOT / core).rglob("*.py") if any(i.split(".")[0] == "nacl" for i in imports_of(p))
+        ]
         assert len(users) <= 1, users
 
 
@@ -107,6 +121,6 @@ def test_cli_imports_only_the_application_of_the_daemon() -> None:
     for path in (ROOT / "cli").rglob("*.py"):
         for name in imports_of(path):
             if name.startswith("babelwg.daemon"):
-                assert name in {"babelwg.daemon", "babelwg.daemon.app"} or name.startswith("babelwg.daemon.app."), (
-                    f"{path}: {name}"
-                )
+                assert name in {"babelwg.daemon", "babelwg.daemon.app"} or name.startswith(
+                    "babelwg.daemon.app."
+                ), f"{path}: {name}"

@@ -1,0 +1,1 @@
+"""The engine that plays a network with real namespaces, real links and real processes."""
