@@ -65,7 +65,10 @@ async def _run(options: DaemonOptions, config: Config | BabeldConfig) -> int:
 def _set_up_logging(level: str) -> None:
     stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
     logging.basicConfig(
-        level=level.upper(), stream=sys.stderr, format=f"{stamp}%(levelname)s %(message)s", datefmt="%Y-%m-%dT%H:%M:%S"
+        level=level.upper(),
+        stream=sys.stderr,
+        format=f"{stamp}%(levelname)s %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
     )
     for library in ("pyroute2", "asyncio"):
         logging.getLogger(library).setLevel(logging.WARNING)

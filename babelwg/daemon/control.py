@@ -13,7 +13,13 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 # Specification constants (JSON-RPC 2.0, section 5.1)
-PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = -32700, -32600, -32601, -32602, -32603
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = (
+    -32700,
+    -32600,
+    -32601,
+    -32602,
+    -32603,
+)
 # Implementation constants
 REQUEST_LIMIT = 64 << 10  # octets of one request
 MAX_CLIENTS = 32
@@ -74,7 +80,7 @@ class ControlServer:
         assert task is not None
         if len(self._clients) >= MAX_CLIENTS:
             self._count("client_refused.too-many")
-            writer.close()
+            await _end(writer)
             return
         self._clients.add(task)
         try:
@@ -83,7 +89,7 @@ class ControlServer:
             self._count("client_lost")
         finally:
             self._clients.discard(task)
-            writer.close()
+            await _end(writer)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -92,7 +98,9 @@ class ControlServer:
             except ValueError:
                 self._count("request_refused.too-long")
                 line = b""
-                writer.write(_error(None, INVALID_REQUEST, f"the request is longer than {REQUEST_LIMIT} octets"))
+                writer.write(
+                    _error(None, INVALID_REQUEST, f"the request is longer than {REQUEST_LIMIT} octets")
+                )
             if not line:
                 await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT)
                 return
@@ -111,7 +119,7 @@ class ControlServer:
         except RequestError as error:
             self._count("request_refused")
             return _error(identity, error.code, str(error))
-        except Exception as error:  # noqa: BLE001 - one question must not end the daemon; the log has the trace
+        except Exception as error:
             log.exception("query-failed")
             self._count("request_failed")
             return _error(identity, INTERNAL_ERROR, f"the daemon failed to answer: {error}")
@@ -143,5 +151,11 @@ async def _answers(path: Path) -> bool:
         _, writer = await asyncio.open_unix_connection(path)
     except OSError:
         return False
-    writer.close()
+    await _end(writer)
     return True
+
+
+async def _end(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()

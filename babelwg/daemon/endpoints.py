@@ -76,7 +76,9 @@ class EndpointResolver:
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             return f"{endpoint.host} does not resolve: {reason}"
-        addresses = [(socket.inet_pton(family, address[0]), int(address[1])) for family, *_, address in answers]
+        addresses = [
+            (socket.inet_pton(family, address[0]), int(address[1])) for family, *_, address in answers
+        ]
         self._found[endpoint] = tuple(dict.fromkeys(addresses))
         return None
 

@@ -152,7 +152,9 @@ class Node:
         try:
             await server.start()
         except FileExistsError as error:
-            raise Fatal(f"{error}: stop it first, or give this one another --socket and --state-dir") from error
+            raise Fatal(
+                f"{error}: stop it first, or give this one another --socket and --state-dir"
+            ) from error
         except OSError as error:
             raise Fatal(f"cannot listen on {self._socket_path}: {error.strerror}") from error
         self._stack.push_async_callback(server.close)
@@ -210,7 +212,9 @@ class Node:
     def _interface_names(self) -> list[str]:
         babeld = self._babeld()
         names = list(babeld_interfaces(babeld)) if babeld else []
-        return names + ([peer.interface for peer in self.config.peers] if isinstance(self.config, Config) else [])
+        return names + (
+            [peer.interface for peer in self.config.peers] if isinstance(self.config, Config) else []
+        )
 
     def _kernel_changed(self, what: set[str]) -> None:
         if what & {"link", "address", "overrun"}:
@@ -279,7 +283,11 @@ class Node:
             log.warning("sysctl-refused %s: %s", name, reason)
 
     def _notes_on(self, config: Config | BabeldConfig) -> list[str]:
-        if isinstance(config, Config) and isinstance(self.config, Config) and config.babel.table != self.routes.table:
+        if (
+            isinstance(config, Config)
+            and isinstance(self.config, Config)
+            and config.babel.table != self.routes.table
+        ):
             return ["the routing table changes at the next start only"]
         return []
 
@@ -304,12 +312,16 @@ class Node:
         except KernelError as error:
             if error.errno == errno.EADDRINUSE:
                 holder = holder_of_port(port) or "another routing daemon"
-                raise Fatal(f"UDP port {port} is held by {holder}: stop it first, two daemons cannot share it") from error
+                raise Fatal(
+                    f"UDP port {port} is held by {holder}: stop it first, two daemons cannot share it"
+                ) from error
             raise Fatal(str(error)) from error
 
     def _check_permission(self) -> None:
         status = Path("/proc/self/status").read_text()
-        effective = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff")), 16)
+        effective = int(
+            next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff")), 16
+        )
         if not effective >> 12 & 1:  # CAP_NET_ADMIN
             raise Fatal("needs CAP_NET_ADMIN: run it as root", code=4)
 

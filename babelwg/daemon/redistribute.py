@@ -12,7 +12,7 @@ Xroutes = dict[Prefix, tuple[int, str]]
 
 def own_xroutes(config: Config) -> Xroutes:
     """Return the node's addresses and announced networks, all with metric 0."""
-    xroutes: Xroutes = {prefix: (0, "announce") for prefix in config.node.announce}
+    xroutes: Xroutes = dict.fromkeys(config.node.announce, (0, "announce"))
     for address in config.node.addresses:
         xroutes[host_prefix(address.address)] = (0, "address")
     return xroutes
@@ -34,7 +34,9 @@ def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror) -> Xroutes:
         if route.protocol == PROTOCOL_BABEL or route.kind != UNICAST or is_link_local(route.prefix.network):
             continue
         name = mirror.name(route.interface)
-        metric = babeld.redistribute_metric(route.prefix, local=False, protocol=route.protocol, interface=name)
+        metric = babeld.redistribute_metric(
+            route.prefix, local=False, protocol=route.protocol, interface=name
+        )
         if metric is not None:
             xroutes.setdefault(route.prefix, (metric, "redistribute"))
     return xroutes

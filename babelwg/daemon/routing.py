@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 RECEIVE_BATCH = 64  # datagrams before others get the loop
 ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
 PUMP_ROUNDS = 8
+LOGGED_EVENTS = 64  # of one pump; beyond, only their number is logged
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class RoutingService:
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, tuple[int, WantedInterface, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._repairs = 0
         self._loop.add_reader(socket.fileno(), self._receive)
 
     def close(self) -> None:
@@ -114,16 +116,25 @@ class RoutingService:
     def guard(self) -> None:
         """Let the operator's routes in main stand against ours."""
         if not self.routes.shared:
-            plan = plan_guards(self._mirror.main.values(), self.routes.learned, self.override, self.routes.table)
+            plan = plan_guards(
+                self._mirror.main.values(), self.routes.learned, self.override, self.routes.table
+            )
             self.routes.guard(plan)
             self._flush_routes()
 
     def route_lost(self, route: Route) -> None:
         """Put back a route that somebody else removed."""
         if not self.stopping and self.routes.lost(route):
-            log.warning("route-removed-by-another prefix=%s", route.prefix)
+            log.debug("route-removed-by-another prefix=%s", route.prefix)
             # Not now: the news that its interface went too may stand behind it in the same batch.
-            self._loop.call_soon(self.pump)
+            if not self._repairs:
+                self._loop.call_soon(self._put_back)
+            self._repairs += 1
+
+    def _put_back(self) -> None:
+        log.warning("routes-removed-by-another count=%d: set again where still wanted", self._repairs)
+        self._repairs = 0
+        self.pump()
 
     def pump(self) -> None:
         """Do what the speaker asks: install, remember, send, and wake at its deadline."""
@@ -134,6 +145,7 @@ class RoutingService:
             events = self.speaker.events()
             for event in events:
                 self._handle(event)
+            self._log(events)
             # Nothing is announced before the kernel has what it describes.
             self._flush_routes()
             datagrams = self.speaker.datagrams_to_send(now)
@@ -160,8 +172,17 @@ class RoutingService:
         self.speaker.handle_deadline(self._loop.time())
         self.pump()
 
+    @staticmethod
+    def _log(events: list[Event]) -> None:
+        """Write each event, or only their number when a whole table moves at once."""
+        level = logging.INFO if len(events) <= LOGGED_EVENTS else logging.DEBUG
+        if level == logging.DEBUG:
+            log.info("routes-changed events=%d", len(events))
+        if log.isEnabledFor(level):
+            for event in events:
+                log.log(level, "%s", event)
+
     def _handle(self, event: Event) -> None:
-        log.info("%s", event)
         if isinstance(event, RouteSelected):
             running = self._running.get(event.interface)
             if running is not None:

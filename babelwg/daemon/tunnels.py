@@ -89,7 +89,11 @@ class TunnelService:
 
     async def configure(self, config: Config) -> None:
         """Take a new configuration and apply it; tunnels that it does not change are not touched."""
-        if self.backend_name is None or self.config is None or self.config.tunnels.backend != config.tunnels.backend:
+        if (
+            self.backend_name is None
+            or self.config is None
+            or self.config.tunnels.backend != config.tunnels.backend
+        ):
             self.backend_name = await self._choose_backend(config.tunnels.backend)
         self.config = config
         self._update_resolvers(config)
@@ -171,7 +175,9 @@ class TunnelService:
     def _desired(self, config: Config) -> dict[str, Tunnel]:
         local = link_local(public_of(config.node.private_key))
         shared = {peer.interface for peer in config.peers if self.backend_of(peer) == "embedded"}
-        ports = self._store.ports([peer.interface for peer in config.peers], shared, config.tunnels.listen_port)
+        ports = self._store.ports(
+            [peer.interface for peer in config.peers], shared, config.tunnels.listen_port
+        )
         desired = {}
         for peer in config.peers:
             desired[peer.interface] = Tunnel(
@@ -195,7 +201,15 @@ class TunnelService:
         for name, backend in self._store.tunnels().items():
             if name not in desired and name not in self.actual and self.config is not None:
                 self.actual[name] = Tunnel(
-                    name, name, backend, self.config.node.private_key, self.config.node.private_key, 0, 0, 0, b""
+                    name,
+                    name,
+                    backend,
+                    self.config.node.private_key,
+                    self.config.node.private_key,
+                    0,
+                    0,
+                    0,
+                    b"",
                 )
 
     async def _apply(self, operation: TunnelOperation) -> None:
@@ -278,4 +292,3 @@ class TunnelService:
             silent = state is not None and time.time() - state.latest_handshake > HANDSHAKE_FRESH
             if peer.name in several and silent and self.resolvers[peer.name].next():
                 log.info("endpoint-next peer=%s", peer.name)
-

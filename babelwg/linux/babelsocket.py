@@ -29,7 +29,9 @@ class BabelSocket:
         self._texts: dict[bytes, str] = {}
         self._group = socket.inet_pton(socket.AF_INET6, group)
         self.counters: dict[str, int] = {}
-        self._socket = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(
+            socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        )
         options = (
             (socket.IPV6_V6ONLY, 1),
             (socket.IPV6_RECVPKTINFO, 1),

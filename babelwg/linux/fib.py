@@ -40,7 +40,9 @@ def plan_routes(desired: Mapping[Prefix, Route], actual: Mapping[Prefix, Route])
 
     What is set comes before what is removed, so that a packet always finds the covering route or the new one.
     """
-    plan: list[Operation] = [SetRoute(route) for prefix, route in desired.items() if actual.get(prefix) != route]
+    plan: list[Operation] = [
+        SetRoute(route) for prefix, route in desired.items() if actual.get(prefix) != route
+    ]
     plan += [RemoveRoute(actual[prefix]) for prefix in actual.keys() - desired.keys()]
     return plan
 
@@ -122,7 +124,9 @@ class KernelRoutes:
 
     def release(self) -> int:
         """Remove the adopted routes that nobody confirmed; return how many."""
-        stale = {prefix for prefix in self.adopted if prefix not in self.learned and prefix not in self.guards}
+        stale = {
+            prefix for prefix in self.adopted if prefix not in self.learned and prefix not in self.guards
+        }
         self.adopted.clear()
         self._changed |= stale
         self.flush()
@@ -170,7 +174,9 @@ class KernelRoutes:
         self._changed.add(prefix)
 
     def _dump(self) -> list[Route]:
-        return [route for route in dump_routes(self._requests, self.table) if route.protocol == PROTOCOL_BABEL]
+        return [
+            route for route in dump_routes(self._requests, self.table) if route.protocol == PROTOCOL_BABEL
+        ]
 
     def _apply(self, plan: list[Operation]) -> list[tuple[Prefix, Refusal]]:
         requests = [

@@ -7,7 +7,17 @@ static routes. For each of those destinations our table holds a `throw` route, w
 from collections.abc import Iterable, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.linux.routes import BLACKHOLE, PRIORITY, PROHIBIT, PROTOCOL_BABEL, THROW, UNICAST, UNREACHABLE, Route
+from babelwg.config.addresses import mask
+from babelwg.linux.routes import (
+    BLACKHOLE,
+    PRIORITY,
+    PROHIBIT,
+    PROTOCOL_BABEL,
+    THROW,
+    UNICAST,
+    UNREACHABLE,
+    Route,
+)
 
 LINK_LOCAL = Prefix(6, bytes.fromhex("fe80") + bytes(14), 10)
 MULTICAST = Prefix(6, bytes.fromhex("ff") + bytes(15), 8)
@@ -27,7 +37,11 @@ def plan_guards(
     for route in main:
         if route.kind not in OPERATORS_KINDS or route.prefix in overridden or not _needs_guard(route):
             continue
-        if route.prefix.family == 6 and route.interface and _covering_device(route.prefix, learned) == route.interface:
+        if (
+            route.prefix.family == 6
+            and route.interface
+            and _covering_device(route.prefix, learned) == route.interface
+        ):
             guards[route.prefix] = route._replace(
                 table=table, source=b"", priority=PRIORITY, protocol=PROTOCOL_BABEL
             )
@@ -41,15 +55,8 @@ def contains(outer: Prefix, inner: Prefix) -> bool:
     return (
         outer.family == inner.family
         and outer.plen <= inner.plen
-        and masked(inner.network, outer.plen) == outer.network
+        and mask(inner.network, outer.plen) == outer.network
     )
-
-
-def masked(network: bytes, plen: int) -> bytes:
-    """Return an address with all bits beyond `plen` cleared."""
-    bits = 8 * len(network)
-    value = int.from_bytes(network, "big") >> (bits - plen) << (bits - plen)
-    return value.to_bytes(len(network), "big")
 
 
 def _needs_guard(route: Route) -> bool:
@@ -60,7 +67,7 @@ def _needs_guard(route: Route) -> bool:
 def _covering_device(prefix: Prefix, learned: Mapping[Prefix, Route]) -> int:
     """Return the interface index of the longest learned route that covers a prefix, 0 for none."""
     for plen in range(prefix.plen, -1, -1):
-        route = learned.get(Prefix(prefix.family, masked(prefix.network, plen), plen))
+        route = learned.get(Prefix(prefix.family, mask(prefix.network, plen), plen))
         if route is not None:
             return route.interface
     return 0

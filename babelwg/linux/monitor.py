@@ -27,7 +27,15 @@ from babelwg.linux.netlink import (
 from babelwg.linux.routes import FAMILY_NUMBERS, TABLE_MAIN, Route, dump_routes, read_route
 
 # Constants of linux/rtnetlink.h, linux/if.h and linux/if_link.h
-GROUPS = (1, 5, 7, 8, 9, 11, 19)  # link, ipv4 address, ipv4 route, ipv4 rule, ipv6 address, ipv6 route, ipv6 rule
+GROUPS = (
+    1,
+    5,
+    7,
+    8,
+    9,
+    11,
+    19,
+)  # link, ipv4 address, ipv4 route, ipv4 rule, ipv6 address, ipv6 route, ipv6 rule
 IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_RUNNING, IFF_MULTICAST = 0x1, 0x8, 0x10, 0x40, 0x1000
 IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_INFO_KIND = 3, 4, 18, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
@@ -86,13 +94,17 @@ class Mirror:
     def link_local(self, index: int) -> bytes | None:
         """Return a usable link-local IPv6 address of an interface."""
         found = sorted(
-            a.address for a in self.addresses.values() if a.interface == index and a.usable and is_link_local(a.address)
+            a.address
+            for a in self.addresses.values()
+            if a.interface == index and a.usable and is_link_local(a.address)
         )
         return found[0] if found else None
 
     def ipv4(self, index: int) -> bytes | None:
         """Return an IPv4 address of an interface."""
-        found = sorted(a.address for a in self.addresses.values() if a.interface == index and len(a.address) == 4)
+        found = sorted(
+            a.address for a in self.addresses.values() if a.interface == index and len(a.address) == 4
+        )
         return found[0] if found else None
 
 
@@ -117,7 +129,9 @@ class Monitor:
         self._changed = changed
         self._route_lost = route_lost
         self._socket = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+            socket.AF_NETLINK,
+            socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
+            socket.NETLINK_ROUTE,
         )
         set_receive_buffer(self._socket, RECEIVE_BUFFER)
         self._socket.bind((0, 0))

@@ -151,7 +151,9 @@ def look_up(requests: RequestSocket, destination: bytes, source: bytes | None) -
     """
     family = socket.AF_INET if len(destination) == 4 else socket.AF_INET6
     bits = 8 * len(destination)
-    payload = RTMSG.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, RTM_F_LOOKUP_TABLE)
+    # An IPv6 answer names the table by itself, and IPv6 refuses the flag.
+    flags = RTM_F_LOOKUP_TABLE if family == socket.AF_INET else 0
+    payload = RTMSG.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, flags)
     payload += pack_attribute(RTA_DST, destination)
     if source:
         payload += pack_attribute(RTA_SRC, source)

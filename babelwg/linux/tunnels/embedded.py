@@ -100,7 +100,9 @@ class EmbeddedBackend:
                         raise TunnelError(f"the data plane did not start: {_last_line(self._control)}")
                     await asyncio.sleep(0.01)
         except TimeoutError as error:
-            raise TunnelError(f"the data plane did not serve {self._control} within {START_TIMEOUT:.0f} s") from error
+            raise TunnelError(
+                f"the data plane did not serve {self._control} within {START_TIMEOUT:.0f} s"
+            ) from error
 
     async def _watch_process(self) -> None:
         """Hold a connection open: its end is the end of the process, whoever started it."""

@@ -115,7 +115,7 @@ async def kernel_has_wireguard(iproute: AsyncIPRoute) -> bool:
 
 def _explain(code: int, interface: str, port: int = 0) -> tuple[str, str]:
     if code == errno.EOPNOTSUPP:
-        return "this kernel has no WireGuard", "load the module `wireguard`, or set backend = \"embedded\""
+        return "this kernel has no WireGuard", 'load the module `wireguard`, or set backend = "embedded"'
     if code in (errno.EPERM, errno.EACCES):
         return f"not allowed to make {interface}", "run as root or with CAP_NET_ADMIN"
     if code == errno.EADDRINUSE:

@@ -58,8 +58,14 @@ class UapiBackend:
     async def _start(self, interface: str, path: Path) -> None:
         program = shutil.which(self.name)
         if program is None:
-            raise TunnelError(f"the program {self.name} is not installed", 'install it, or set backend = "auto"')
-        environment = {**os.environ, "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1", "LOG_LEVEL": "error"}
+            raise TunnelError(
+                f"the program {self.name} is not installed", 'install it, or set backend = "auto"'
+            )
+        environment = {
+            **os.environ,
+            "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1",
+            "LOG_LEVEL": "error",
+        }
         process = await asyncio.create_subprocess_exec(
             program,
             interface,
@@ -74,7 +80,9 @@ class UapiBackend:
             _, complaint = await asyncio.wait_for(process.communicate(), START_TIMEOUT)
         except TimeoutError as error:
             process.kill()
-            raise TunnelError(f"{self.name} {interface} did not start within {START_TIMEOUT:.0f} s") from error
+            raise TunnelError(
+                f"{self.name} {interface} did not start within {START_TIMEOUT:.0f} s"
+            ) from error
         if process.returncode:
             words = complaint.decode(errors="replace").strip().splitlines()
             raise TunnelError(f"{self.name} {interface} failed: {words[-1] if words else process.returncode}")
@@ -141,6 +149,8 @@ async def answers(path: Path) -> bool:
     except OSError:
         return False
     writer.close()
+    with contextlib.suppress(ConnectionError):
+        await writer.wait_closed()
     return True
 
 

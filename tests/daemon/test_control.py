@@ -1,0 +1,117 @@
+"""The control socket against clients that misbehave."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from babelwg.daemon.control import REQUEST_LIMIT, ControlServer, RequestError
+
+
+async def echo(params: dict[str, Any]) -> Any:
+    return {"echo": params}
+
+
+async def refuse(params: dict[str, Any]) -> Any:
+    raise RequestError(-32602, "no such prefix")
+
+
+async def fail(params: dict[str, Any]) -> Any:
+    raise ZeroDivisionError("broken")
+
+
+METHODS = {"echo": echo, "refuse": refuse, "fail": fail}
+
+
+def converse(path: Path, *lines: bytes) -> tuple[list[Any], dict[str, int]]:
+    async def run() -> tuple[list[Any], dict[str, int]]:
+        server = ControlServer(path, METHODS)
+        await server.start()
+        try:
+            reader, writer = await asyncio.open_unix_connection(path)
+            writer.write(b"".join(lines))
+            writer.write_eof()
+            answers = (await asyncio.wait_for(reader.read(), 5)).splitlines()
+            writer.close()
+        finally:
+            await server.close()
+        return [json.loads(answer) for answer in answers], server.counters
+
+    return asyncio.run(run())
+
+
+def test_requests_of_one_connection_are_answered_in_order(tmp_path: Path) -> None:
+    first = b'{"jsonrpc":"2.0","id":1,"method":"echo","params":{"a":1}}\n'
+    second = b'{"jsonrpc":"2.0","id":2,"method":"echo"}\n'
+    answers, _ = converse(tmp_path / "s", first, second)
+    assert [(a["id"], a["result"]) for a in answers] == [(1, {"echo": {"a": 1}}), (2, {"echo": {}})]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"not json\n", -32700),
+        (b"[" * 40000 + b"\n", -32700),
+        (b"[]\n", -32600),
+        (b'{"id":1}\n', -32600),
+        (b'{"id":1,"method":"echo","params":[1]}\n', -32602),
+        (b'{"id":1,"method":"nothing"}\n', -32601),
+        (b'{"id":1,"method":"refuse"}\n', -32602),
+        (b"x" * (REQUEST_LIMIT + 10) + b"\n", -32600),
+    ],
+)
+def test_a_bad_request_gets_an_error_and_is_counted(tmp_path: Path, line: bytes, code: int) -> None:
+    answers, counters = converse(tmp_path / "s", line)
+    assert [answer["error"]["code"] for answer in answers] == [code]
+    assert sum(counters.values()) == 1
+
+
+def test_a_question_that_fails_does_not_end_the_daemon(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers, counters = converse(tmp_path / "s", b'{"id":1,"method":"fail"}\n', b'{"id":2,"method":"echo"}\n')
+    assert answers[0]["error"]["code"] == -32603
+    assert answers[1]["result"] == {"echo": {}}
+    assert counters == {"request_failed": 1}
+    assert "ZeroDivisionError" in caplog.text
+
+
+def on_server(path: Path, action: Callable[[], Awaitable[None]]) -> None:
+    async def run() -> None:
+        server = ControlServer(path, METHODS)
+        await server.start()
+        try:
+            await action()
+        finally:
+            await server.close()
+
+    asyncio.run(run())
+
+
+def test_a_second_daemon_on_the_same_socket_is_refused(tmp_path: Path) -> None:
+    async def start_another() -> None:
+        with pytest.raises(FileExistsError, match="already answers"):
+            await ControlServer(tmp_path / "s", METHODS).start()
+
+    on_server(tmp_path / "s", start_another)
+
+
+def test_a_socket_that_a_killed_daemon_left_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "s").touch()
+    answers, _ = converse(tmp_path / "s", b'{"id":1,"method":"echo"}\n')
+    assert answers[0]["result"] == {"echo": {}}
+
+
+def test_the_socket_is_for_owner_and_group_only(tmp_path: Path) -> None:
+    async def look() -> None:
+        assert (tmp_path / "s").stat().st_mode & 0o777 == 0o660
+
+    on_server(tmp_path / "s", look)
+
+
+def test_the_socket_is_gone_after_the_end(tmp_path: Path) -> None:
+    converse(tmp_path / "s")
+    assert not (tmp_path / "s").exists()
