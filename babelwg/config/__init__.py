@@ -1,0 +1,37 @@
+"""File text to frozen configuration; keys and persistent state."""
+
+from babelwg.config.addresses import Endpoint, InterfaceAddress
+from babelwg.config.babeld import BabeldConfig, BabelInterface, load_babeld, parse_babeld
+from babelwg.config.errors import ConfigError, ConfigErrors
+from babelwg.config.keys import Key, generate_private, generate_psk, interface_name, link_local, public_of
+from babelwg.config.model import BabelConfig, Config, NodeConfig, PeerConfig, TunnelsConfig
+from babelwg.config.state import SourceJournal, State
+from babelwg.config.toml import load
+
+__all__ = [
+    "BabelConfig",
+    "BabelInterface",
+    "BabeldConfig",
+    "Config",
+    "ConfigError",
+    "ConfigErrors",
+    "Endpoint",
+    "InterfaceAddress",
+    "Key",
+    "NodeConfig",
+    "PeerConfig",
+    "SourceJournal",
+    "State",
+    "TunnelsConfig",
+    "generate_private",
+    "generate_private_key",
+    "generate_psk",
+    "interface_name",
+    "link_local",
+    "load",
+    "load_babeld",
+    "parse_babeld",
+    "public_of",
+]
+
+generate_private_key = generate_private

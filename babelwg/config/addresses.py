@@ -1,0 +1,152 @@
+"""Addresses, prefixes and endpoints as a configuration writes them."""
+
+import re
+from ipaddress import IPv6Address, ip_address
+from typing import NamedTuple, Self
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.config.errors import quoted
+
+BITS = {4: 32, 6: 128}
+HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?", re.ASCII)
+ZONE = re.compile(r"[A-Za-z0-9._-]{1,15}", re.ASCII)
+MAX_HOST_NAME = 253  # octets
+
+
+class InterfaceAddress(NamedTuple):
+    """An address of this node, packed, with the length of the network that it stands in."""
+
+    family: int
+    address: bytes
+    plen: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the address that a text such as `10.23.0.1/32` names; without `/` it is a host's."""
+        return cls(*_parse(text))
+
+    @property
+    def network(self) -> Prefix:
+        """The network that the address stands in."""
+        return Prefix(self.family, mask(self.address, self.plen), self.plen)
+
+    @property
+    def host(self) -> Prefix:
+        """The address alone, as it is announced."""
+        return Prefix(self.family, self.address, BITS[self.family])
+
+    def __str__(self) -> str:
+        return f"{ip_address(self.address)}/{self.plen}"
+
+
+class Endpoint(NamedTuple):
+    """Where a peer is reached by UDP: a host name or an address, and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the endpoint that `host:port`, `1.2.3.4:port` or `[2001:db8::1]:port` names."""
+        host, colon, port = text.rpartition(":")
+        if not colon:
+            raise ValueError(f"endpoint {quoted(text)} has no port; expected host:port or [IPv6]:port")
+        if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+            raise ValueError(f"port {quoted(port)} of endpoint {quoted(text)} must be 1-65535")
+        return cls(_parse_host(host, text), int(port))
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_prefix(text: str) -> Prefix:
+    """Return the prefix that a text names; a text with host bits is refused with what was meant."""
+    family, address, plen = _parse(text)
+    prefix = Prefix(family, mask(address, plen), plen)
+    if prefix.network != address:
+        meant = f"{ip_address(prefix.network)}/{plen}"
+        raise ValueError(f"{quoted(text)} has bits set beyond its length; did you mean {meant}?")
+    return prefix
+
+
+def parse_network(text: str) -> Prefix:
+    """Return the prefix that a text names, host bits cleared, as babeld reads one."""
+    family, address, plen = _parse(text)
+    return Prefix(family, mask(address, plen), plen)
+
+
+def mask(address: bytes, plen: int) -> bytes:
+    """Return a packed address with all bits after the first `plen` cleared."""
+    bits = 8 * len(address)
+    value = int.from_bytes(address, "big") >> (bits - plen) << (bits - plen)
+    return value.to_bytes(len(address), "big")
+
+
+def covers(outer: Prefix, inner: Prefix) -> bool:
+    """Return whether every address of `inner` is one of `outer`."""
+    if outer.family != inner.family or outer.plen > inner.plen:
+        return False
+    return mask(inner.network, outer.plen) == outer.network
+
+
+def overlap(one: Prefix, other: Prefix) -> bool:
+    """Return whether two prefixes share an address."""
+    return covers(one, other) or covers(other, one)
+
+
+def is_martian(prefix: Prefix) -> bool:
+    """Return whether a prefix may never be announced: multicast, link-local, loopback or unspecified."""
+    return any(covers(martian, prefix) for martian in MARTIANS)
+
+
+def _parse(text: str) -> tuple[int, bytes, int]:
+    address_text, slash, plen = text.partition("/")
+    try:
+        # A zone names an interface, which a route or an address of the node cannot use.
+        address = ip_address("" if "%" in address_text else address_text)
+    except ValueError:
+        raise ValueError(f"{quoted(text)} is not an IPv4 or IPv6 address") from None
+    bits = address.max_prefixlen
+    if not slash:
+        return address.version, address.packed, bits
+    if not (plen.isascii() and plen.isdigit() and len(plen) <= 3 and int(plen) <= bits):
+        raise ValueError(f"the length after the / of {quoted(text)} must be 0-{bits}")
+    return address.version, address.packed, int(plen)
+
+
+def _parse_host(host: str, text: str) -> str:
+    if host.startswith("[") and host.endswith("]"):
+        # A zone goes into the text protocol of a back end, so only an interface name may stand there.
+        zone = host[1:-1].partition("%")[2]
+        if zone and not ZONE.fullmatch(zone):
+            raise ValueError(f"{quoted(zone)} in endpoint {quoted(text)} is not the name of an interface")
+        try:
+            return str(IPv6Address(host[1:-1]))
+        except ValueError:
+            raise ValueError(f"endpoint {quoted(text)} has no IPv6 address in its brackets") from None
+    if ":" in host:
+        raise ValueError(f"endpoint {quoted(text)}: write an IPv6 address as in [2001:db8::1]:51820")
+    if len(host) > MAX_HOST_NAME or not HOST_NAME.fullmatch(host):
+        raise ValueError(f"{quoted(host)} in endpoint {quoted(text)} is not a host name or an address")
+    # A name whose last label is a number can only be meant as an IPv4 address.
+    if host.rstrip(".").rpartition(".")[2].isdigit():
+        try:
+            return str(ip_address(host))
+        except ValueError:
+            raise ValueError(f"{quoted(host)} in endpoint {quoted(text)} is not an IPv4 address") from None
+    return host
+
+
+MARTIANS = tuple(
+    parse_network(text)
+    for text in (
+        "ff00::/8",
+        "fe80::/10",
+        "::/128",
+        "::1/128",
+        "127.0.0.0/8",
+        "0.0.0.0/8",
+        "224.0.0.0/4",
+        "255.255.255.255/32",
+    )
+)

@@ -1,0 +1,15 @@
+"""babeld's configuration language: words, grammar, and the frozen values it gives."""
+
+from babelwg.config.babeld.filters import Filter, Subject
+from babelwg.config.babeld.grammar import load_babeld, parse_babeld
+from babelwg.config.babeld.model import BabeldConfig, BabelInterface, InterfaceOptions
+
+__all__ = [
+    "BabelInterface",
+    "BabeldConfig",
+    "Filter",
+    "InterfaceOptions",
+    "Subject",
+    "load_babeld",
+    "parse_babeld",
+]

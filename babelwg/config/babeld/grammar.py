@@ -1,0 +1,231 @@
+"""The directives of babeld's language: one line, one directive, taken whole or refused."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from babelwg.config.babeld.filter_grammar import read_filter
+from babelwg.config.babeld.filters import Filter
+from babelwg.config.babeld.lexer import Mistake, Words
+from babelwg.config.babeld.model import BabeldConfig, BabelInterface, InterfaceOptions
+from babelwg.config.errors import ConfigError, ConfigErrors, did_you_mean, quoted
+from babelwg.config.files import read_text
+from babelwg.config.keys import MAX_INTERFACE_NAME
+
+Fields = dict[str, Any]
+Reader = Callable[[Words], Fields]
+
+MAX_NUMBER = 65534
+MAX_SECONDS = 10_000_000  # thousandths
+MAX_INTERVAL = 655_350  # thousandths; what 16 bits of centiseconds hold
+MIN_INTERVAL = 10  # thousandths
+KINDS = ("auto", "default", "wired", "wireless", "tunnel")
+UNSUPPORTED = {
+    "in": "`in` filters are not supported yet",
+    "out": "`out` filters are not supported yet",
+    "install": "`install` filters are not supported yet",
+    "key": "keys are not supported yet",
+}
+
+
+def load_babeld(path: Path) -> BabeldConfig:
+    """Return what a file in babeld's language says; ConfigErrors holds every complaint about it."""
+    return parse_babeld(read_text(path), str(path))
+
+
+def parse_babeld(text: str, file: str) -> BabeldConfig:
+    """Return what a text in babeld's language says; `file` names it in complaints."""
+    found = _Findings()
+    errors: list[ConfigError] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        try:
+            words = Words(line)
+            if words.more:
+                _read_directive(words, found)
+        except Mistake as mistake:
+            errors.append(ConfigError(file, number, str(mistake), mistake.column))
+    if errors:
+        raise ConfigErrors(errors)
+    return found.config()
+
+
+@dataclass(slots=True)
+class _Findings:
+    """What the lines so far have said."""
+
+    options: Fields = field(default_factory=dict)
+    default: InterfaceOptions = field(default_factory=InterfaceOptions)
+    interfaces: dict[str, InterfaceOptions] = field(default_factory=dict)
+    filters: list[Filter] = field(default_factory=list)
+
+    def config(self) -> BabeldConfig:
+        interfaces = tuple(
+            BabelInterface.settle(name, said.over(self.default)) for name, said in self.interfaces.items()
+        )
+        said = {name: value for name, value in self.options.items() if value is not None}
+        return BabeldConfig(interfaces=interfaces, filters=tuple(self.filters), **said)
+
+
+def _read_directive(words: Words, found: _Findings) -> None:
+    column = words.column
+    directive = words.word("a directive")
+    if directive in UNSUPPORTED:
+        raise Mistake(UNSUPPORTED[directive], column)
+    if directive == "interface":
+        name = _interface_name(words)
+        found.interfaces[name] = _read_parameters(words).over(found.interfaces.get(name, InterfaceOptions()))
+    elif directive == "default":
+        found.default = _read_parameters(words).over(found.default)
+    elif directive == "redistribute":
+        found.filters.append(read_filter(words))
+    elif directive in GLOBALS:
+        said = GLOBALS[directive](words)
+        words.finish()
+        if "import_tables" in said:
+            said = {"import_tables": (*found.options.get("import_tables", ()), *said["import_tables"])}
+        found.options |= said
+    else:
+        known = (*GLOBALS, *UNSUPPORTED, "interface", "default", "redistribute")
+        raise Mistake(f"unknown directive {quoted(directive)}{did_you_mean(directive, known)}", column)
+
+
+def _interface_name(words: Words) -> str:
+    column = words.column
+    name = words.string("the name of an interface")
+    octets = len(name.encode(errors="surrogatepass"))
+    if not 1 <= octets <= MAX_INTERFACE_NAME or "/" in name or not name.isprintable() or " " in name:
+        raise Mistake(f"{quoted(name)} cannot be the name of an interface", column)
+    return name
+
+
+def _read_parameters(words: Words) -> InterfaceOptions:
+    said: Fields = {}
+    while words.more:
+        column = words.column
+        word = words.word("an interface parameter")
+        if word == "key":
+            raise Mistake("keys are not supported yet", column)
+        if word not in PARAMETERS:
+            hint = did_you_mean(word, PARAMETERS)
+            raise Mistake(f"unknown interface parameter {quoted(word)}{hint}", column)
+        said |= PARAMETERS[word](words)
+    return InterfaceOptions(**said)
+
+
+def _boolean(name: str) -> Reader:
+    return lambda words: {name: words.boolean()}
+
+
+def _integer(name: str, low: int, high: int) -> Reader:
+    return lambda words: {name: words.integer(low, high)}
+
+
+def _string(name: str) -> Reader:
+    return lambda words: {name: words.string("a file name")}
+
+
+def _seconds(name: str, low: int, high: int) -> Reader:
+    return lambda words: {name: words.thousandths("a number of seconds", low, high) / 1000}
+
+
+def _milliseconds(name: str) -> Reader:
+    # The words say milliseconds with up to three decimals, the value is in seconds.
+    return lambda words: {name: words.thousandths("a number of milliseconds", 0, MAX_SECONDS) / 1_000_000}
+
+
+def _kind(words: Words) -> Fields:
+    word = words.choice("a type of interface", KINDS)
+    # As with a boolean, the default of babeld leaves the parameter unsaid.
+    return {"kind": None if word in ("auto", "default") else word}
+
+
+def _wired(words: Words) -> Fields:
+    kinds = {True: "wired", False: "wireless", None: None}
+    return {"kind": kinds[words.boolean()]}
+
+
+def _local_port(readwrite: bool) -> Reader:
+    # There is one local server, so the last of these directives wins.
+    return lambda words: {
+        "local_port": words.integer(1, MAX_NUMBER),
+        "local_path": None,
+        "local_readwrite": readwrite,
+    }
+
+
+def _local_path(readwrite: bool) -> Reader:
+    return lambda words: {
+        "local_path": words.string("a path"),
+        "local_port": None,
+        "local_readwrite": readwrite,
+    }
+
+
+def _protocol_group(words: Words) -> Fields:
+    column = words.column
+    address = words.address()
+    if len(address) != 16 or address[0] != 0xFF:
+        raise Mistake("the protocol group is an IPv6 multicast address", column)
+    return {"protocol_group": address}
+
+
+def _router_id(words: Words) -> Fields:
+    return {"router_id": words.router_id()}
+
+
+def _import_table(words: Words) -> Fields:
+    return {"import_tables": (words.integer(1, MAX_NUMBER),)}
+
+
+def _shutdown_delay(words: Words) -> Fields:
+    return {"shutdown_delay": words.integer(0, MAX_SECONDS) / 1000}
+
+
+GLOBALS: dict[str, Reader] = {
+    "protocol-group": _protocol_group,
+    "protocol-port": _integer("protocol_port", 1, MAX_NUMBER),
+    "kernel-priority": _integer("kernel_priority", 1, MAX_NUMBER),
+    "reflect-kernel-metric": _boolean("reflect_kernel_metric"),
+    "allow-duplicates": _integer("allow_duplicates", 1, MAX_NUMBER),
+    "random-id": _boolean("random_id"),
+    "router-id": _router_id,
+    "ipv6-subtrees": _boolean("ipv6_subtrees"),
+    "debug": _integer("debug", 0, 1 << 30),
+    "local-port": _local_port(False),
+    "local-port-readwrite": _local_port(True),
+    "local-path": _local_path(False),
+    "local-path-readwrite": _local_path(True),
+    "export-table": _integer("export_table", 1, MAX_NUMBER),
+    "import-table": _import_table,
+    "kernel-check-interval": _seconds("kernel_check_interval", 1, MAX_SECONDS),
+    "shutdown-delay-ms": _shutdown_delay,
+    "link-detect": _boolean("link_detect"),
+    "log-file": _string("log_file"),
+    "pid-file": _string("pid_file"),
+    "state-file": _string("state_file"),
+    "smoothing-half-life": _seconds("smoothing_half_life", 0, MAX_SECONDS),
+    "daemonise": _boolean("daemonise"),
+    "skip-kernel-setup": _boolean("skip_kernel_setup"),
+}
+
+PARAMETERS: dict[str, Reader] = {
+    "type": _kind,
+    "wired": _wired,
+    "link-quality": _boolean("link_quality"),
+    "split-horizon": _boolean("split_horizon"),
+    "rxcost": _integer("rxcost", 1, 65535),
+    "hello-interval": _seconds("hello_interval", MIN_INTERVAL, MAX_INTERVAL),
+    "update-interval": _seconds("update_interval", MIN_INTERVAL, MAX_INTERVAL),
+    "enable-timestamps": _boolean("enable_timestamps"),
+    "unicast": _boolean("unicast"),
+    "rfc6126-compatible": _boolean("rfc6126_compatible"),
+    "rtt-decay": _integer("rtt_decay", 1, 256),
+    "rtt-min": _milliseconds("rtt_min"),
+    "rtt-max": _milliseconds("rtt_max"),
+    "max-rtt-penalty": _integer("max_rtt_penalty", 1, 65535),
+    "v4-via-v6": _boolean("v4_via_v6"),
+    "probe-mtu": _boolean("probe_mtu"),
+    "accept-bad-signatures": _boolean("accept_bad_signatures"),
+    "faraway": _boolean("faraway"),
+}

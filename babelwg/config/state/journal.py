@@ -1,0 +1,173 @@
+"""The source table as a journal: written before a datagram leaves, so that it survives kill -9.
+
+The file is a header (magic, boot id, checksum) and records of one size, each with its own checksum. A new
+boot may have lost what the page cache held, so such a journal counts as lost, like a torn or a missing one.
+"""
+
+import os
+import struct
+import uuid
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from babelwg.config.files import write_whole
+
+JOURNAL_FILE = "sources.journal"
+MAGIC = b"bwg-src1"
+BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
+HEADER = struct.Struct("!8s16s")
+RECORD = struct.Struct("!BB16s8sBHH")
+CHECKSUM = struct.Struct("!I")
+HEADER_SIZE = HEADER.size + CHECKSUM.size
+RECORD_SIZE = RECORD.size + CHECKSUM.size
+MIN_COMPACTION = 4096  # records below which rewriting the file is not worth it
+COMPACTION_FACTOR = 4  # records in the file for each live one
+MAX_SIZE = 256 << 20  # octets
+
+# Family, packed network, plen, router-id, seqno, metric; seqno and metric are None for a source that is gone.
+SourceRow = tuple[int, bytes, int, bytes, int | None, int | None]
+
+
+class LoadedSources(NamedTuple):
+    """The live sources, whether the memory of them is lost, and why."""
+
+    records: tuple[SourceRow, ...]
+    lost: bool
+    reason: str
+
+
+class SourceJournal:
+    """The journal of one node; `load` first, then `append` before each datagram."""
+
+    def __init__(self, directory: Path, boot_id: bytes | None = None) -> None:
+        self.path = directory / JOURNAL_FILE
+        self.boot_id = read_boot_id() if boot_id is None else boot_id
+        self.length = 0  # records in the file
+        self._descriptor: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether records reach the file; after a failed write only `compact` opens it again."""
+        return self._descriptor is not None
+
+    def load(self) -> LoadedSources:
+        """Return what an earlier run of this boot knew, and begin to append. Raises OSError."""
+        try:
+            records = self._read()
+            loaded = LoadedSources(tuple(_latest(records)), False, "")
+        except FileNotFoundError:
+            loaded = LoadedSources((), True, f"{self.path}: there is none")
+        except ValueError as error:
+            loaded = LoadedSources((), True, f"{self.path}: {error}")
+        self.compact(loaded.records)
+        return loaded
+
+    def append(self, records: Iterable[SourceRow]) -> None:
+        """Write records at once. Raises OSError, after which a restart finds the journal lost."""
+        rows = list(records)
+        if not rows or self._descriptor is None:
+            return
+        data = b"".join(_pack(row) for row in rows)
+        try:
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
+        except OSError:
+            self._give_up()
+            raise
+        self.length += len(rows)
+
+    def needs_compaction(self, live: int) -> bool:
+        """Return whether the file holds many more records than there are live sources."""
+        return self.length > max(MIN_COMPACTION, COMPACTION_FACTOR * live)
+
+    def compact(self, records: Iterable[SourceRow]) -> None:
+        """Replace the file by one that holds just these records, then append to it. Raises OSError."""
+        rows = list(records)
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_whole(self.path, _header(self.boot_id) + b"".join(_pack(row) for row in rows))
+        self.close()
+        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        self.length = len(rows)
+
+    def fsync(self) -> None:
+        """Wait until the disk holds what was written."""
+        if self._descriptor is not None:
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file; nothing is lost by not doing so."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _read(self) -> list[SourceRow]:
+        size = self.path.stat().st_size
+        if size > MAX_SIZE:
+            raise ValueError(f"is larger than {MAX_SIZE >> 20} MiB")
+        data = self.path.read_bytes()
+        header = data[:HEADER_SIZE]
+        if len(header) < HEADER_SIZE or not _is_intact(header) or not header.startswith(MAGIC):
+            raise ValueError("its header is torn or foreign")
+        if not any(self.boot_id) or header != _header(self.boot_id):
+            raise ValueError("the machine was started anew since")
+        if (len(data) - HEADER_SIZE) % RECORD_SIZE:
+            raise ValueError("its last record is torn")
+        return [_unpack(data[at : at + RECORD_SIZE]) for at in range(HEADER_SIZE, len(data), RECORD_SIZE)]
+
+    def _give_up(self) -> None:
+        assert self._descriptor is not None, "a journal that is closed is not written"
+        # An empty file reads as torn, so nobody trusts a table with a hole; this works on a full disk too.
+        try:
+            os.ftruncate(self._descriptor, 0)
+        finally:
+            self.close()
+
+
+def read_boot_id() -> bytes:
+    """Return the 16 octets that name this boot, or zeros where the kernel does not tell."""
+    try:
+        return uuid.UUID(BOOT_ID_FILE.read_text().strip()).bytes
+    except (OSError, ValueError):
+        return bytes(16)
+
+
+def _header(boot_id: bytes) -> bytes:
+    return _sealed(HEADER.pack(MAGIC, boot_id))
+
+
+def _pack(row: SourceRow) -> bytes:
+    family, network, plen, router_id, seqno, metric = row
+    present = seqno is not None
+    return _sealed(RECORD.pack(family, plen, network, router_id, present, seqno or 0, metric or 0))
+
+
+def _unpack(record: bytes) -> SourceRow:
+    if not _is_intact(record):
+        raise ValueError("a record of it is torn")
+    family, plen, network, router_id, present, seqno, metric = RECORD.unpack_from(record)
+    if family not in (4, 6):
+        raise ValueError(f"a record of it has address family {family}")
+    network = network[:4] if family == 4 else network
+    return family, network, plen, router_id, seqno if present else None, metric if present else None
+
+
+def _sealed(data: bytes) -> bytes:
+    return data + CHECKSUM.pack(zlib.crc32(data))
+
+
+def _is_intact(data: bytes) -> bool:
+    return data[-CHECKSUM.size :] == CHECKSUM.pack(zlib.crc32(data[: -CHECKSUM.size]))
+
+
+def _latest(records: Iterable[SourceRow]) -> list[SourceRow]:
+    live: dict[tuple[int, bytes, int, bytes], SourceRow] = {}
+    for record in records:
+        key = record[:4]
+        if record[4] is None:
+            live.pop(key, None)
+        else:
+            live[key] = record
+    return list(live.values())
