@@ -25,7 +25,7 @@ class ConfigError:
         return f"{':'.join(place)}: {self.message}"
 
 
-class ConfigErrors(Exception):  # noqa: N818 - it carries several errors, which the plural says
+class ConfigErrors(Exception):
     """All complaints about a configuration; its text has one `file:line: message` per line."""
 
     def __init__(self, errors: Iterable[ConfigError]) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
 from types import TracebackType
@@ -15,9 +16,10 @@ from typing import Any, Self
 
 from pyroute2 import AsyncIPRoute
 
+from babelwg.babel.memory import SourceRecord
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.speaker import Speaker
-from babelwg.config import BabeldConfig, Config, ConfigErrors
+from babelwg.config import BabeldConfig, Config, ConfigErrors, public_of
 from babelwg.daemon.control import ControlServer
 from babelwg.daemon.lan import babeld_interfaces
 from babelwg.daemon.queries import Queries
@@ -31,7 +33,7 @@ from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import apply_node_addresses
 from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import TABLE_MAIN
+from babelwg.linux.routes import TABLE_MAIN, Route
 from babelwg.linux.rules import apply_rules, desired_rules
 from babelwg.linux.sysctls import apply_sysctls, desired_sysctls, router_advertisement_sysctls
 
@@ -68,6 +70,7 @@ class Node:
         self._load = load
         self._stop = asyncio.Event()
         self._withdraw = False
+        self._repair_soon = asyncio.Event()
         self._stack = contextlib.AsyncExitStack()
         self._seen_links: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -120,9 +123,7 @@ class Node:
 
     async def _start(self) -> None:
         self._check_permission()
-        self.store = Store(self._state_dir, time.monotonic, fresh_router_id=self._wants_random_id())
-        self._lock_state()
-        self._stack.callback(self.store.close)
+        self.store = self._open_store()
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
         self.routes = KernelRoutes(self.requests, self._table())
@@ -174,12 +175,11 @@ class Node:
             self.routing.sources = preferred_sources(a.address for a in config.node.addresses)
             self._set_sysctls([])
             await self._apply_kernel_side(config)
-            self.tunnels.refresh_parameters_for(config)
-            self._apply_announcements()
-            self.routing.guard()
-            await self.tunnels.configure(config)
         self._apply_babeld_interfaces()
         self._apply_announcements()
+        self.routing.guard()
+        if isinstance(config, Config):
+            await self.tunnels.configure(config)
 
     async def _apply_kernel_side(self, config: Config) -> None:
         try:
@@ -191,7 +191,8 @@ class Node:
     def _apply_babeld_interfaces(self) -> None:
         babeld = self._babeld()
         wanted = babeld_interfaces(babeld) if babeld else {}
-        tunnels = set(self.tunnels.actual)
+        tunnels = {peer.interface for peer in self.config.peers} if isinstance(self.config, Config) else set()
+        tunnels |= self.tunnels.actual.keys()
         for name in self.routing.wanted.keys() - wanted.keys() - tunnels:
             self.routing.want(name, None)
         for name, interface in wanted.items():
@@ -207,7 +208,11 @@ class Node:
             self.routing.announce(xroutes)
 
     def _babeld(self) -> BabeldConfig | None:
-        return self.config.babel.babeld if isinstance(self.config, Config) else self.config
+        if not isinstance(self.config, Config):
+            return self.config
+        babeld = self.config.babel.babeld
+        # Beside tunnels, only what a line asks for: the addresses of the underlay are nobody's destination.
+        return replace(babeld, implicit_local=False) if babeld else None
 
     def _interface_names(self) -> list[str]:
         babeld = self._babeld()
@@ -230,12 +235,11 @@ class Node:
         if what & {"rule", "overrun"}:
             self._repair_soon.set()
 
-    def _route_lost(self, route: Any) -> None:
+    def _route_lost(self, route: Route) -> None:
         self.routing.route_lost(route)
 
     async def _repair(self) -> None:
         """Compare with the kernel now and then, and soon after somebody changed rules or news were lost."""
-        self._repair_soon = asyncio.Event()
         while True:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._repair_soon.wait(), REPAIR_INTERVAL)
@@ -245,7 +249,14 @@ class Node:
             repaired = self.routes.resync()
             if repaired:
                 log.warning("routes-repaired count=%d", repaired)
-            self.store.checkpoint(self.routing.speaker.snapshot(asyncio.get_running_loop().time()))
+            await self._checkpoint()
+
+    async def _checkpoint(self) -> None:
+        snapshot = self.routing.speaker.snapshot(asyncio.get_running_loop().time())
+        hello_seqnos = {interface.name: interface.hello_seqno for interface in snapshot.interfaces}
+        records = [SourceRecord(s.prefix, s.router_id, s.seqno, s.metric) for s in snapshot.sources]
+        self.store.checkpoint(hello_seqnos, records)
+        await asyncio.to_thread(self.store.fsync)
 
     async def _release_adopted(self) -> None:
         await asyncio.sleep(ADOPTION)
@@ -325,10 +336,18 @@ class Node:
         if not effective >> 12 & 1:  # CAP_NET_ADMIN
             raise Fatal("needs CAP_NET_ADMIN: run it as root", code=4)
 
-    def _lock_state(self) -> None:
-        descriptor = os.open(self._state_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        self._stack.callback(os.close, descriptor)
+    def _open_store(self) -> Store:
+        """Lock and load the state directory: two daemons with one identity would ruin each other."""
+        owner = str(public_of(self.config.node.private_key)) if isinstance(self.config, Config) else "babeld"
         try:
+            self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self._state_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            store = Store(self._state_dir, owner, self._wants_random_id())
         except BlockingIOError as error:
             raise Fatal(f"another daemon uses {self._state_dir}: stop it first") from error
+        except OSError as error:
+            raise Fatal(f"cannot write the state directory {self._state_dir}: {error.strerror}") from error
+        self._stack.callback(store.close)
+        return store

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from babelwg.babel.events import Event, RouteFlushed, RouteRetracted, RouteSelected, SeqnoIncreased
 from babelwg.babel.parameters import InterfaceParameters
@@ -58,7 +58,7 @@ class RoutingService:
         self._mirror = mirror
         self._store = store
         self._loop = asyncio.get_running_loop()
-        self._running: dict[str, tuple[int, WantedInterface, bytes]] = {}
+        self._running: dict[str, tuple[int, InterfaceParameters, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._repairs = 0
         self._loop.add_reader(socket.fileno(), self._receive)
@@ -105,8 +105,10 @@ class RoutingService:
             if link is None or not link.up or link_local is None:
                 self._drop_interface(name, now)
                 continue
+            ipv4 = self._mirror.ipv4(link.index)
+            parameters = replace(wanted.parameters, mtu=link.mtu, ipv4=ipv4)
             try:
-                self._run_interface(name, link.index, wanted, link_local, now)
+                self._run_interface(name, link.index, parameters, link_local, now)
                 self.errors.pop(name, None)
             except KernelError as error:
                 self.errors[name] = str(error)
@@ -200,20 +202,20 @@ class RoutingService:
             log.error("route-refused prefix=%s errno=%d %s", prefix, refusal.errno, refusal.detail)
 
     def _run_interface(
-        self, name: str, index: int, wanted: WantedInterface, link_local: bytes, now: float
+        self, name: str, index: int, parameters: InterfaceParameters, link_local: bytes, now: float
     ) -> None:
         running = self._running.get(name)
-        if running == (index, wanted, link_local):
+        if running == (index, parameters, link_local):
             return
         if running is not None and running[0] != index:
             self._drop_interface(name, now)  # another interface by the same name
             running = None
         self.socket.join(name, index)
         if running is None:
-            self.speaker.add_interface(name, wanted.parameters, link_local, now)
+            self.speaker.add_interface(name, parameters, link_local, now)
         else:
-            self.speaker.set_interface(name, wanted.parameters, link_local, now)
-        self._running[name] = (index, wanted, link_local)
+            self.speaker.set_interface(name, parameters, link_local, now)
+        self._running[name] = (index, parameters, link_local)
 
     def _drop_interface(self, name: str, now: float) -> None:
         if self._running.pop(name, None) is not None:

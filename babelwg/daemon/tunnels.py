@@ -98,6 +98,7 @@ class TunnelService:
         self.config = config
         self._update_resolvers(config)
         await self.reconcile()
+        self._refresh_parameters()
 
     async def reconcile(self) -> None:
         """Bring the tunnels to the desired ones; what fails is noted and tried again later."""
@@ -234,8 +235,7 @@ class TunnelService:
         backend = self._backend(tunnel.backend)
         previous = self.actual.get(tunnel.interface)
         if previous is None:
-            self._store.add_tunnel(tunnel.interface, tunnel.backend)
-            await backend.create(tunnel)
+            await self._create(backend, tunnel)
         await backend.configure(tunnel, previous)
         if previous is None or (previous.mtu, previous.link_local) != (tunnel.mtu, tunnel.link_local):
             await set_up_tunnel(self._iproute, tunnel.interface, tunnel.mtu, tunnel.link_local)
@@ -243,6 +243,23 @@ class TunnelService:
         self.actual[tunnel.interface] = tunnel
         log.info("tunnel-set interface=%s peer=%s backend=%s", tunnel.interface, tunnel.peer, tunnel.backend)
         self._routing.want(tunnel.interface, WantedInterface(self._parameters(tunnel), tunnel.link_local))
+
+    async def _create(self, backend: TunnelBackend, tunnel: Tunnel) -> None:
+        name = tunnel.interface
+        known = name in self._store.tunnels()
+        if not known and await self._iproute.link_lookup(ifname=name):
+            raise TunnelError(
+                f"the interface name {name} is taken by something that is not ours",
+                f"remove it (`ip link del {name}`), or give the peer another `interface`",
+            )
+        # Remembered before it is made: a kill in between leaves nothing that nobody owns.
+        self._store.add_tunnel(name, tunnel.backend)
+        try:
+            await backend.create(tunnel)
+        except TunnelError:
+            if not known:
+                self._store.drop_tunnel(name)
+            raise
 
     async def _remove(self, tunnel: Tunnel) -> None:
         self._routing.want(tunnel.interface, None)
@@ -264,7 +281,7 @@ class TunnelService:
             mtu=tunnel.mtu,
         )
 
-    def refresh_parameters(self) -> None:
+    def _refresh_parameters(self) -> None:
         """Give Babel the costs and intervals of the present configuration, where they changed."""
         for tunnel in self.actual.values():
             wanted = WantedInterface(self._parameters(tunnel), tunnel.link_local)

@@ -7,7 +7,7 @@ static routes. For each of those destinations our table holds a `throw` route, w
 from collections.abc import Iterable, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import mask
+from babelwg.config.addresses import covers, mask
 from babelwg.linux.routes import (
     BLACKHOLE,
     PRIORITY,
@@ -50,18 +50,9 @@ def plan_guards(
     return guards
 
 
-def contains(outer: Prefix, inner: Prefix) -> bool:
-    """Return whether `inner` lies within `outer`."""
-    return (
-        outer.family == inner.family
-        and outer.plen <= inner.plen
-        and mask(inner.network, outer.plen) == outer.network
-    )
-
-
 def _needs_guard(route: Route) -> bool:
     # Link-local traffic has a rule of its own, and nothing learned ever covers multicast.
-    return not contains(LINK_LOCAL, route.prefix) and not contains(MULTICAST, route.prefix)
+    return not covers(LINK_LOCAL, route.prefix) and not covers(MULTICAST, route.prefix)
 
 
 def _covering_device(prefix: Prefix, learned: Mapping[Prefix, Route]) -> int:

@@ -1,0 +1,141 @@
+"""What the daemon remembers: identity, seqnos, ports and the source table, as files that survive a kill."""
+
+import logging
+import socket
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from babelwg.babel.memory import Memory, SourceRecord
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.config import SourceJournal, State
+from babelwg.config.state.identity import generate_router_id
+
+log = logging.getLogger(__name__)
+
+
+class Store:
+    """The state directory; a disk that fails is logged and counted, and routing goes on."""
+
+    def __init__(self, directory: Path, owner: str, fresh_router_id: bool = False) -> None:
+        """Load what an earlier life left. Raises OSError when the directory cannot be made or written."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.directory = directory
+        self.counters: dict[str, int] = {}
+        self._state, lost, reasons = State.load(directory, owner)
+        if fresh_router_id:
+            self._state.router_id = generate_router_id()
+        self._first_seqno = self._state.seqno_limit
+        self._journal = SourceJournal(directory)
+        self._sources = self._journal.load()
+        if lost or self._sources.lost:
+            log.info("memory-lost %s", "; ".join([*reasons, self._sources.reason]).strip("; "))
+        # The first updates carry this seqno, so it counts as used from now on.
+        self._state.reserve(self._first_seqno)
+        self._state.save(directory)
+
+    @property
+    def router_id(self) -> bytes:
+        """Our router-id, 8 octets."""
+        return self._state.router_id
+
+    def memory(self) -> Memory:
+        """Return what the speaker starts from."""
+        records = tuple(
+            SourceRecord(Prefix(family, network, plen), router_id, seqno, metric)
+            for family, network, plen, router_id, seqno, metric in self._sources.records
+        )
+        return Memory(self._first_seqno, records, dict(self._state.hello_seqnos), self._sources.lost)
+
+    def remember(self, records: Iterable[SourceRecord]) -> None:
+        """Write changes of the source table; called before the datagrams that they describe leave."""
+        rows = [(*record.prefix[:3], record.router_id, record.seqno, record.metric) for record in records]
+        if rows and self._journal.is_open:
+            self._attempt("journal", lambda: self._journal.append(rows))
+
+    def reserve(self, seqno: int) -> None:
+        """Make sure that no later life uses this seqno again."""
+        if self._state.reserve(seqno):
+            self._save()
+
+    def checkpoint(self, hello_seqnos: Mapping[str, int], sources: Sequence[SourceRecord]) -> None:
+        """Write down where the Hellos are and keep the journal short; may wait for the disk."""
+        if dict(hello_seqnos) != self._state.hello_seqnos:
+            self._state.hello_seqnos = dict(hello_seqnos)
+            self._save()
+        if not self._journal.is_open or self._journal.needs_compaction(len(sources)):
+            rows = [(*record.prefix[:3], record.router_id, record.seqno, record.metric) for record in sources]
+            self._attempt("journal", lambda: self._journal.compact(rows))
+
+    def fsync(self) -> None:
+        """Wait until the disk holds the journal."""
+        self._attempt("journal", self._journal.fsync)
+
+    def tunnels(self) -> dict[str, str]:
+        """Return the interfaces that we made in this or an earlier life, with their back ends."""
+        return dict(self._state.interfaces)
+
+    def add_tunnel(self, interface: str, backend: str) -> None:
+        """Remember an interface before it is made."""
+        if self._state.interfaces.get(interface) != backend:
+            self._state.interfaces[interface] = backend
+            self._save()
+
+    def drop_tunnel(self, interface: str) -> None:
+        """Forget an interface after it is gone."""
+        if self._state.interfaces.pop(interface, None) is not None:
+            self._save()
+
+    def ports(self, interfaces: Sequence[str], shared: set[str], listen_port: int) -> dict[str, int]:
+        """Return the UDP port of each tunnel; `shared` ones have the listen port together.
+
+        The first tunnel has the listen port itself; each further one keeps the port it had, or takes the next free.
+        """
+        ports = dict.fromkeys(shared, listen_port)
+        alone = [name for name in interfaces if name not in shared]
+        if alone and not shared:
+            ports[alone.pop(0)] = listen_port
+        taken = {listen_port}
+        for name in alone:
+            port = self._state.ports.get(name, 0)
+            if port in taken or port < 1024:
+                port = _next_free(listen_port, taken | set(self._state.ports.values()))
+            ports[name] = port
+            taken.add(port)
+        kept = {name: ports[name] for name in alone}
+        if kept != self._state.ports:
+            self._state.ports = kept
+            self._save()
+        return ports
+
+    def close(self) -> None:
+        """Close the journal."""
+        self._journal.close()
+
+    def _save(self) -> None:
+        self._attempt("state", lambda: self._state.save(self.directory))
+
+    def _attempt(self, what: str, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except OSError as error:
+            name = f"store_failed.{what}"
+            self.counters[name] = self.counters.get(name, 0) + 1
+            log.error("store-failed %s directory=%s: %s", what, self.directory, error.strerror)
+
+
+def _next_free(listen_port: int, taken: set[int]) -> int:
+    """Return the next port after the listen port that neither we nor another program holds."""
+    for port in range(listen_port + 1, 65536):
+        if port not in taken and _is_free(port):
+            return port
+    return 0  # the back end then takes any
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        try:
+            probe.bind(("::", port))
+        except OSError:
+            return False
+    return True
