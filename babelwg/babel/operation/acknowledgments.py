@@ -1,0 +1,136 @@
+"""Acknowledgments, and the retracted prefixes that wait for them (RFC 8966, sections 3.3 and 3.5.4)."""
+
+from functools import partial
+
+from babelwg.babel.events import RouteFlushed, RouteRetracted
+from babelwg.babel.operation.queueing import queue_small, urgent_delay
+from babelwg.babel.parameters import HOLD_FACTOR
+from babelwg.babel.state import State
+from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.timers import Timer
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import INFINITY, Acknowledgment, AcknowledgmentRequest
+
+# The share of the allowed time that we keep an answer back at most, so that it arrives in time (§3.1).
+ANSWER_SHARE = 0.4
+
+
+def handle_acknowledgment_request(
+    state: State, neighbour: Neighbour, tlv: AcknowledgmentRequest, now: float
+) -> None:
+    """Answer to the requester alone (§3.3)."""
+    delay = min(urgent_delay(state, neighbour.interface), tlv.interval * ANSWER_SHARE)
+    queue_small(state, neighbour, Acknowledgment(tlv.opaque), delay, now)
+
+
+def handle_acknowledgment(state: State, neighbour: Neighbour, tlv: Acknowledgment, now: float) -> None:
+    """Note that a neighbour has received what a packet of ours said."""
+    if (pending := state.acknowledgments.get(tlv.opaque)) is None or neighbour not in pending.waiting:
+        return
+    _stop_waiting(state, tlv.opaque, pending, neighbour)
+    for prefix in pending.retracted:
+        if (hold := state.holds.get(prefix)) is not None:
+            _excuse(state, hold, neighbour, "acknowledged")
+
+
+def expect_acknowledgment(
+    state: State,
+    interface: Interface,
+    waiting: dict[Neighbour, None],
+    written: dict[Prefix, int],
+    now: float,
+) -> int | None:
+    """Return the opaque value for a packet of urgent updates, or None when no answer can be awaited."""
+    if not waiting:
+        return None
+    nonce = state.allocate_nonce()
+    if (
+        len(state.acknowledgments) >= state.parameters.max_pending_acknowledgments
+        or nonce in state.acknowledgments
+    ):
+        state.count("acknowledgment_not_requested.table-full")
+        return None
+    retracted = frozenset(p for p in written if p not in state.routes.selected and p not in state.xroutes)
+    timer = Timer(partial(_give_up, state, nonce))
+    state.acknowledgments[nonce] = PendingAcknowledgment(interface, waiting, written, retracted, timer)
+    patience = state.parameters.acknowledgment_timeout * 2.0 ** (max(written.values()) - 1)
+    state.timers.set(timer, now + patience)
+    return nonce
+
+
+def forget_neighbour(state: State, neighbour: Neighbour, why: str) -> None:
+    """Wait no longer for a neighbour that cannot have us as next hop any more."""
+    for nonce, pending in list(state.acknowledgments.items()):
+        if neighbour in pending.waiting:
+            _stop_waiting(state, nonce, pending, neighbour)
+    for hold in list(state.holds.values()):
+        _excuse(state, hold, neighbour, why)
+
+
+def start_hold(state: State, prefix: Prefix, interval: float, cause: str, now: float) -> None:
+    """Make a prefix unreachable until no neighbour can send us packets for it (§3.5.4)."""
+    end_hold(state, prefix)
+    waiting = {
+        neighbour: None
+        for interface in state.interfaces.values()
+        for neighbour in interface.reachable_neighbours()
+        if not _has_retracted(neighbour, prefix)
+    }
+    timer = Timer(lambda now: _release(state, prefix, "hold-expired"))
+    state.holds[prefix] = Hold(prefix, waiting, timer, now)
+    state.timers.set(timer, now + HOLD_FACTOR * interval)
+    state.emit(RouteRetracted(prefix, cause))
+    if not waiting:
+        _release(state, prefix, "no-neighbour")
+
+
+def end_hold(state: State, prefix: Prefix) -> bool:
+    """End the hold of a prefix because there is a route again; return whether there was one."""
+    if (hold := state.holds.pop(prefix, None)) is None:
+        return False
+    state.timers.cancel(hold.timer)
+    return True
+
+
+def note_retraction(state: State, neighbour: Neighbour, prefix: Prefix) -> None:
+    """Note that a neighbour has retracted a prefix, so it does not send us packets for it."""
+    if (hold := state.holds.get(prefix)) is not None:
+        _excuse(state, hold, neighbour, "retracted-by-all")
+
+
+def _has_retracted(neighbour: Neighbour, prefix: Prefix) -> bool:
+    route = neighbour.routes.get(prefix)
+    return route is not None and route.refmetric == INFINITY
+
+
+def _excuse(state: State, hold: Hold, neighbour: Neighbour, cause: str) -> None:
+    """Take a neighbour off the list of a hold; the last one ends it."""
+    if neighbour in hold.waiting:
+        del hold.waiting[neighbour]
+        if not hold.waiting:
+            _release(state, hold.prefix, cause)
+
+
+def _release(state: State, prefix: Prefix, cause: str) -> None:
+    if end_hold(state, prefix):
+        state.emit(RouteFlushed(prefix, cause))
+
+
+def _stop_waiting(state: State, nonce: int, pending: PendingAcknowledgment, neighbour: Neighbour) -> None:
+    del pending.waiting[neighbour]
+    if not pending.waiting:
+        state.timers.cancel(pending.timer)
+        del state.acknowledgments[nonce]
+
+
+def _give_up(state: State, nonce: int, now: float) -> None:
+    """Send another copy to each neighbour that did not answer, as long as copies are left (§3.7.2)."""
+    pending = state.acknowledgments.pop(nonce)
+    for neighbour in pending.waiting:
+        for prefix, copy in pending.updates.items():
+            if copy < state.parameters.update_copies:
+                neighbour.outbox.urgent.setdefault(prefix, copy + 1)
+        if neighbour.outbox.urgent:
+            state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))

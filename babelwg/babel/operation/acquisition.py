@@ -1,0 +1,89 @@
+"""How neighbours come and go (RFC 8966, sections 3.2.4 and 3.4)."""
+
+from functools import partial
+
+from babelwg.babel.events import NeighbourAcquired, NeighbourLost
+from babelwg.babel.operation.acknowledgments import forget_neighbour
+from babelwg.babel.operation.liveness import (
+    handle_ihu_timeout,
+    record_hello,
+    record_missed_hello,
+    send_scheduled_hello,
+)
+from babelwg.babel.operation.queueing import queue_ihu, urgent_delay
+from babelwg.babel.operation.recovery import begin_purge, handle_purge_timer
+from babelwg.babel.operation.requests import forget_requester
+from babelwg.babel.operation.routes import flush_routes
+from babelwg.babel.operation.updates import queue_dump
+from babelwg.babel.parameters import MAX_HELLO_JUMP
+from babelwg.babel.state import State
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import HelloHistory, Neighbour, NeighbourActions
+from babelwg.babel.wire.tlv import INFINITY, Hello
+
+
+def handle_hello(state: State, interface: Interface, address: bytes, hello: Hello, now: float) -> None:
+    """Note that a neighbour lives, and get acquainted with it when it is new."""
+    neighbour = interface.neighbours.get(address)
+    if neighbour is not None and _starts_anew(neighbour, hello):
+        lose_neighbour(state, neighbour, "hello-seqno-jump", now)
+        neighbour = None
+    if neighbour is None and (neighbour := _acquire(state, interface, address, now)) is None:
+        return
+    record_hello(state, neighbour, hello, now)
+
+
+def lose_neighbour(state: State, neighbour: Neighbour, reason: str, now: float) -> None:
+    """Forget a neighbour and its routes."""
+    del neighbour.interface.neighbours[neighbour.address]
+    neighbour.interface.outbox.ihus.pop(neighbour.address, None)
+    neighbour.cost = INFINITY
+    for timer in neighbour.timers():
+        state.timers.cancel(timer)
+    state.sending.cancel(neighbour.outbox.timer)
+    state.emit(NeighbourLost(neighbour.interface.name, neighbour.address, reason))
+    forget_requester(state, neighbour)
+    flush_routes(state, neighbour, "neighbour-lost", now)
+    forget_neighbour(state, neighbour, "neighbour-lost")
+
+
+def _starts_anew(neighbour: Neighbour, hello: Hello) -> bool:
+    """Return whether a Hello's seqno shows that the neighbour has restarted (appendix A.1)."""
+    history = neighbour.unicast if hello.unicast else neighbour.multicast
+    return abs(history.jump(hello.seqno)) > MAX_HELLO_JUMP
+
+
+def _acquire(state: State, interface: Interface, address: bytes, now: float) -> Neighbour | None:
+    if len(interface.neighbours) >= state.parameters.max_neighbours_per_interface:
+        state.count("neighbour_refused.interface-limit")
+        return None
+    neighbour = Neighbour(interface, address, _actions(state, interface, address))
+    interface.neighbours[address] = neighbour
+    state.emit(NeighbourAcquired(interface.name, address))
+    delay = urgent_delay(state, interface)
+    if interface.parameters.point_to_point:
+        # The neighbour may be as new to this link as we are: our Hello now saves it a Hello interval.
+        send_scheduled_hello(state, interface, delay, now)
+    queue_ihu(state, neighbour, delay, now)
+    begin_purge(state, neighbour, now)
+    return neighbour
+
+
+def _actions(state: State, interface: Interface, address: bytes) -> NeighbourActions:
+    def current() -> Neighbour:
+        return interface.neighbours[address]
+
+    def miss(history_of: str, now: float) -> None:
+        neighbour = current()
+        history: HelloHistory = getattr(neighbour, history_of)
+        if not record_missed_hello(state, neighbour, history, now):
+            lose_neighbour(state, neighbour, "silent", now)
+
+    return NeighbourActions(
+        multicast_missed=partial(miss, "multicast"),
+        unicast_missed=partial(miss, "unicast"),
+        ihu_expired=lambda now: handle_ihu_timeout(state, current(), now),
+        send=lambda now: state.ready.append((interface, current().outbox)),
+        dump=lambda now: queue_dump(state, current(), now),
+        purge=lambda now: handle_purge_timer(state, current(), now),
+    )

@@ -1,0 +1,99 @@
+"""Hellos and IHUs, sent and received (RFC 8966, section 3.4 and appendix A.1)."""
+
+from babelwg.babel.events import LinkCostChanged
+from babelwg.babel.operation.acknowledgments import forget_neighbour
+from babelwg.babel.operation.cost import compute_cost, compute_rxcost
+from babelwg.babel.operation.queueing import (
+    queue_hello,
+    queue_ihu,
+    queue_request,
+    urgent_delay,
+)
+from babelwg.babel.operation.routes import reprice
+from babelwg.babel.parameters import HOLD_FACTOR, IHU_INTERVAL_FACTOR
+from babelwg.babel.state import State
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import HelloHistory, Neighbour
+from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, RouteRequest
+
+# Hellos leave early rather than late, because neighbours count from the promised interval.
+HELLO_JITTER = (0.9, 1.0)  # of the Hello interval
+FIRST_MISS = 1.5  # intervals after a Hello until the next one counts as missed (appendix A.1)
+NEXT_MISS = 1.0  # intervals from one missed Hello to the next (appendix A.1)
+
+
+def send_scheduled_hello(state: State, interface: Interface, delay: float, now: float) -> None:
+    """Send a Hello, perhaps before its time, and promise the next; IHUs join it when they are due (§3.4)."""
+    interval = interface.parameters.hello_interval
+    queue_hello(state, interface, interval, delay, now)
+    state.timers.set(interface.hello_timer, now + delay + interval * state.rng.uniform(*HELLO_JITTER))
+    interface.hellos_since_ihu += 1
+    lossless = all(n.rxcost == interface.parameters.rxcost for n in interface.neighbours.values())
+    if interface.hellos_since_ihu >= IHU_INTERVAL_FACTOR or not lossless:
+        interface.hellos_since_ihu = 0
+        for neighbour in interface.neighbours.values():
+            queue_ihu(state, neighbour, delay, now)
+
+
+def handle_hello_timer(state: State, interface: Interface, now: float) -> None:
+    """Send the Hello that was promised."""
+    send_scheduled_hello(state, interface, 0.0, now)
+
+
+def record_hello(state: State, neighbour: Neighbour, hello: Hello, now: float) -> None:
+    """Enter a Hello into its history and look at the link again (appendix A.1)."""
+    history = neighbour.unicast if hello.unicast else neighbour.multicast
+    history.receive(hello.seqno)
+    neighbour.last_heard = now
+    if hello.interval:
+        history.interval = hello.interval
+        state.timers.set(history.timer, now + FIRST_MISS * hello.interval)
+    elif history.timer.when is None:
+        # The first Hello promised nothing; without some deadline a silent neighbour would live for ever.
+        history.interval = history.interval or neighbour.interface.parameters.hello_interval
+        state.timers.set(history.timer, now + FIRST_MISS * history.interval)
+    update_link(state, neighbour, now)
+
+
+def record_missed_hello(state: State, neighbour: Neighbour, history: HelloHistory, now: float) -> bool:
+    """Enter a missed Hello; return whether the neighbour was heard at all lately (appendix A.1)."""
+    history.miss()
+    if not (neighbour.multicast.bits or neighbour.unicast.bits):
+        return False
+    state.timers.set(history.timer, now + NEXT_MISS * history.interval)
+    update_link(state, neighbour, now)
+    return True
+
+
+def handle_ihu(state: State, neighbour: Neighbour, ihu: Ihu, now: float) -> None:
+    """Learn how well a neighbour hears us (§3.4.2)."""
+    if ihu.address is not None and ihu.address != neighbour.interface.link_local:
+        return
+    neighbour.txcost = ihu.rxcost
+    state.timers.set(neighbour.ihu_timer, now + HOLD_FACTOR * ihu.interval)
+    update_link(state, neighbour, now)
+
+
+def handle_ihu_timeout(state: State, neighbour: Neighbour, now: float) -> None:
+    """Assume that a neighbour hears us no longer (§3.4.2)."""
+    neighbour.txcost = INFINITY
+    update_link(state, neighbour, now)
+
+
+def update_link(state: State, neighbour: Neighbour, now: float) -> None:
+    """Compute the costs of a link again and act on what changed (§3.4.3)."""
+    rxcost = compute_rxcost(neighbour)
+    if (rxcost == INFINITY) != (neighbour.rxcost == INFINITY):
+        queue_ihu(state, neighbour, urgent_delay(state, neighbour.interface), now)
+    neighbour.rxcost = rxcost
+    cost, before = compute_cost(neighbour), neighbour.cost
+    if cost == before:
+        return
+    neighbour.cost = cost
+    name = neighbour.interface.name
+    state.emit(LinkCostChanged(name, neighbour.address, cost, neighbour.rxcost, neighbour.txcost))
+    reprice(state, neighbour, now)
+    if before == INFINITY:
+        queue_request(state, neighbour, RouteRequest(None), now)
+    elif cost == INFINITY:
+        forget_neighbour(state, neighbour, "unreachable")

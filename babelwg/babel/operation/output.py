@@ -1,0 +1,130 @@
+"""From what waits in the outboxes to datagrams (RFC 8966, section 3.1)."""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from babelwg.babel.datagram import Datagram
+from babelwg.babel.operation.acknowledgments import expect_acknowledgment
+from babelwg.babel.operation.updates import build_update
+from babelwg.babel.state import State
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.outbox import Outbox
+from babelwg.babel.wire.encode import PacketWriter
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.seqno import seqno_add
+from babelwg.babel.wire.tlv import AcknowledgmentRequest, Hello, Ihu
+
+ACKNOWLEDGMENT_REQUEST_SIZE = 8  # octets, kept free in a packet of urgent updates
+ACKNOWLEDGMENT_INTERVAL = 0.2  # seconds that a neighbour may take to confirm urgent updates
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+def flush(state: State, interface: Interface, outbox: Outbox, now: float) -> list[Datagram]:
+    """Return the datagrams that may leave now; the rest of the outbox waits for its turn."""
+    datagrams: list[Datagram] = []
+    if not interface.neighbours:
+        # Nobody listens, and announcing would narrow what we may select later.
+        outbox.drop_updates()
+    while outbox:
+        ready_at = interface.pacer.ready_at(interface.parameters)
+        if not outbox.unpaced and ready_at > now:
+            state.sending.set(outbox.timer, ready_at)
+            break
+        writer = PacketWriter(interface.parameters.packet_size, interface.link_local)
+        _write_unpaced(interface, outbox, writer)
+        if ready_at <= now and not outbox.unpaced:
+            _write_paced(state, interface, outbox, writer, now)
+        if writer:
+            datagrams.append(_wrap(state, interface, outbox, writer, now))
+    return datagrams
+
+
+def _wrap(state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float) -> Datagram:
+    interface.pacer.spend(writer.size, interface.parameters, now)
+    state.count("packets_sent")
+    state.count("octets_sent", writer.size)
+    port = state.parameters.port
+    source, destination = (interface.link_local, port), (outbox.destination, port)
+    return Datagram(writer.packet(), source, destination, interface.name, now)
+
+
+def _write_unpaced(interface: Interface, outbox: Outbox, writer: PacketWriter) -> None:
+    """Write Hello, IHUs and small TLVs, built at the last moment so that they are true when they leave."""
+    if outbox.hello is not None:
+        interface.hello_seqno = seqno_add(interface.hello_seqno, 1)
+        added = writer.add(Hello(interface.hello_seqno, outbox.hello))
+        assert added, "a Hello fits in an empty packet"
+        outbox.hello = None
+    interval = interface.parameters.ihu_interval
+    _write_all(outbox.ihus, lambda address: writer.add(Ihu(address, outbox.ihus[address].rxcost, interval)))
+    written = len(_take(outbox.small, writer.add))
+    del outbox.small[:written]
+
+
+def _write_paced(
+    state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float
+) -> None:
+    """Write requests, answers, urgent updates and other updates, until the packet is full."""
+    if not _write_all(outbox.requests, writer.add):
+        return
+    if not _write_all(
+        outbox.answers, lambda p: _write_update(state, interface, writer, p, now, solicited=True)
+    ):
+        return
+    if outbox.urgent and not _write_urgent(state, interface, outbox, writer, now):
+        return
+    _write_all(outbox.updates, lambda p: _write_update(state, interface, writer, p, now))
+
+
+def _write_urgent(
+    state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float
+) -> bool:
+    """Write urgent updates and ask for their acknowledgment; return whether all fitted."""
+    before = writer.size
+    spare = ACKNOWLEDGMENT_REQUEST_SIZE
+    taken = _take(outbox.urgent, lambda p: _write_update(state, interface, writer, p, now, spare=spare))
+    written = {prefix: outbox.urgent.pop(prefix) for prefix in taken}
+    for prefix in written:
+        outbox.updates.pop(prefix, None)
+    if writer.size > before:
+        listeners = interface.listeners(outbox.destination)
+        if (nonce := expect_acknowledgment(state, interface, listeners, written, now)) is not None:
+            added = writer.add(AcknowledgmentRequest(nonce, ACKNOWLEDGMENT_INTERVAL))
+            assert added, "its octets were kept free"
+    return not outbox.urgent
+
+
+def _write_update(
+    state: State,
+    interface: Interface,
+    writer: PacketWriter,
+    prefix: Prefix,
+    now: float,
+    *,
+    solicited: bool = False,
+    spare: int = 0,
+) -> bool:
+    """Write the update for a prefix, if there is one to send; return whether it did not lack space."""
+    update = build_update(state, interface, prefix, solicited, now)
+    if update is None or writer.add(update, spare):
+        return True
+    assert writer, "any update fits in an empty packet"
+    return False
+
+
+def _write_all(queue: dict[T, V], write: Callable[[T], bool]) -> bool:
+    """Write the keys of a queue in order and remove them; return whether all fitted."""
+    for item in _take(queue, write):
+        del queue[item]
+    return not queue
+
+
+def _take(queue: Iterable[T], write: Callable[[T], bool]) -> list[T]:
+    taken = []
+    for item in queue:
+        if not write(item):
+            break
+        taken.append(item)
+    return taken

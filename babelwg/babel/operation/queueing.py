@@ -1,0 +1,81 @@
+"""When what waits may leave: at once, jittered, or when a pacer allows (RFC 8966, section 3.1)."""
+
+from babelwg.babel.parameters import URGENT_TIMEOUT
+from babelwg.babel.state import State
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.outbox import SmallTlv
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import RouteRequest, SeqnoRequest
+
+# Implementation constants: seconds
+POINT_TO_POINT_DELAY = (0.02, 0.1)  # lets changes that come together leave together
+SHARED_URGENT_DELAY = (0.01, URGENT_TIMEOUT / 2)
+SHARED_DELAY_FACTOR = (0.1, 0.4)  # of the Hello interval; §3.1 allows half of it
+
+
+def urgent_delay(state: State, interface: Interface) -> float:
+    """Return the jitter of an urgent TLV: none where no other speaker can collide with us."""
+    return 0.0 if interface.parameters.point_to_point else state.rng.uniform(*SHARED_URGENT_DELAY)
+
+
+def ordinary_delay(state: State, interface: Interface) -> float:
+    """Return the jitter of a TLV that is not urgent, in seconds."""
+    if interface.parameters.point_to_point:
+        longest = interface.parameters.hello_interval / 2
+        return min(longest, state.rng.uniform(*POINT_TO_POINT_DELAY))
+    return interface.parameters.hello_interval * state.rng.uniform(*SHARED_DELAY_FACTOR)
+
+
+def queue_hello(state: State, interface: Interface, interval: float, delay: float, now: float) -> None:
+    """Queue a multicast Hello that promises the next one within `interval` seconds."""
+    interface.outbox.hello = interval
+    state.sending.advance(interface.outbox.timer, now + delay)
+
+
+def queue_ihu(state: State, neighbour: Neighbour, delay: float, now: float) -> None:
+    """Queue an IHU for a neighbour beside the Hellos that all hear (§3.4.2)."""
+    outbox = neighbour.interface.outbox
+    outbox.ihus[neighbour.address] = neighbour
+    state.sending.advance(outbox.timer, now + delay)
+
+
+def queue_small(state: State, neighbour: Neighbour, tlv: SmallTlv, delay: float, now: float) -> None:
+    """Queue a TLV that waits for no other traffic."""
+    if len(neighbour.outbox.small) >= state.parameters.max_queued_answers:
+        state.count("answer_suppressed.queue-full")
+        return
+    neighbour.outbox.small.append(tlv)
+    state.sending.advance(neighbour.outbox.timer, now + delay)
+
+
+def queue_request(state: State, neighbour: Neighbour, tlv: RouteRequest | SeqnoRequest, now: float) -> None:
+    """Queue a request, which is urgent because packets may be lost until it is answered."""
+    neighbour.outbox.requests[tlv] = None
+    state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))
+
+
+def queue_answer(state: State, neighbour: Neighbour, prefix: Prefix, now: float) -> None:
+    """Queue an update that a neighbour asked for."""
+    if len(neighbour.outbox.answers) >= state.parameters.max_queued_answers:
+        state.count("answer_suppressed.queue-full")
+        return
+    neighbour.outbox.answers[prefix] = None
+    state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))
+
+
+def queue_urgent(state: State, prefix: Prefix, now: float) -> None:
+    """Queue an update of a prefix to all neighbours, to leave within the urgent timeout (§3.7.2)."""
+    for interface in state.interfaces.values():
+        if interface.neighbours:
+            interface.outbox.urgent[prefix] = 1
+            if interface.outbox.timer.when is None or interface.outbox.timer.when > now:
+                state.sending.advance(interface.outbox.timer, now + urgent_delay(state, interface))
+
+
+def queue_ordinary(state: State, prefix: Prefix, now: float) -> None:
+    """Queue an update of a prefix to all neighbours, with jitter."""
+    for interface in state.interfaces.values():
+        if interface.neighbours and prefix not in interface.outbox.urgent:
+            interface.outbox.updates[prefix] = None
+            state.sending.advance(interface.outbox.timer, now + ordinary_delay(state, interface))

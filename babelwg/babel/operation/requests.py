@@ -1,0 +1,194 @@
+"""Requests: asked, answered, passed on and repeated (RFC 8966, section 3.8)."""
+
+from functools import partial
+
+from babelwg.babel.events import SeqnoRequested
+from babelwg.babel.operation.queueing import queue_answer, queue_request
+from babelwg.babel.operation.updates import queue_dump
+from babelwg.babel.parameters import HOP_COUNT, REQUEST_RESENDS
+from babelwg.babel.state import State
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.request import PendingRequest
+from babelwg.babel.tables.route import Route
+from babelwg.babel.tables.source import Source
+from babelwg.babel.timers import Timer
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.seqno import seqno_add, seqno_lt
+from babelwg.babel.wire.tlv import INFINITY, RouteRequest, SeqnoRequest
+
+FORWARDED_LIFETIME = 2.0  # request timeouts for which a forwarded request is remembered
+
+
+def handle_route_request(state: State, neighbour: Neighbour, request: RouteRequest, now: float) -> None:
+    """Answer with an update or a retraction, or with everything (§3.8.1.1)."""
+    if request.prefix is None:
+        queue_dump(state, neighbour, now)
+    else:
+        queue_answer(state, neighbour, request.prefix, now)
+
+
+def handle_seqno_request(state: State, neighbour: Neighbour, request: SeqnoRequest, now: float) -> None:
+    """Answer a seqno request, or pass it on towards its router (§3.8.1.2)."""
+    ours = request.router_id == state.router_id
+    if request.prefix in state.xroutes:
+        if ours and seqno_lt(state.seqno, request.seqno):
+            state.increase_seqno()
+        queue_answer(state, neighbour, request.prefix, now)
+        return
+    if (selection := state.routes.selected.get(request.prefix)) is None or ours:
+        state.count("request_ignored.not-announced")
+        return
+    route = selection.route
+    if route.router_id != request.router_id or not seqno_lt(route.seqno, request.seqno):
+        queue_answer(state, neighbour, request.prefix, now)
+    elif request.hop_count < 2:
+        state.count("request_ignored.hop-count")
+    else:
+        _forward(state, neighbour, request, now)
+
+
+def request_after_loss(state: State, prefix: Prefix, lost_router_id: bytes, now: float) -> None:
+    """Ask those who still announce a lost prefix for a seqno that makes their routes feasible (§3.8.2.1)."""
+    asked = [route for route in state.routes.candidates(prefix) if _is_worth_asking(route)]
+    if not asked:
+        return
+    for router_id in dict.fromkeys((lost_router_id, *(route.router_id for route in asked))):
+        targets = [r.neighbour for r in asked if router_id in (lost_router_id, r.router_id)]
+        if (seqno := _next_seqno(state, prefix, router_id)) is not None:
+            pending = _remember(state, Source(prefix, router_id), seqno, HOP_COUNT, now)
+            if pending is not None:
+                pending.resends = REQUEST_RESENDS
+                state.timers.set(pending.timer, now + state.parameters.request_timeout)
+                _send(state, pending, targets, HOP_COUNT, now)
+
+
+def request_better(state: State, route: Route, router_id: bytes, now: float) -> None:
+    """Ask the sender of an unfeasible update that we would select for a newer seqno (§3.8.2.2)."""
+    source = Source(route.prefix, router_id)
+    seqno = _next_seqno(state, route.prefix, router_id)
+    if seqno is None or _is_redundant(state, source, seqno, now):
+        return
+    if (pending := _remember(state, source, seqno, HOP_COUNT, now)) is not None:
+        state.timers.advance(pending.timer, now + state.parameters.request_timeout)
+        _send(state, pending, [route.neighbour], HOP_COUNT, now)
+
+
+def request_refresh(state: State, route: Route, now: float) -> None:
+    """Ask whether a route that is about to expire still stands (§3.8.2.3)."""
+    queue_request(state, route.neighbour, RouteRequest(route.prefix), now)
+
+
+def answer_waiting(state: State, prefix: Prefix, now: float) -> None:
+    """Pass an update on to those who waited for its seqno (§3.8.1.2)."""
+    if (selection := state.routes.selected.get(prefix)) is None:
+        return
+    route = selection.route
+    pending = state.requests.get(Source(prefix, route.router_id))
+    if pending is None or seqno_lt(route.seqno, pending.seqno):
+        return
+    _forget(state, pending)
+    for requester in pending.requesters:
+        queue_answer(state, requester, prefix, now)
+
+
+def forget_requester(state: State, neighbour: Neighbour) -> None:
+    """Stop waiting on behalf of a neighbour that is gone."""
+    for pending in state.requests.values():
+        pending.requesters.pop(neighbour, None)
+
+
+def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: float) -> None:
+    """Pass a request on to one neighbour, unless an equal one is on its way (§3.8.1.2)."""
+    source = Source(request.prefix, request.router_id)
+    if _is_redundant(state, source, request.seqno, now):
+        state.count("request_suppressed.duplicate")
+        _add_requester(state, state.requests[source], requester)
+        return
+    if (target := _next_towards(state, request.prefix, requester)) is None:
+        state.count("request_ignored.no-next-hop")
+        return
+    pending = _remember(state, source, request.seqno, request.hop_count - 1, now)
+    if pending is None:
+        return
+    _add_requester(state, pending, requester)
+    state.timers.advance(pending.timer, now + FORWARDED_LIFETIME * state.parameters.request_timeout)
+    _send(state, pending, [target], request.hop_count - 1, now)
+
+
+def _next_towards(state: State, prefix: Prefix, requester: Neighbour) -> Neighbour | None:
+    """Return the next hop of a feasible route that is not the requester, else of an unfeasible one."""
+    selected = state.routes.selected[prefix].route
+    if selected.neighbour is not requester:
+        return selected.neighbour
+    others = [
+        r for r in state.routes.candidates(prefix) if _is_worth_asking(r) and r.neighbour is not requester
+    ]
+    if not others:
+        return None
+    return min(others, key=lambda r: (not state.is_feasible_route(r), r.metric)).neighbour
+
+
+def _is_worth_asking(route: Route) -> bool:
+    return route.refmetric < INFINITY and route.neighbour.reachable
+
+
+def _next_seqno(state: State, prefix: Prefix, router_id: bytes) -> int | None:
+    """Return the seqno that makes any update of a source feasible; None when every one already is."""
+    distance = state.sources.get(prefix, router_id)
+    return None if distance is None else seqno_add(distance.seqno, 1)
+
+
+def _is_redundant(state: State, source: Source, seqno: int, now: float) -> bool:
+    pending = state.requests.get(source)
+    if pending is None or seqno_lt(pending.seqno, seqno):
+        return False
+    return now - pending.sent < state.parameters.request_timeout
+
+
+def _remember(state: State, source: Source, seqno: int, hop_count: int, now: float) -> PendingRequest | None:
+    """Return the table entry of a request that is about to be sent; None when the table is full."""
+    if (pending := state.requests.get(source)) is None:
+        if len(state.requests) >= state.parameters.max_pending_requests:
+            state.count("request_suppressed.table-full")
+            return None
+        pending = PendingRequest(
+            source, seqno, hop_count, Timer(partial(_handle_timeout, state, source)), now
+        )
+        state.requests[source] = pending
+    pending.seqno, pending.sent = seqno, now
+    return pending
+
+
+def _forget(state: State, pending: PendingRequest) -> None:
+    state.timers.cancel(pending.timer)
+    del state.requests[pending.source]
+
+
+def _add_requester(state: State, pending: PendingRequest, requester: Neighbour) -> None:
+    if len(pending.requesters) < state.parameters.max_requesters:
+        pending.requesters[requester] = None
+
+
+def _send(
+    state: State, pending: PendingRequest, targets: list[Neighbour], hop_count: int, now: float
+) -> None:
+    prefix, router_id = pending.source
+    request = SeqnoRequest(prefix, router_id, pending.seqno, hop_count)
+    for neighbour in dict.fromkeys(targets):
+        queue_request(state, neighbour, request, now)
+        name = neighbour.interface.name
+        state.emit(SeqnoRequested(prefix, router_id, pending.seqno, name, neighbour.address))
+
+
+def _handle_timeout(state: State, source: Source, now: float) -> None:
+    """Repeat an unanswered request a few times while nothing is selected (§3.8.2.1)."""
+    pending = state.requests[source]
+    asked = [route.neighbour for route in state.routes.candidates(source.prefix) if _is_worth_asking(route)]
+    if pending.resends == 0 or source.prefix in state.routes.selected or not asked:
+        del state.requests[source]
+        return
+    sent = REQUEST_RESENDS + 1 - pending.resends
+    pending.resends -= 1
+    pending.sent = now
+    state.timers.set(pending.timer, now + state.parameters.request_timeout * 2.0**sent)
+    _send(state, pending, asked, HOP_COUNT, now)

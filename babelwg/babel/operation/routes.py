@@ -1,0 +1,175 @@
+"""From updates to routes, and how routes grow old (RFC 8966, section 3.5.3)."""
+
+from functools import partial
+
+from babelwg.babel.operation.acknowledgments import note_retraction
+from babelwg.babel.operation.cost import compute_metric
+from babelwg.babel.operation.requests import answer_waiting, request_better, request_refresh
+from babelwg.babel.operation.selection import select_route
+from babelwg.babel.parameters import HOLD_FACTOR
+from babelwg.babel.state import State
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.route import Route
+from babelwg.babel.wire.prefix import Prefix, is_martian
+from babelwg.babel.wire.tlv import INFINITY, Update
+
+# A selected route is asked about when this much of the announced interval is left before it expires.
+REFRESH_FACTOR = 0.5
+
+
+def handle_update(state: State, neighbour: Neighbour, update: Update, now: float) -> None:
+    """Learn from an update what a neighbour can reach (§3.5.3)."""
+    if update.prefix is None:
+        for prefix in (*neighbour.routes, *state.holds):
+            _retract(state, neighbour, prefix, now)
+    elif update.metric == INFINITY:
+        _retract(state, neighbour, update.prefix, now)
+    elif (reason := _refusal(state, neighbour, update)) is not None:
+        state.count(f"update_refused.{reason}")
+        _retract(state, neighbour, update.prefix, now)
+    else:
+        _learn(state, neighbour, update, update.prefix, now)
+
+
+def reprice(state: State, neighbour: Neighbour, now: float) -> None:
+    """Compute the metrics of all routes through a neighbour again after its cost changed."""
+    for route in list(neighbour.routes.values()):
+        _set_metric(route, now)
+        select_route(state, route.prefix, "link-cost", now)
+
+
+def flush_routes(state: State, neighbour: Neighbour, cause: str, now: float) -> None:
+    """Forget all routes of a neighbour that is gone."""
+    for route in list(neighbour.routes.values()):
+        _flush(state, route, cause, now)
+
+
+def _refusal(state: State, neighbour: Neighbour, update: Update) -> str | None:
+    """Return why a finite update must not be used, if so."""
+    assert update.prefix is not None and update.next_hop is not None, "the decoder guarantees both"
+    if is_martian(update.prefix):
+        return "martian"
+    if update.router_id == state.router_id:
+        return "own-router-id"
+    if update.prefix.family == 4 and len(update.next_hop) == 16 and not state.parameters.v4_via_v6:
+        return "v4-via-v6"
+    parameters = neighbour.interface.parameters
+    if update.next_hop in (neighbour.interface.link_local, parameters.ipv4):
+        return "own-next-hop"
+    if update.next_hop[0] in (0, 127, 0xFF) or (len(update.next_hop) == 4 and update.next_hop[0] >= 224):
+        return "bad-next-hop"
+    return None
+
+
+def _learn(state: State, neighbour: Neighbour, update: Update, prefix: Prefix, now: float) -> None:
+    assert update.router_id is not None, "the decoder guarantees a router-id"
+    distance = state.sources.get(prefix, update.router_id)
+    feasible = distance is None or distance.admits(update.seqno, update.metric)
+    route = neighbour.routes.get(prefix)
+    selection = state.routes.selected.get(prefix)
+    selected = route is not None and selection is not None and selection.route is route
+    if route is None:
+        if (route := _create(state, neighbour, update, now)) is None:
+            return
+    elif selected and not feasible and route.router_id == update.router_id:
+        # The route goes on as it was, as if this update had been lost, until a newer seqno arrives.
+        request_better(state, route, update.router_id, now)
+        return
+    elif _repeats(route, update):
+        _restart_expiry(state, route, update.interval, now)
+        return
+    _refresh(state, route, update, now)
+    select_route(state, prefix, "update", now)
+    if state.requests:
+        answer_waiting(state, prefix, now)
+    if not feasible and (selected or _would_be_selected(state, route)):
+        request_better(state, route, update.router_id, now)
+
+
+def _create(state: State, neighbour: Neighbour, update: Update, now: float) -> Route | None:
+    if len(neighbour.routes) >= state.parameters.max_routes_per_neighbour:
+        state.count("route_refused.neighbour-limit")
+        return None
+    if state.routes.count >= state.parameters.max_routes:
+        state.count("route_refused.total-limit")
+        return None
+    route = Route(neighbour, update, now)
+    state.routes.add(route, partial(_handle_timer, state, route))
+    return route
+
+
+def _repeats(route: Route, update: Update) -> bool:
+    """Return whether an update says nothing new, as most do."""
+    return (
+        route.refmetric == update.metric
+        and route.seqno == update.seqno
+        and route.router_id == update.router_id
+        and route.next_hop == update.next_hop
+        and route.interval == update.interval
+    )
+
+
+def _refresh(state: State, route: Route, update: Update, now: float) -> None:
+    assert update.router_id is not None and update.next_hop is not None
+    if route.router_id != update.router_id:
+        route.since = now
+    route.router_id, route.seqno, route.refmetric = update.router_id, update.seqno, update.metric
+    route.next_hop = update.next_hop
+    _set_metric(route, now)
+    _restart_expiry(state, route, update.interval, now)
+
+
+def _set_metric(route: Route, now: float) -> None:
+    metric = compute_metric(route.neighbour.cost, route.refmetric)
+    if metric != route.metric:
+        route.set_metric(metric, now)
+
+
+def _would_be_selected(state: State, route: Route) -> bool:
+    """Return whether only its unfeasibility keeps a route from being selected (erratum 7373)."""
+    if route.metric == INFINITY or route.prefix in state.xroutes:
+        return False
+    selection = state.routes.selected.get(route.prefix)
+    return selection is None or route.metric < selection.route.metric
+
+
+def _retract(state: State, neighbour: Neighbour, prefix: Prefix, now: float) -> None:
+    """Note that a neighbour cannot reach a prefix; the entry stays until it expires (§3.5.4)."""
+    route = neighbour.routes.get(prefix)
+    if route is not None and route.refmetric != INFINITY:
+        route.refmetric = INFINITY
+        _set_metric(route, now)
+        select_route(state, prefix, "retraction", now)
+    note_retraction(state, neighbour, prefix)
+
+
+def _restart_expiry(state: State, route: Route, interval: float, now: float) -> None:
+    assert route.timer is not None, "a route in the table has its timer"
+    route.interval = interval
+    route.expires = now + HOLD_FACTOR * interval
+    state.timers.set(route.timer, route.expires - REFRESH_FACTOR * interval)
+
+
+def _handle_timer(state: State, route: Route, now: float) -> None:
+    """Ask about a route shortly before it expires, then retract it, then forget it (§3.5.3)."""
+    assert route.timer is not None, "a route in the table has its timer"
+    if now < route.expires:
+        selection = state.routes.selected.get(route.prefix)
+        if selection is not None and selection.route is route:
+            request_refresh(state, route, now)
+        state.timers.set(route.timer, route.expires)
+    elif route.refmetric != INFINITY:
+        route.expires = now + HOLD_FACTOR * route.interval
+        state.timers.set(route.timer, route.expires)
+        route.refmetric = INFINITY
+        _set_metric(route, now)
+        select_route(state, route.prefix, "expired", now)
+    else:
+        _flush(state, route, "expired", now)
+
+
+def _flush(state: State, route: Route, cause: str, now: float) -> None:
+    assert route.timer is not None, "a route in the table has its timer"
+    state.timers.cancel(route.timer)
+    state.routes.remove(route)
+    select_route(state, route.prefix, cause, now)

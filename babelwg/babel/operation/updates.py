@@ -1,0 +1,82 @@
+"""What we announce, and when (RFC 8966, section 3.7)."""
+
+from babelwg.babel.operation.feasibility import record_announcement
+from babelwg.babel.operation.queueing import ordinary_delay, urgent_delay
+from babelwg.babel.state import State
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import INFINITY, Update
+
+# Periodic updates leave early rather than late, because neighbours count from the promised interval.
+PERIODIC_JITTER = (0.85, 0.95)  # of the update interval
+
+
+def build_update(
+    state: State, interface: Interface, prefix: Prefix, solicited: bool, now: float
+) -> Update | None:
+    """Return what is true of a prefix now, or None when it is not for this interface's neighbours.
+
+    A finite update lowers the feasibility distance, so the caller has to send it.
+    """
+    announced = _distance(state, interface, prefix, solicited)
+    if announced is None:
+        return None
+    router_id, seqno, metric = announced
+    interval = interface.parameters.update_interval
+    if metric == INFINITY:
+        return Update(prefix, None, seqno, INFINITY, interval, None)
+    next_hop = _next_hop(state, interface, prefix)
+    if next_hop is None or not record_announcement(state, prefix, router_id, seqno, metric, now):
+        return None
+    return Update(prefix, router_id, seqno, metric, interval, next_hop)
+
+
+def _distance(
+    state: State, interface: Interface, prefix: Prefix, solicited: bool
+) -> tuple[bytes, int, int] | None:
+    """Return router-id, seqno and metric to announce; None under split horizon (§3.7.4)."""
+    if (xroute := state.xroutes.get(prefix)) is not None:
+        return state.router_id, state.seqno, xroute.metric
+    if (selection := state.routes.selected.get(prefix)) is None:
+        return state.router_id, state.seqno, INFINITY
+    route = selection.route
+    if not solicited and interface.parameters.split_horizon and route.neighbour.interface is interface:
+        return None
+    return route.router_id, route.seqno, route.metric
+
+
+def _next_hop(state: State, interface: Interface, prefix: Prefix) -> bytes | None:
+    """Return our address for a prefix's family, an IPv6 one for IPv4 where we have no other (RFC 9229)."""
+    if prefix.family == 6:
+        return interface.link_local
+    if interface.parameters.ipv4 is not None:
+        return interface.parameters.ipv4
+    return interface.link_local if state.parameters.v4_via_v6 else None
+
+
+def handle_update_timer(state: State, interface: Interface, now: float) -> None:
+    """Queue the periodic update of everything (§3.7.1)."""
+    interval = interface.parameters.update_interval
+    state.timers.set(interface.update_timer, now + interval * state.rng.uniform(*PERIODIC_JITTER))
+    if not interface.neighbours:
+        return
+    interface.outbox.updates.update(_full_dump(state))
+    state.sending.advance(interface.outbox.timer, now + ordinary_delay(state, interface))
+
+
+def queue_dump(state: State, neighbour: Neighbour, now: float) -> None:
+    """Queue everything for one neighbour, at most once per dump interval (§3.8.1.1)."""
+    if now < neighbour.dump_allowed:
+        state.timers.advance(neighbour.dump_timer, neighbour.dump_allowed)
+        return
+    state.timers.cancel(neighbour.dump_timer)
+    neighbour.dump_allowed = now + state.parameters.dump_interval
+    neighbour.outbox.updates.update(_full_dump(state))
+    state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))
+
+
+def _full_dump(state: State) -> dict[Prefix, None]:
+    """Return all announced prefixes in the order that makes the smallest packets."""
+    learned = sorted(state.routes.selected.items(), key=lambda item: (item[1].router_id, item[0]))
+    return dict.fromkeys((*sorted(state.xroutes), *(prefix for prefix, _ in learned)))

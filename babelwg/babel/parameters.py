@@ -1,0 +1,99 @@
+"""What may be set: the constants of appendix B and the bounds that protect a node."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+# Specification constants (RFC 8966)
+PORT = 6696  # §5
+GROUP = bytes.fromhex("ff020000000000000000000000010006")  # §5, ff02::1:6
+HELLO_INTERVAL = 4.0  # seconds, appendix B
+UPDATE_INTERVAL = 16.0  # seconds, appendix B
+IHU_INTERVAL_FACTOR = 3  # of the Hello interval, appendix B
+HOLD_FACTOR = 3.5  # of the interval the sender announced, appendix B
+REQUEST_TIMEOUT = 2.0  # seconds before the first resend, doubled each time, appendix B
+REQUEST_RESENDS = 3  # appendix B
+SOURCE_GC_TIME = 180.0  # seconds, appendix B
+URGENT_TIMEOUT = 0.2  # seconds, appendix B
+HOP_COUNT = 64  # §3.8.2.1
+MAX_HELLO_JUMP = 16  # seqnos, appendix A.1
+HISTORY_LENGTH = 16  # Hellos, appendix A.1
+SMOOTHING_FACTOR = 3.0  # Hello intervals, appendix A.3
+MIN_PACKET_SIZE = 512  # octets of UDP payload every speaker can receive, §4
+UDP_IPV6_OVERHEAD = 48  # octets, §4
+LONGEST_HOLD = 2294.0  # seconds; 3.5 times the longest interval that fits in an update
+
+Kind = Literal["tunnel", "wired", "wireless"]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What concerns the whole node; times in seconds, sizes in octets."""
+
+    port: int = PORT
+    group: bytes = GROUP
+    # A node that cannot install IPv4 routes with IPv6 next hops must not select them (RFC 9229, §2.2).
+    v4_via_v6: bool = True
+    request_timeout: float = REQUEST_TIMEOUT
+    source_gc_time: float = SOURCE_GC_TIME
+    # Implementation constants: what a stranger can make grow is bounded.
+    max_neighbours_per_interface: int = 512
+    max_routes_per_neighbour: int = 32768
+    max_routes: int = 262144
+    max_sources: int = 262144
+    max_pending_requests: int = 16384
+    max_requesters: int = 64  # of one pending request
+    max_pending_acknowledgments: int = 1024
+    max_queued_answers: int = 32768  # per neighbour
+    max_undrained_notices: int = 256
+    # Implementation constants: our own pace.
+    dump_interval: float = 2.0  # at least this long between two full dumps to one neighbour
+    acknowledgment_timeout: float = 0.5  # before the second copy of an urgent update, doubled each time
+    update_copies: int = 3  # of an urgent update that nobody acknowledges, at most 5 (§3.7.2)
+    significant_metric_change: int = 48  # half of what a tunnel without loss costs
+    hysteresis_recheck: float = 1.0
+    purge_retry: float = (
+        0.25  # before the second wildcard retraction after a loss of memory, doubled each time
+    )
+    purge_retry_max: float = 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceParameters:
+    """What concerns one interface; the defaults are those of a tunnel."""
+
+    kind: Kind = "tunnel"
+    hello_interval: float = HELLO_INTERVAL
+    update_interval: float = UPDATE_INTERVAL
+    rxcost: int = 96  # what one reception costs without loss, C in appendix A.2
+    link_quality: bool = True  # loss raises the cost
+    split_horizon: bool = True
+    cost: int = 0  # added to what is measured
+    mtu: int = 1420
+    ipv4: bytes | None = None  # our packed IPv4 address on this interface
+    pace: float = 300_000.0  # octets per second of routing traffic
+    burst: int = 16_384  # octets that may leave at once
+
+    @classmethod
+    def wired(cls) -> "InterfaceParameters":
+        """Return the defaults of a wired network."""
+        return cls(kind="wired", link_quality=False, mtu=1500, burst=0)
+
+    @classmethod
+    def wireless(cls) -> "InterfaceParameters":
+        """Return the defaults of a wireless network, where all may not hear all (§3.7.4)."""
+        return cls(kind="wireless", rxcost=256, split_horizon=False, mtu=1500, burst=0)
+
+    @property
+    def packet_size(self) -> int:
+        """Octets of UDP payload that a packet may have (§4)."""
+        return min(max(MIN_PACKET_SIZE, self.mtu - UDP_IPV6_OVERHEAD), 65535 - UDP_IPV6_OVERHEAD)
+
+    @property
+    def ihu_interval(self) -> float:
+        """Seconds between two IHUs as promised to neighbours."""
+        return IHU_INTERVAL_FACTOR * self.hello_interval
+
+    @property
+    def point_to_point(self) -> bool:
+        """Whether exactly one neighbour is expected."""
+        return self.kind == "tunnel"

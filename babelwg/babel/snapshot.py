@@ -1,0 +1,192 @@
+"""A frozen picture of a speaker for those who ask (`show`, metrics, the state file)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from babelwg.babel.operation.cost import reception
+from babelwg.babel.state import State
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.route import Route
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import INFINITY
+
+RouteState = Literal["selected", "feasible", "unfeasible", "retracted"]
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceView:
+    """An interface; intervals in seconds."""
+
+    name: str
+    kind: str
+    link_local: bytes
+    ipv4: bytes | None
+    mtu: int
+    hello_interval: float
+    update_interval: float
+    hello_seqno: int
+    neighbours: int
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourView:
+    """A neighbour; reach and ureach are Hello histories of 16 bits, loss is a share, ages in seconds."""
+
+    interface: str
+    address: bytes
+    reach: int
+    ureach: int
+    rxcost: int
+    txcost: int
+    cost: int
+    loss: float
+    hello_interval: float
+    last_heard: float
+    routes: int
+    purged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouteView:
+    """A route; age since it was learned and time until it expires in seconds."""
+
+    prefix: Prefix
+    router_id: bytes
+    neighbour: bytes
+    interface: str
+    next_hop: bytes
+    seqno: int
+    refmetric: int
+    metric: int
+    smoothed_metric: float
+    state: RouteState
+    age: float
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class XrouteView:
+    """A prefix of ours."""
+
+    prefix: Prefix
+    metric: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceView:
+    """A feasibility distance; time until it is forgotten in seconds."""
+
+    prefix: Prefix
+    router_id: bytes
+    seqno: int
+    metric: int
+    expires: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All tables at one moment."""
+
+    router_id: bytes
+    seqno: int
+    interfaces: tuple[InterfaceView, ...]
+    neighbours: tuple[NeighbourView, ...]
+    routes: tuple[RouteView, ...]
+    xroutes: tuple[XrouteView, ...]
+    sources: tuple[SourceView, ...]
+    held: tuple[Prefix, ...]  # unreachable until nobody sends us packets for them
+    hello_seqnos: Mapping[str, int]
+    recovering: bool  # after a loss of memory, while no route is selected yet
+
+
+def take_snapshot(state: State, now: float) -> Snapshot:
+    """Return a picture of all tables."""
+    neighbours = [n for i in state.interfaces.values() for n in i.neighbours.values()]
+    routes = [r for prefix in sorted(state.routes.by_prefix) for r in state.routes.candidates(prefix)]
+    return Snapshot(
+        router_id=state.router_id,
+        seqno=state.seqno,
+        interfaces=tuple(_view_interface(i) for i in state.interfaces.values()),
+        neighbours=tuple(_view_neighbour(n, now) for n in neighbours),
+        routes=tuple(_view_route(state, r, now) for r in routes),
+        xroutes=tuple(XrouteView(*xroute) for _, xroute in sorted(state.xroutes.items())),
+        sources=_view_sources(state, now),
+        held=tuple(sorted(state.holds)),
+        hello_seqnos=hello_seqnos(state),
+        recovering=bool(state.gate),
+    )
+
+
+def hello_seqnos(state: State) -> dict[str, int]:
+    """Return the seqno of the last Hello sent on each interface, also on those of an earlier time."""
+    now = {name: interface.hello_seqno for name, interface in state.interfaces.items()}
+    return {**state.former_hello_seqnos, **now}
+
+
+def _view_interface(interface: Interface) -> InterfaceView:
+    parameters = interface.parameters
+    return InterfaceView(
+        name=interface.name,
+        kind=parameters.kind,
+        link_local=interface.link_local,
+        ipv4=parameters.ipv4,
+        mtu=parameters.mtu,
+        hello_interval=parameters.hello_interval,
+        update_interval=parameters.update_interval,
+        hello_seqno=interface.hello_seqno,
+        neighbours=len(interface.neighbours),
+    )
+
+
+def _view_neighbour(neighbour: Neighbour, now: float) -> NeighbourView:
+    return NeighbourView(
+        interface=neighbour.interface.name,
+        address=neighbour.address,
+        reach=neighbour.multicast.bits,
+        ureach=neighbour.unicast.bits,
+        rxcost=neighbour.rxcost,
+        txcost=neighbour.txcost,
+        cost=neighbour.cost,
+        loss=1.0 - max(reception(neighbour.multicast), reception(neighbour.unicast)),
+        hello_interval=neighbour.multicast.interval or neighbour.unicast.interval,
+        last_heard=now - neighbour.last_heard,
+        routes=len(neighbour.routes),
+        purged=neighbour.purged,
+    )
+
+
+def _view_route(state: State, route: Route, now: float) -> RouteView:
+    return RouteView(
+        prefix=route.prefix,
+        router_id=route.router_id,
+        neighbour=route.neighbour.address,
+        interface=route.neighbour.interface.name,
+        next_hop=route.next_hop,
+        seqno=route.seqno,
+        refmetric=route.refmetric,
+        metric=route.metric,
+        smoothed_metric=route.smoothed_metric(now),
+        state=_state_of(state, route),
+        age=now - route.since,
+        expires=route.expires - now,
+    )
+
+
+def _state_of(state: State, route: Route) -> RouteState:
+    selection = state.routes.selected.get(route.prefix)
+    if selection is not None and selection.route is route:
+        return "selected"
+    if route.metric == INFINITY:
+        return "retracted"
+    return "feasible" if state.is_feasible_route(route) else "unfeasible"
+
+
+def _view_sources(state: State, now: float) -> tuple[SourceView, ...]:
+    views = []
+    for source, (seqno, metric) in state.sources:
+        used = state.sources.used(source)
+        end = (now if used is None else used) + state.parameters.source_gc_time
+        views.append(SourceView(source.prefix, source.router_id, seqno, metric, end - now))
+    return tuple(views)

@@ -1,0 +1,278 @@
+"""A whole Babel speaker (RFC 8966): datagrams and time go in; datagrams, events and a deadline come out."""
+
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from babelwg.babel.datagram import Datagram
+from babelwg.babel.events import Event, PacketDropped, RouteFlushed, TlvDropped
+from babelwg.babel.memory import Memory, SourceRecord
+from babelwg.babel.operation.acknowledgments import (
+    end_hold,
+    handle_acknowledgment,
+    handle_acknowledgment_request,
+)
+from babelwg.babel.operation.acquisition import handle_hello, lose_neighbour
+from babelwg.babel.operation.feasibility import start_remembered_sources
+from babelwg.babel.operation.liveness import handle_hello_timer, handle_ihu, send_scheduled_hello, update_link
+from babelwg.babel.operation.output import flush
+from babelwg.babel.operation.queueing import queue_hello, queue_ordinary, queue_urgent
+from babelwg.babel.operation.recovery import (
+    begin_interface,
+    end_interface,
+    handle_purge_acknowledgment,
+    wildcard_retraction,
+)
+from babelwg.babel.operation.requests import handle_route_request, handle_seqno_request
+from babelwg.babel.operation.routes import handle_update
+from babelwg.babel.operation.selection import retract_prefix, select_route
+from babelwg.babel.operation.updates import handle_update_timer
+from babelwg.babel.parameters import InterfaceParameters, Parameters
+from babelwg.babel.snapshot import Snapshot, hello_seqnos, take_snapshot
+from babelwg.babel.state import State
+from babelwg.babel.tables.interface import Interface, InterfaceActions
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.xroute import Xroute
+from babelwg.babel.wire.decode import Complaint, decode_packet
+from babelwg.babel.wire.prefix import Prefix, is_martian
+from babelwg.babel.wire.seqno import MODULUS
+from babelwg.babel.wire.tlv import (
+    UNUSABLE_ROUTER_IDS,
+    Acknowledgment,
+    AcknowledgmentRequest,
+    Hello,
+    Ihu,
+    RouteRequest,
+    SeqnoRequest,
+    Tlv,
+    Update,
+)
+
+FAREWELL_INTERVAL = 0.1  # seconds; neighbours that see no Hello within it let go of us
+# What newer and other speakers send to each other is no mistake, so it is counted but not reported.
+QUIET_COMPLAINTS = frozenset({"unknown-tlv", "unknown-ae", "mandatory-sub-tlv"})
+
+
+class Speaker:
+    """A Babel speaker (RFC 8966) that performs no I/O.
+
+    After any call that takes `now`, let `events()` reach the kernel, send `datagrams_to_send()`
+    after storing `sources_to_store()`, and come back no later than `next_deadline()`.
+    """
+
+    def __init__(self, router_id: bytes, parameters: Parameters, rng: Random, memory: Memory) -> None:
+        assert len(router_id) == 8 and router_id not in UNUSABLE_ROUTER_IDS, (
+            "a router-id of 8 octets (§4.1.3)"
+        )
+        self._state = State(router_id, parameters, rng, memory)
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """Traffic and refusals by reason."""
+        return self._state.counters
+
+    def add_interface(
+        self, name: str, parameters: InterfaceParameters, link_local: bytes, now: float
+    ) -> None:
+        """Begin to speak on an interface."""
+        state = self._state
+        assert name not in state.interfaces, f"interface {name} is there already"
+        actions = InterfaceActions(
+            hello=lambda now: handle_hello_timer(state, interface, now),
+            update=lambda now: handle_update_timer(state, interface, now),
+            send=lambda now: state.ready.append((interface, interface.outbox)),
+        )
+        hello_seqno = self._first_hello_seqno(name)
+        group = state.parameters.group
+        interface = Interface(name, parameters, link_local, group, hello_seqno, actions)
+        state.interfaces[name] = interface
+        start_remembered_sources(state, now)
+        begin_interface(state, interface, now)
+        send_scheduled_hello(state, interface, 0.0, now)
+        handle_update_timer(state, interface, now)
+
+    def set_interface(
+        self, name: str, parameters: InterfaceParameters, link_local: bytes, now: float
+    ) -> None:
+        """Change an interface; its neighbours and routes stay."""
+        state = self._state
+        interface = state.interfaces[name]
+        if interface.parameters == parameters and interface.link_local == link_local:
+            return
+        interface.parameters, interface.link_local = parameters, link_local
+        for neighbour in interface.neighbours.values():
+            update_link(state, neighbour, now)
+            interface.outbox.ihus[neighbour.address] = neighbour
+        # A longer interval has to be promised before it is used (§3.4.1).
+        send_scheduled_hello(state, interface, 0.0, now)
+        handle_update_timer(state, interface, now)
+
+    def remove_interface(self, name: str, now: float) -> None:
+        """Stop speaking on an interface and forget its neighbours."""
+        state = self._state
+        interface = state.interfaces.pop(name)
+        state.former_hello_seqnos[name] = interface.hello_seqno
+        for timer in (interface.hello_timer, interface.update_timer):
+            state.timers.cancel(timer)
+        state.sending.cancel(interface.outbox.timer)
+        for neighbour in list(interface.neighbours.values()):
+            lose_neighbour(state, neighbour, "interface-removed", now)
+        end_interface(state, name, now)
+
+    def announce(self, prefix: Prefix, metric: int, now: float) -> None:
+        """Announce a prefix of ours, or change its metric."""
+        state = self._state
+        if is_martian(prefix):
+            raise ValueError(f"{prefix} must not be routed")
+        known = state.xroutes.get(prefix)
+        if known is not None and known.metric == metric:
+            return
+        state.xroutes[prefix] = Xroute(prefix, metric)
+        if known is not None:
+            queue_ordinary(state, prefix, now)
+            return
+        if end_hold(state, prefix):
+            state.emit(RouteFlushed(prefix, "announced-here"))
+        select_route(state, prefix, "announced-here", now)
+        queue_urgent(state, prefix, now)
+
+    def withdraw(self, prefix: Prefix, now: float) -> None:
+        """Announce a prefix of ours no longer."""
+        state = self._state
+        if state.xroutes.pop(prefix, None) is None:
+            return
+        select_route(state, prefix, "withdrawn", now)
+        if prefix not in state.routes.selected:
+            retract_prefix(state, prefix, "withdrawn", now)
+
+    def receive_datagram(self, datagram: Datagram, now: float) -> None:
+        """Do what a datagram says, or count why not."""
+        state = self._state
+        source, port = datagram.source
+        interface = state.interfaces.get(datagram.interface)
+        if state.stopped:
+            return
+        if interface is None:
+            self._drop_packet(datagram, "interface-not-enabled")
+        elif not _is_link_local(source):
+            self._drop_packet(datagram, "not-link-local")
+        elif port != state.parameters.port:
+            self._drop_packet(datagram, "wrong-port")
+        elif source == interface.link_local:
+            self._drop_packet(datagram, "own-address")
+        else:
+            self._receive_packet(interface, datagram, now)
+
+    def handle_deadline(self, now: float) -> None:
+        """Do what has become due."""
+        for timer in self._state.timers.due(now):
+            timer.action(now)
+
+    def next_deadline(self) -> float | None:
+        """Return when the speaker wants to be called next, in monotonic seconds."""
+        deadlines = [d for d in (self._state.timers.next(), self._state.sending.next()) if d is not None]
+        return min(deadlines, default=None)
+
+    def datagrams_to_send(self, now: float) -> list[Datagram]:
+        """Return the datagrams that are due; what they announce narrows what is feasible from now on."""
+        state = self._state
+        for timer in state.sending.due(now):
+            timer.action(now)
+        ready, state.ready = state.ready, []
+        return [datagram for interface, outbox in ready for datagram in flush(state, interface, outbox, now)]
+
+    def events(self) -> list[Event]:
+        """Return what happened since the last call."""
+        return self._state.drain_events()
+
+    def sources_to_store(self) -> list[SourceRecord]:
+        """Return the changes of the source table since the last call."""
+        return self._state.sources.drain_changes()
+
+    def stop(self, now: float) -> None:
+        """Retract everything on all interfaces, announce our silence, and fall silent."""
+        state = self._state
+        for interface in state.interfaces.values():
+            for outbox in (interface.outbox, *(n.outbox for n in interface.neighbours.values())):
+                outbox.clear()
+                state.sending.cancel(outbox.timer)
+            interface.outbox.small.append(wildcard_retraction(state))
+            queue_hello(state, interface, FAREWELL_INTERVAL, 0.0, now)
+        state.timers.clear()
+        state.stopped = True
+
+    def snapshot(self, now: float) -> Snapshot:
+        """Return a frozen picture of all tables."""
+        return take_snapshot(self._state, now)
+
+    def hello_seqnos(self) -> Mapping[str, int]:
+        """Return the seqno of the last Hello sent on each interface."""
+        return hello_seqnos(self._state)
+
+    def _first_hello_seqno(self, name: str) -> int:
+        """Return the seqno before the first Hello: remembered, or far from what neighbours expect."""
+        state = self._state
+        known = state.former_hello_seqnos.get(name)
+        if known is None:
+            return state.rng.randrange(MODULUS)
+        return (
+            (known + MODULUS // 2) % MODULUS
+            if state.memory.lost and name in state.memory.hello_seqnos
+            else known
+        )
+
+    def _receive_packet(self, interface: Interface, datagram: Datagram, now: float) -> None:
+        state = self._state
+        source = datagram.source[0]
+        packet = decode_packet(datagram.data, source)
+        if packet.refusal is not None:
+            self._drop_packet(datagram, packet.refusal)
+            return
+        state.count("packets_received")
+        state.count("octets_received", len(datagram.data))
+        # A Hello makes the neighbour entry that all other TLVs need, wherever it stands in the packet.
+        for tlv in packet.tlvs:
+            if isinstance(tlv, Hello):
+                handle_hello(state, interface, source, tlv, now)
+        for tlv in packet.tlvs:
+            self._handle_tlv(interface, source, tlv, now)
+        for complaint in packet.complaints:
+            self._drop_tlv(interface, source, complaint)
+
+    def _handle_tlv(self, interface: Interface, source: bytes, tlv: Tlv, now: float) -> None:
+        if isinstance(tlv, Hello):
+            return
+        if (neighbour := interface.neighbours.get(source)) is None:
+            message = f"{type(tlv).__name__} comes before any Hello"
+            self._drop_tlv(interface, source, Complaint("unknown-neighbour", message))
+            return
+        _HANDLERS[type(tlv)](self._state, neighbour, tlv, now)
+
+    def _drop_packet(self, datagram: Datagram, reason: str) -> None:
+        self._state.count(f"packet_dropped.{reason}")
+        self._state.emit(PacketDropped(datagram.interface, datagram.source[0], reason))
+
+    def _drop_tlv(self, interface: Interface, source: bytes, complaint: Complaint) -> None:
+        self._state.count(f"tlv_dropped.{complaint.reason}")
+        if complaint.reason not in QUIET_COMPLAINTS:
+            self._state.emit(TlvDropped(interface.name, source, complaint.reason, complaint.message))
+
+
+def _handle_any_acknowledgment(state: State, neighbour: Neighbour, tlv: Acknowledgment, now: float) -> None:
+    handle_purge_acknowledgment(state, neighbour, tlv.opaque, now)
+    handle_acknowledgment(state, neighbour, tlv, now)
+
+
+def _is_link_local(address: bytes) -> bool:
+    """Return whether an address is in fe80::/10 (§4)."""
+    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+_HANDLERS: dict[type, Callable[[State, Neighbour, Any, float], None]] = {
+    AcknowledgmentRequest: handle_acknowledgment_request,
+    Acknowledgment: _handle_any_acknowledgment,
+    Ihu: handle_ihu,
+    Update: handle_update,
+    RouteRequest: handle_route_request,
+    SeqnoRequest: handle_seqno_request,
+}

@@ -1,0 +1,87 @@
+"""Everything one speaker knows; each module of `operation` works on it."""
+
+from collections import Counter
+from random import Random
+
+from babelwg.babel.events import Event, Notice, SeqnoIncreased
+from babelwg.babel.memory import Memory
+from babelwg.babel.parameters import Parameters
+from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.outbox import Outbox
+from babelwg.babel.tables.request import PendingRequest
+from babelwg.babel.tables.route import Route, RouteTable
+from babelwg.babel.tables.source import Source, SourceTable
+from babelwg.babel.tables.xroute import Xroute
+from babelwg.babel.timers import Timer, Timers
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.seqno import seqno_add
+
+
+class State:
+    """The tables of section 3.2, the timers, and what waits for the shell."""
+
+    def __init__(self, router_id: bytes, parameters: Parameters, rng: Random, memory: Memory) -> None:
+        self.router_id = router_id
+        self.seqno = memory.seqno
+        self.parameters = parameters
+        self.rng = rng
+        self.memory = memory
+        # Also of interfaces that are not there now: their neighbours expect the numbers to go on.
+        self.former_hello_seqnos = dict(memory.hello_seqnos)
+        self.interfaces: dict[str, Interface] = {}
+        self.sources = SourceTable(() if memory.lost else memory.sources)
+        self.source_timer: Timer | None = None
+        self.routes = RouteTable()
+        self.requests: dict[Source, PendingRequest] = {}
+        self.xroutes: dict[Prefix, Xroute] = {}
+        self.holds: dict[Prefix, Hold] = {}
+        self.acknowledgments: dict[int, PendingAcknowledgment] = {}
+        self.next_nonce = rng.randrange(0x10000)
+        # Prefixes where a better route only waits for its smoothed metric (appendix A.3).
+        self.undecided: dict[Prefix, None] = {}
+        self.undecided_timer: Timer | None = None
+        # After a loss of memory: interfaces where a neighbour may still route through our former life.
+        self.gate: dict[str, Timer] = {}
+        self.purge_until = float("-inf")
+        self.purge_done: set[tuple[str, bytes]] = set()
+        self.timers = Timers()
+        self.sending = Timers()
+        self.ready: list[tuple[Interface, Outbox]] = []  # outboxes whose moment has come
+        self.stopped = False
+        self.counters: Counter[str] = Counter()
+        self.pending_events: list[Event] = []
+        self.notices = 0
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """Add to a counter."""
+        self.counters[name] += amount
+
+    def emit(self, event: Event) -> None:
+        """Queue an event; of those that only inform, no more than a bounded number."""
+        if isinstance(event, Notice):
+            if self.notices >= self.parameters.max_undrained_notices:
+                self.count("events_suppressed")
+                return
+            self.notices += 1
+        self.pending_events.append(event)
+
+    def drain_events(self) -> list[Event]:
+        """Return the queued events and forget them."""
+        events, self.pending_events, self.notices = self.pending_events, [], 0
+        return events
+
+    def is_feasible_route(self, route: Route) -> bool:
+        """Return whether what a route's neighbour announces cannot create a loop (§3.5.1)."""
+        distance = self.sources.get(route.prefix, route.router_id)
+        return distance is None or distance.admits(route.seqno, route.refmetric)
+
+    def increase_seqno(self) -> None:
+        """Move our sequence number on by one (§3.8.1.2)."""
+        self.seqno = seqno_add(self.seqno, 1)
+        self.emit(SeqnoIncreased(self.seqno))
+
+    def allocate_nonce(self) -> int:
+        """Return the next opaque value for an Acknowledgment Request."""
+        self.next_nonce = (self.next_nonce + 1) % 0x10000
+        return self.next_nonce

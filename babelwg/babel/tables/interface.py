@@ -1,0 +1,81 @@
+"""The interface table (RFC 8966, section 3.2.3)."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from babelwg.babel.parameters import InterfaceParameters
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.outbox import Outbox
+from babelwg.babel.timers import Timer
+
+
+class Pacer:
+    """Spreads octets over time so that the receiver's socket buffer holds them (§3.1)."""
+
+    __slots__ = ("_clear",)
+
+    def __init__(self) -> None:
+        self._clear = float("-inf")  # when all that was sent will have left at the chosen pace
+
+    def ready_at(self, parameters: InterfaceParameters) -> float:
+        """Return when the next packet may leave, in seconds."""
+        return self._clear - parameters.burst / parameters.pace
+
+    def spend(self, octets: int, parameters: InterfaceParameters, now: float) -> None:
+        """Account for a packet that leaves now."""
+        self._clear = max(self._clear, now) + octets / parameters.pace
+
+
+class InterfaceActions(NamedTuple):
+    """What an interface's timers do."""
+
+    hello: Callable[[float], None]
+    update: Callable[[float], None]
+    send: Callable[[float], None]
+
+
+class Interface:
+    """An interface on which the speaker speaks."""
+
+    __slots__ = (
+        "hello_seqno",
+        "hello_timer",
+        "hellos_since_ihu",
+        "link_local",
+        "name",
+        "neighbours",
+        "outbox",
+        "pacer",
+        "parameters",
+        "update_timer",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        parameters: InterfaceParameters,
+        link_local: bytes,
+        group: bytes,
+        hello_seqno: int,
+        actions: InterfaceActions,
+    ) -> None:
+        self.name = name
+        self.parameters = parameters
+        self.link_local = link_local
+        self.hello_seqno = hello_seqno  # of the last Hello sent
+        self.hellos_since_ihu = 0
+        self.neighbours: dict[bytes, Neighbour] = {}
+        self.outbox = Outbox(group, actions.send)
+        self.pacer = Pacer()
+        self.hello_timer = Timer(actions.hello)
+        self.update_timer = Timer(actions.update)
+
+    def reachable_neighbours(self) -> list[Neighbour]:
+        """Return the neighbours to which packets go both ways."""
+        return [neighbour for neighbour in self.neighbours.values() if neighbour.reachable]
+
+    def listeners(self, destination: bytes) -> dict[Neighbour, None]:
+        """Return the reachable neighbours that a packet to `destination` is meant for."""
+        if destination == self.outbox.destination:
+            return dict.fromkeys(self.reachable_neighbours())
+        return {n: None for n in self.reachable_neighbours() if n.address == destination}

@@ -1,0 +1,122 @@
+"""The neighbour table (RFC 8966, section 3.2.4)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from babelwg.babel.parameters import HISTORY_LENGTH
+from babelwg.babel.tables.outbox import Outbox
+from babelwg.babel.timers import Timer
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.seqno import seqno_add, seqno_difference
+from babelwg.babel.wire.tlv import INFINITY
+
+if TYPE_CHECKING:
+    from babelwg.babel.tables.interface import Interface
+    from babelwg.babel.tables.route import Route
+
+
+class HelloHistory:
+    """The latest Hellos of one kind, newest in the lowest bit (appendix A.1)."""
+
+    __slots__ = ("bits", "expected", "interval", "length", "timer")
+
+    def __init__(self, action: Callable[[float], None]) -> None:
+        self.bits = 0
+        self.length = 0  # entries since the first Hello heard, at most HISTORY_LENGTH
+        self.expected: int | None = None
+        self.interval = 0.0  # seconds, as the neighbour last promised
+        self.timer = Timer(action)
+
+    def jump(self, seqno: int) -> int:
+        """Return how far a Hello's seqno is ahead of the expected one; 0 for the first Hello."""
+        return 0 if self.expected is None else seqno_difference(seqno, self.expected)
+
+    def receive(self, seqno: int) -> None:
+        """Record a received Hello, after undoing or filling up what the seqno shows to be wrong."""
+        if (jump := self.jump(seqno)) < 0:
+            self.bits >>= -jump
+            self.length = max(0, self.length + jump)
+        else:
+            self._append(0, jump)
+        self._append(1, 1)
+        self.expected = seqno_add(seqno, 1)
+
+    def miss(self) -> None:
+        """Record a Hello that did not come in time."""
+        assert self.expected is not None, "only a neighbour that was heard can miss a Hello"
+        self._append(0, 1)
+        self.expected = seqno_add(self.expected, 1)
+
+    def ones(self, window: int) -> int:
+        """Return how many of the latest `window` Hellos were received."""
+        return (self.bits & ((1 << window) - 1)).bit_count()
+
+    def _append(self, bit: int, count: int) -> None:
+        mask = (1 << HISTORY_LENGTH) - 1
+        self.bits = ((self.bits << count) | bit) & mask
+        self.length = min(self.length + count, HISTORY_LENGTH)
+
+
+class NeighbourActions(NamedTuple):
+    """What a neighbour's timers do."""
+
+    multicast_missed: Callable[[float], None]
+    unicast_missed: Callable[[float], None]
+    ihu_expired: Callable[[float], None]
+    send: Callable[[float], None]
+    dump: Callable[[float], None]
+    purge: Callable[[float], None]
+
+
+class Neighbour:
+    """A speaker heard on an interface, known by its address there and never by its router-id."""
+
+    __slots__ = (
+        "address",
+        "cost",
+        "dump_allowed",
+        "dump_timer",
+        "ihu_timer",
+        "interface",
+        "last_heard",
+        "multicast",
+        "outbox",
+        "purge_attempts",
+        "purge_nonces",
+        "purge_timer",
+        "purged",
+        "routes",
+        "rxcost",
+        "txcost",
+        "unicast",
+    )
+
+    def __init__(self, interface: "Interface", address: bytes, actions: NeighbourActions) -> None:
+        self.interface = interface
+        self.address = address
+        self.multicast = HelloHistory(actions.multicast_missed)
+        self.unicast = HelloHistory(actions.unicast_missed)
+        self.txcost = INFINITY
+        self.rxcost = INFINITY
+        self.cost = INFINITY
+        self.last_heard = 0.0
+        self.ihu_timer = Timer(actions.ihu_expired)
+        self.outbox = Outbox(address, actions.send)
+        self.routes: dict[Prefix, Route] = {}
+        # Full dumps are paid out at most so often (§3.8.1.1).
+        self.dump_allowed = 0.0
+        self.dump_timer = Timer(actions.dump)
+        # False while it may still hold routes through a former life of ours.
+        self.purged = True
+        self.purge_attempts = 0
+        self.purge_nonces: list[int] = []
+        self.purge_timer = Timer(actions.purge)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether packets go both ways."""
+        return self.cost < INFINITY
+
+    def timers(self) -> tuple[Timer, ...]:
+        """Return all timers that end with the neighbour, except the outbox's."""
+        return self.multicast.timer, self.unicast.timer, self.ihu_timer, self.dump_timer, self.purge_timer

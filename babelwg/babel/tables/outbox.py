@@ -1,0 +1,55 @@
+"""What waits to be sent to one destination: intents, not octets (RFC 8966, section 3.1)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from babelwg.babel.timers import Timer
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import Acknowledgment, AcknowledgmentRequest, RouteRequest, SeqnoRequest, Update
+
+if TYPE_CHECKING:
+    from babelwg.babel.tables.neighbour import Neighbour
+
+SmallTlv = Acknowledgment | AcknowledgmentRequest | Update
+
+
+class Outbox:
+    """The TLVs for one destination; updates are named by prefix and built when they leave."""
+
+    __slots__ = ("answers", "destination", "hello", "ihus", "requests", "small", "timer", "updates", "urgent")
+
+    def __init__(self, destination: bytes, action: Callable[[float], None]) -> None:
+        self.destination = destination
+        self.timer = Timer(action)
+        self.hello: float | None = None  # the interval to promise, in seconds
+        self.ihus: dict[bytes, Neighbour] = {}
+        self.small: list[SmallTlv] = []  # acknowledgments and wildcard retractions: these are not paced
+        self.requests: dict[RouteRequest | SeqnoRequest, None] = {}
+        self.answers: dict[Prefix, None] = {}  # updates somebody asked for: sent whatever split horizon says
+        self.urgent: dict[Prefix, int] = {}  # which copy of an urgent update this is, from 1 on
+        self.updates: dict[Prefix, None] = {}
+
+    def __bool__(self) -> bool:
+        return self.unpaced or self.paced
+
+    @property
+    def unpaced(self) -> bool:
+        """Whether something waits that must not wait for others."""
+        return self.hello is not None or bool(self.ihus or self.small)
+
+    @property
+    def paced(self) -> bool:
+        """Whether something waits whose amount depends on the size of tables."""
+        return bool(self.requests or self.answers or self.urgent or self.updates)
+
+    def clear(self) -> None:
+        """Forget everything that waits."""
+        self.hello = None
+        self.small.clear()
+        for queue in (self.ihus, self.requests, self.answers, self.urgent, self.updates):
+            queue.clear()
+
+    def drop_updates(self) -> None:
+        """Forget the updates that wait."""
+        for queue in (self.answers, self.urgent, self.updates):
+            queue.clear()

@@ -1,0 +1,100 @@
+"""The route table (RFC 8966, section 3.2.6)."""
+
+from collections.abc import Callable, Iterable
+from math import exp
+from typing import NamedTuple
+
+from babelwg.babel.parameters import SMOOTHING_FACTOR
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.timers import Timer
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import INFINITY, Update
+
+
+class Route:
+    """What one neighbour announces for one prefix; the router-id is data, not key."""
+
+    __slots__ = (
+        "expires",
+        "interval",
+        "metric",
+        "neighbour",
+        "next_hop",
+        "prefix",
+        "refmetric",
+        "router_id",
+        "seqno",
+        "since",
+        "smoothed",
+        "smoothed_at",
+        "timer",
+    )
+
+    def __init__(self, neighbour: Neighbour, update: Update, now: float) -> None:
+        assert update.prefix is not None and update.router_id is not None and update.next_hop is not None
+        self.prefix = update.prefix
+        self.neighbour = neighbour
+        self.next_hop = update.next_hop
+        self.router_id = update.router_id
+        self.seqno = update.seqno
+        self.refmetric = update.metric  # as advertised
+        self.metric = INFINITY  # as computed from it and the link's cost
+        self.interval = update.interval
+        self.expires = now
+        self.since = now
+        self.smoothed = float(INFINITY)
+        self.smoothed_at = now
+        self.timer: Timer | None = None
+
+    def smoothed_metric(self, now: float) -> float:
+        """Return the metric smoothed exponentially over some Hello intervals (appendix A.3)."""
+        time_constant = SMOOTHING_FACTOR * self.neighbour.interface.parameters.hello_interval
+        return self.metric + (self.smoothed - self.metric) * exp((self.smoothed_at - now) / time_constant)
+
+    def set_metric(self, metric: int, now: float) -> None:
+        """Change the metric, from which the smoothed one starts to follow."""
+        # A route that comes back is not weighed down by the infinity it had meanwhile.
+        restart = self.metric == INFINITY or metric == INFINITY
+        self.smoothed = float(metric) if restart else self.smoothed_metric(now)
+        self.smoothed_at = now
+        self.metric = metric
+
+
+class Selection(NamedTuple):
+    """The chosen route of a prefix as the kernel and the neighbours last heard of it."""
+
+    route: Route
+    next_hop: bytes
+    router_id: bytes
+    metric: int
+
+
+class RouteTable:
+    """All routes by prefix and neighbour, and the selected one of each prefix."""
+
+    def __init__(self) -> None:
+        self.by_prefix: dict[Prefix, dict[Neighbour, Route]] = {}
+        self.selected: dict[Prefix, Selection] = {}
+        self.count = 0
+
+    def candidates(self, prefix: Prefix) -> Iterable[Route]:
+        """Return all routes to a prefix."""
+        routes = self.by_prefix.get(prefix)
+        return routes.values() if routes is not None else ()
+
+    def add(self, route: Route, action: Callable[[float], None]) -> None:
+        """Enter a route whose expiry does `action`."""
+        assert route.prefix not in route.neighbour.routes, "one entry per neighbour and prefix"
+        route.timer = Timer(action)
+        route.neighbour.routes[route.prefix] = route
+        self.by_prefix.setdefault(route.prefix, {})[route.neighbour] = route
+        self.count += 1
+
+    def remove(self, route: Route) -> None:
+        """Take a route out."""
+        del route.neighbour.routes[route.prefix]
+        routes = self.by_prefix[route.prefix]
+        del routes[route.neighbour]
+        if not routes:
+            del self.by_prefix[route.prefix]
+        self.count -= 1

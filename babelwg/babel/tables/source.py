@@ -1,0 +1,90 @@
+"""The source table: the best distance ever announced for each source (RFC 8966, section 3.2.5)."""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from babelwg.babel.memory import SourceRecord
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.seqno import seqno_lt
+from babelwg.babel.wire.tlv import INFINITY
+
+
+class Source(NamedTuple):
+    """Who announces what: the key of the source table."""
+
+    prefix: Prefix
+    router_id: bytes
+
+
+class FeasibilityDistance(NamedTuple):
+    """The distance that an update must beat (§3.5.1)."""
+
+    seqno: int
+    metric: int
+
+    def admits(self, seqno: int, metric: int) -> bool:
+        """Return whether an advertised distance is better than this one, or a retraction."""
+        if metric == INFINITY or seqno_lt(self.seqno, seqno):
+            return True
+        return seqno == self.seqno and metric < self.metric
+
+
+class SourceTable:
+    """Feasibility distances by source, in the order in which they were last used."""
+
+    def __init__(self, records: Iterable[SourceRecord]) -> None:
+        self._distances: dict[Source, FeasibilityDistance] = {}
+        self._used: dict[Source, float] = {}  # seconds; oldest first
+        self._changed: dict[Source, None] = {}
+        for prefix, router_id, seqno, metric in records:
+            if seqno is not None and metric is not None:
+                self._distances[Source(prefix, router_id)] = FeasibilityDistance(seqno, metric)
+
+    def __len__(self) -> int:
+        return len(self._distances)
+
+    def __iter__(self) -> Iterator[tuple[Source, FeasibilityDistance]]:
+        return iter(self._distances.items())
+
+    def get(self, prefix: Prefix, router_id: bytes) -> FeasibilityDistance | None:
+        """Return the distance of a source, or None when it is not known."""
+        return self._distances.get(Source(prefix, router_id))
+
+    def used(self, source: Source) -> float | None:
+        """Return when a source was last announced, in seconds."""
+        return self._used.get(source)
+
+    def start(self, now: float) -> None:
+        """Count the age of remembered sources from now on, because the time of their use is not known."""
+        for source in self._distances:
+            self._used.setdefault(source, now)
+
+    def put(self, source: Source, distance: FeasibilityDistance) -> None:
+        """Set the distance of a source."""
+        self._distances[source] = distance
+        self._changed[source] = None
+
+    def touch(self, source: Source, now: float) -> None:
+        """Note that a source is being announced."""
+        self._used.pop(source, None)
+        self._used[source] = now
+
+    def oldest_use(self) -> float | None:
+        """Return when the source that rests longest was last announced."""
+        return next(iter(self._used.values()), None)
+
+    def collect_garbage(self, before: float) -> None:
+        """Remove the sources that were not announced since `before` (§3.7.3)."""
+        while (oldest := self.oldest_use()) is not None and oldest <= before:
+            source = next(iter(self._used))
+            del self._used[source], self._distances[source]
+            self._changed[source] = None
+
+    def drain_changes(self) -> list[SourceRecord]:
+        """Return what changed since the last call, each source once."""
+        records = []
+        for source in self._changed:
+            seqno, metric = self._distances.get(source, (None, None))
+            records.append(SourceRecord(source.prefix, source.router_id, seqno, metric))
+        self._changed.clear()
+        return records

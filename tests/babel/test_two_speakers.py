@@ -1,0 +1,63 @@
+"""Two speakers on one link, both real: from the first Hello to a route and back."""
+
+from random import Random
+
+from babelwg.babel.datagram import Datagram
+from babelwg.babel.events import RouteSelected
+from babelwg.babel.memory import Memory
+from babelwg.babel.parameters import InterfaceParameters, Parameters
+from babelwg.babel.speaker import Speaker
+from babelwg.babel.wire.prefix import Prefix
+
+A = bytes.fromhex("fe80000000000000000000000000000a")
+B = bytes.fromhex("fe80000000000000000000000000000b")
+
+
+def make(name: int, lost: bool = False) -> Speaker:
+    memory = Memory(seqno=1, lost=lost)
+    return Speaker(bytes([2, 0, 0, 0, 0, 0, 0, name]), Parameters(), Random(name), memory)
+
+
+def carry(a: Speaker, b: Speaker, start: float, end: float, delay: float = 0.01) -> None:
+    """Drive both speakers in virtual time over a link with a delay in seconds."""
+    flying: list[tuple[float, Speaker, Datagram]] = []
+    now = start
+    while True:
+        for sender, receiver in ((a, b), (b, a)):
+            sender.handle_deadline(now)
+            for datagram in sender.datagrams_to_send(now):
+                flying.append((now + delay, receiver, datagram))
+        moments = [
+            m for m in (a.next_deadline(), b.next_deadline(), *(f[0] for f in flying)) if m is not None
+        ]
+        now = max(now, min(moments))
+        if now > end:
+            return
+        for item in [f for f in flying if f[0] <= now]:
+            flying.remove(item)
+            item[1].receive_datagram(item[2], now)
+
+
+def test_a_route_crosses_a_new_tunnel_within_a_second() -> None:
+    a, b = make(10, lost=True), make(11, lost=True)
+    prefix = Prefix.parse("2001:db8::/32")
+    a.add_interface("tun", InterfaceParameters(), A, 0.0)
+    b.add_interface("tun", InterfaceParameters(), B, 0.0)
+    a.announce(prefix, 0, 0.0)
+    carry(a, b, 0.0, 0.3)
+    selected = [event for event in b.events() if isinstance(event, RouteSelected)]
+    assert [(event.prefix, event.next_hop, event.metric) for event in selected] == [(prefix, A, 96)]
+
+
+def test_a_withdrawn_prefix_is_forgotten_once_the_neighbour_knows() -> None:
+    a, b = make(10), make(11)
+    prefix = Prefix.parse("10.1.0.0/16")
+    a.add_interface("tun", InterfaceParameters(), A, 0.0)
+    b.add_interface("tun", InterfaceParameters(), B, 0.0)
+    a.announce(prefix, 0, 0.0)
+    carry(a, b, 0.0, 5.0)
+    b.events()
+    a.withdraw(prefix, 5.0)
+    carry(a, b, 5.0, 5.5)
+    assert [str(event).split()[0] for event in b.events()] == ["route-retracted", "route-flushed"]
+    assert a.snapshot(5.5).held == b.snapshot(5.5).held == ()
