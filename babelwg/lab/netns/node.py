@@ -24,7 +24,7 @@ ip link set dev lo up
 trap '' INT TERM HUP
 echo ready
 while read -r _; do :; done
-here=$(readlink /proc/$$/ns/net)
+here=$(readlink /proc/$$/ns/net | tr '[]' '??')
 found=1
 while [ "$found" = 1 ]; do
     found=0
