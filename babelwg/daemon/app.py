@@ -52,7 +52,11 @@ def load_configuration(options: DaemonOptions) -> Config | BabeldConfig:
 
 
 async def _run(options: DaemonOptions, config: Config | BabeldConfig) -> int:
-    async with Node(config, options.state_dir, options.socket, lambda: load_configuration(options)) as node:
+    path = options.babeld_conf or options.config
+    assert path is not None, "one of the two configurations is given"
+    async with Node(
+        config, path, options.state_dir, options.socket, lambda: load_configuration(options)
+    ) as node:
         loop = asyncio.get_running_loop()
         # SIGTERM leaves everything in place for the next start; SIGINT in the foreground takes all of it away.
         loop.add_signal_handler(signal.SIGTERM, node.request_stop, node.mode == "babeld")

@@ -58,6 +58,7 @@ class Node:
     def __init__(
         self,
         config: Config | BabeldConfig,
+        config_path: Path,
         state_dir: Path,
         socket: Path,
         load: Callable[[], Config | BabeldConfig],
@@ -65,6 +66,7 @@ class Node:
         self.config = config
         self.mode = "overlay" if isinstance(config, Config) else "babeld"
         self.started = time.time()
+        self.config_path = config_path
         self._state_dir = state_dir
         self._socket_path = socket
         self._load = load
@@ -88,6 +90,7 @@ class Node:
     ) -> None:
         if self._withdraw:
             await self._withdraw_all()
+        await self._checkpoint()
         await self._stack.aclose()
 
     async def run(self) -> None:
@@ -253,9 +256,8 @@ class Node:
 
     async def _checkpoint(self) -> None:
         snapshot = self.routing.speaker.snapshot(asyncio.get_running_loop().time())
-        hello_seqnos = {interface.name: interface.hello_seqno for interface in snapshot.interfaces}
         records = [SourceRecord(s.prefix, s.router_id, s.seqno, s.metric) for s in snapshot.sources]
-        self.store.checkpoint(hello_seqnos, records)
+        self.store.checkpoint(snapshot.hello_seqnos, records)
         await asyncio.to_thread(self.store.fsync)
 
     async def _release_adopted(self) -> None:

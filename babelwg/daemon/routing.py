@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from babelwg.babel.events import Event, RouteFlushed, RouteRetracted, RouteSelected, SeqnoIncreased
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.speaker import Speaker
-from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.prefix import Prefix, is_martian
 from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket
 from babelwg.linux.errors import KernelError
@@ -82,6 +82,7 @@ class RoutingService:
     def announce(self, xroutes: Mapping[Prefix, tuple[int, str]]) -> None:
         """Announce exactly these prefixes, each with a metric and a word for where it comes from."""
         now = self._loop.time()
+        xroutes = {prefix: xroute for prefix, xroute in xroutes.items() if not is_martian(prefix)}
         for prefix in self.announced.keys() - xroutes.keys():
             self.speaker.withdraw(prefix, now)
             self.routes.forget(prefix)
@@ -193,7 +194,10 @@ class RoutingService:
         elif isinstance(event, RouteRetracted):
             self.routes.retract(event.prefix)
         elif isinstance(event, RouteFlushed):
-            self.routes.forget(event.prefix)
+            if self.announced.get(event.prefix, (0, ""))[1] == "announce":
+                self.routes.retract(event.prefix)
+            else:
+                self.routes.forget(event.prefix)
         elif isinstance(event, SeqnoIncreased):
             self._store.reserve(event.seqno)
 

@@ -1,0 +1,57 @@
+"""What is wrong with a node, one sentence each, with the command that tells more."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from babelwg.babel.snapshot import Snapshot
+from babelwg.linux.netlink import Refusal
+
+if TYPE_CHECKING:
+    from babelwg.daemon.node import Node
+
+# Implementation constants
+LISTED_REFUSALS = 5
+
+
+def describe_problems(
+    node: "Node", snapshot: Snapshot, peers: Iterable[dict[str, Any]]
+) -> list[dict[str, str]]:
+    """Return what is wrong, the worst first; none on a healthy node."""
+    problems = [_problem(peer["name"], peer["reason"], _hint(node, peer)) for peer in peers if peer["reason"]]
+    for prefix, refusal in list(node.routes.refused.items())[:LISTED_REFUSALS]:
+        problems.append(
+            _problem(str(prefix), f"the kernel refused the route: {_words(refusal)}", "show routes")
+        )
+    if len(node.routes.refused) > LISTED_REFUSALS:
+        rest = len(node.routes.refused) - LISTED_REFUSALS
+        problems.append(_problem("routes", f"the kernel refused {rest} more", "show stats"))
+    running = {view.name for view in snapshot.interfaces}
+    for name in sorted(node.routing.wanted.keys() - running):
+        why = node.routing.errors.get(name) or "it is down, or has no link-local address"
+        problems.append(_problem(name, f"Babel does not run here: {why}", "show interfaces"))
+    for what, count in node.store.counters.items():
+        problems.append(
+            _problem(what, f"writing to {node.store.directory} failed {count} times", "show stats")
+        )
+    if snapshot.recovering:
+        problems.append(
+            _problem(
+                "memory",
+                "after a start without memory, neighbours are asked to confirm first",
+                "show neighbours",
+            )
+        )
+    return problems
+
+
+def _hint(node: "Node", peer: dict[str, Any]) -> str:
+    problem = node.tunnels.problems.get(peer["interface"])
+    return problem.hint if problem and problem.hint else f"show peers {peer['name']}"
+
+
+def _words(refusal: Refusal) -> str:
+    return refusal.detail or f"error {refusal.errno}"
+
+
+def _problem(subject: str, reason: str, hint: str) -> dict[str, str]:
+    return {"subject": subject, "reason": reason, "hint": hint}
