@@ -52,7 +52,7 @@ def expect_acknowledgment(
     ):
         state.count("acknowledgment_not_requested.table-full")
         return None
-    retracted = frozenset(p for p in written if p not in state.routes.selected and p not in state.xroutes)
+    retracted = tuple(p for p in written if p not in state.routes.selected and p not in state.xroutes)
     timer = Timer(partial(_give_up, state, nonce))
     state.acknowledgments[nonce] = PendingAcknowledgment(interface, waiting, written, retracted, timer)
     patience = state.parameters.acknowledgment_timeout * 2.0 ** (max(written.values()) - 1)

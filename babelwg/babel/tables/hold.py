@@ -28,7 +28,7 @@ class PendingAcknowledgment:
         interface: Interface,
         waiting: dict[Neighbour, None],
         updates: dict[Prefix, int],
-        retracted: frozenset[Prefix],
+        retracted: tuple[Prefix, ...],
         timer: Timer,
     ) -> None:
         self.interface = interface

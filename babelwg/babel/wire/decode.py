@@ -46,7 +46,7 @@ class Packet:
     trailer: bytes = b""
 
 
-class MalformedTlv(Exception):  # noqa: N818 - it names what the TLV is
+class MalformedTlv(Exception):
     """A TLV that has to be ignored; the reason is for counters, the message for people."""
 
     def __init__(self, reason: str, message: str) -> None:
