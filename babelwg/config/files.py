@@ -68,10 +68,13 @@ def create(path: Path, data: bytes, mode: int = 0o600) -> None:
 def _read_octets(path: Path, secret: bool) -> bytes:
     # O_NONBLOCK keeps a named pipe without a writer from holding us up for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        _refuse_unfit(path, status, secret)
-        data = file.read(MAX_SIZE + 1)
+    try:
+        _refuse_unfit(path, os.fstat(descriptor), secret)
+        data = b""
+        while chunk := os.read(descriptor, MAX_SIZE + 1 - len(data)):
+            data += chunk
+    finally:
+        os.close(descriptor)
     if len(data) > MAX_SIZE:
         raise ValueError(f"is larger than {MAX_SIZE >> 20} MiB")
     return data

@@ -1,0 +1,125 @@
+"""The journal of the source table: kept over kill -9, lost with a boot or a torn tail."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from babelwg.config.state import SourceJournal, SourceRow
+from babelwg.config.state.journal import HEADER_SIZE, JOURNAL_FILE, RECORD_SIZE
+
+BOOT = bytes(range(16))
+ONE: SourceRow = (6, bytes.fromhex("20010db8") + bytes(12), 32, b"routerid", 5, 96)
+TWO: SourceRow = (4, bytes([10, 0, 0, 0]), 8, b"routerid", 65535, 65535)
+GONE: SourceRow = (*ONE[:4], None, None)
+
+
+def journal(directory: Path, boot: bytes = BOOT) -> SourceJournal:
+    return SourceJournal(directory, boot)
+
+
+def test_first_start_counts_as_lost(tmp_path: Path) -> None:
+    loaded = journal(tmp_path).load()
+    assert (loaded.records, loaded.lost) == ((), True)
+    assert loaded.reason.endswith("sources.journal: there is none")
+
+
+def test_records_come_back_without_closing_the_file(tmp_path: Path) -> None:
+    first = journal(tmp_path)
+    first.load()
+    first.append([ONE, TWO])
+    first.append([(*ONE[:4], 6, 0)])
+    assert journal(tmp_path).load() == (((*ONE[:4], 6, 0), TWO), False, "")
+    first.close()
+
+
+def test_removed_source_does_not_come_back(tmp_path: Path) -> None:
+    first = journal(tmp_path)
+    first.load()
+    first.append([ONE, TWO, GONE])
+    assert journal(tmp_path).load().records == (TWO,)
+    first.close()
+
+
+def test_new_boot_counts_as_lost(tmp_path: Path) -> None:
+    first = journal(tmp_path)
+    first.load()
+    first.append([ONE])
+    first.close()
+    loaded = journal(tmp_path, bytes(15) + b"\1").load()
+    assert (loaded.records, loaded.lost) == ((), True)
+    assert "started anew" in loaded.reason
+
+
+def test_unknown_boot_counts_as_lost(tmp_path: Path) -> None:
+    journal(tmp_path, bytes(16)).load()
+    assert journal(tmp_path, bytes(16)).load().lost
+
+
+@pytest.mark.parametrize("cut", [1, RECORD_SIZE - 1, RECORD_SIZE + 3, 2 * RECORD_SIZE + 1])
+def test_torn_tail_counts_as_lost(tmp_path: Path, cut: int) -> None:
+    first = journal(tmp_path)
+    first.load()
+    first.append([ONE, TWO])
+    first.close()
+    path = tmp_path / JOURNAL_FILE
+    os.truncate(path, path.stat().st_size - cut)
+    loaded = journal(tmp_path).load()
+    assert (loaded.records, loaded.lost) == ((), True)
+    assert "torn" in loaded.reason
+
+
+def test_any_changed_octet_counts_as_lost(tmp_path: Path) -> None:
+    first = journal(tmp_path)
+    first.load()
+    first.append([ONE])
+    first.close()
+    path = tmp_path / JOURNAL_FILE
+    whole = path.read_bytes()
+    assert len(whole) == HEADER_SIZE + RECORD_SIZE
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x40
+        path.write_bytes(damaged)
+        assert journal(tmp_path).load().lost, f"octet {position}"
+
+
+def test_compaction_keeps_what_lives_and_shrinks_the_file(tmp_path: Path) -> None:
+    first = journal(tmp_path)
+    first.load()
+    for seqno in range(5000):
+        first.append([(*ONE[:4], seqno, 96)])
+    assert first.needs_compaction(live=1)
+    assert not first.needs_compaction(live=5000)
+    first.compact([(*ONE[:4], 4999, 96)])
+    first.append([TWO])
+    first.fsync()
+    assert (tmp_path / JOURNAL_FILE).stat().st_size == HEADER_SIZE + 2 * RECORD_SIZE
+    assert journal(tmp_path).load().records == ((*ONE[:4], 4999, 96), TWO)
+    first.close()
+
+
+def test_failed_write_leaves_a_journal_that_nobody_trusts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = journal(tmp_path)
+    first.load()
+    first.append([ONE])
+
+    def refuse(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refuse)
+        with pytest.raises(OSError):
+            first.append([TWO])
+    assert not first.is_open
+    first.append([TWO])
+    assert journal(tmp_path).load().lost
+
+
+def test_journal_is_private(tmp_path: Path) -> None:
+    first = journal(tmp_path)
+    first.load()
+    assert (tmp_path / JOURNAL_FILE).stat().st_mode & 0o777 == 0o600
+    first.close()
