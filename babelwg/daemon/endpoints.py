@@ -5,7 +5,7 @@ import logging
 import socket
 from collections.abc import Callable
 
-from babelwg.config.model import Endpoint
+from babelwg.config import Endpoint
 from babelwg.linux.tunnels.tunnel import SocketAddress
 
 log = logging.getLogger(__name__)

@@ -61,9 +61,8 @@ def _acquire(state: State, interface: Interface, address: bytes, now: float) -> 
     interface.neighbours[address] = neighbour
     state.emit(NeighbourAcquired(interface.name, address))
     delay = urgent_delay(state, interface)
-    if interface.parameters.point_to_point:
-        # The neighbour may be as new to this link as we are: our Hello now saves it a Hello interval.
-        send_scheduled_hello(state, interface, delay, now)
+    # The neighbour may be as new to this link as we are: our Hello now saves it a Hello interval.
+    send_scheduled_hello(state, interface, delay, now)
     queue_ihu(state, neighbour, delay, now)
     begin_purge(state, neighbour, now)
     return neighbour

@@ -8,6 +8,7 @@ from functools import partial
 
 from babelwg.babel.operation.queueing import queue_small, urgent_delay
 from babelwg.babel.operation.selection import select_route
+from babelwg.babel.operation.updates import queue_dump
 from babelwg.babel.parameters import LONGEST_HOLD
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
@@ -61,6 +62,10 @@ def handle_purge_timer(state: State, neighbour: Neighbour, now: float) -> None:
     delay = urgent_delay(state, neighbour.interface)
     queue_small(state, neighbour, wildcard_retraction(state), delay, now)
     queue_small(state, neighbour, AcknowledgmentRequest(nonce, ACKNOWLEDGMENT_INTERVAL), delay, now)
+    if neighbour.purge_attempts:
+        # The copy also retracts what this life has announced since the first one.
+        neighbour.dump_allowed = now
+        queue_dump(state, neighbour, now)
     patience = state.parameters.purge_retry * 2.0**neighbour.purge_attempts
     neighbour.purge_attempts = min(neighbour.purge_attempts + 1, 16)
     state.timers.set(neighbour.purge_timer, now + min(patience, state.parameters.purge_retry_max))
