@@ -14,7 +14,7 @@ from babelwg.linux.babelsocket import BabelSocket
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.guards import plan_guards
-from babelwg.linux.monitor import Mirror
+from babelwg.linux.monitor import IFF_LOOPBACK, Mirror
 from babelwg.linux.routes import Route
 
 log = logging.getLogger(__name__)
@@ -118,12 +118,13 @@ class RoutingService:
 
     def guard(self) -> None:
         """Let the operator's routes in main stand against ours."""
-        if not self.routes.shared:
-            plan = plan_guards(
-                self._mirror.main.values(), self.routes.learned, self.override, self.routes.table
-            )
-            self.routes.guard(plan)
-            self._flush_routes()
+        if self.routes.shared or self.stopping:
+            return
+        # The node's own addresses on lo are found before any table of ours is asked.
+        loopback = {index for index, link in self._mirror.links.items() if link.flags & IFF_LOOPBACK}
+        main = [route for route in self._mirror.main.values() if route.interface not in loopback]
+        self.routes.guard(plan_guards(main, self.routes.learned, self.override, self.routes.table))
+        self._flush_routes()
 
     def route_lost(self, route: Route) -> None:
         """Put back a route that somebody else removed."""

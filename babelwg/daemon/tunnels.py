@@ -263,8 +263,9 @@ class TunnelService:
 
     async def _remove(self, tunnel: Tunnel) -> None:
         self._routing.want(tunnel.interface, None)
-        await self._backend(tunnel.backend).remove(tunnel.interface)
+        # First forgotten, so that its disappearance is no surprise.
         self.actual.pop(tunnel.interface, None)
+        await self._backend(tunnel.backend).remove(tunnel.interface)
         self._store.drop_tunnel(tunnel.interface)
         log.info("tunnel-removed interface=%s peer=%s", tunnel.interface, tunnel.peer)
 

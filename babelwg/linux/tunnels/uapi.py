@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 
 from pyroute2 import AsyncIPRoute
@@ -61,31 +62,28 @@ class UapiBackend:
             raise TunnelError(
                 f"the program {self.name} is not installed", 'install it, or set backend = "auto"'
             )
-        environment = {
-            **os.environ,
-            "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1",
-            "LOG_LEVEL": "error",
-        }
-        process = await asyncio.create_subprocess_exec(
-            program,
-            interface,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-        # It forks into the background when the interface stands, so its first process ends soon.
-        try:
-            _, complaint = await asyncio.wait_for(process.communicate(), START_TIMEOUT)
-        except TimeoutError as error:
-            process.kill()
-            raise TunnelError(
-                f"{self.name} {interface} did not start within {START_TIMEOUT:.0f} s"
-            ) from error
-        if process.returncode:
-            words = complaint.decode(errors="replace").strip().splitlines()
-            raise TunnelError(f"{self.name} {interface} failed: {words[-1] if words else process.returncode}")
+        environment = {**os.environ, "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1", "LOG_LEVEL": "error"}
+        # A file, not a pipe: the program goes on in the background and keeps what it was given.
+        with tempfile.TemporaryFile() as complaints:
+            process = await asyncio.create_subprocess_exec(
+                program,
+                interface,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=complaints,
+                env=environment,
+                start_new_session=True,
+            )
+            # It forks into the background when the interface stands, so its first process ends soon.
+            try:
+                status = await asyncio.wait_for(process.wait(), START_TIMEOUT)
+            except TimeoutError as error:
+                process.kill()
+                raise TunnelError(f"{self.name} {interface} did not start within {START_TIMEOUT:.0f} s") from error
+            complaints.seek(0)
+            words = complaints.read().decode(errors="replace").strip().splitlines()
+        if status:
+            raise TunnelError(f"{self.name} {interface} failed: {words[-1] if words else status}")
         async with asyncio.timeout(START_TIMEOUT):
             while not await answers(path):
                 await asyncio.sleep(0.01)

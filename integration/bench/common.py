@@ -1,0 +1,98 @@
+"""What the benchmarks share: daemons under test, their cost, and the printing of interleaved runs."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from babelwg.lab.netns.node import Node
+
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE = os.sysconf("SC_PAGE_SIZE")
+WAIT = 120.0  # seconds
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a process has used: seconds of CPU and octets of resident memory."""
+
+    cpu: float
+    rss: int
+
+
+def cost_of(pid: int) -> Cost:
+    """Return what a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return Cost((int(fields[11]) + int(fields[12])) / TICKS, int(fields[21]) * PAGE)
+
+
+class RoutingDaemon:
+    """babelwg or babeld with one configuration in babeld's language, in a node."""
+
+    def __init__(self, kind: str, node: Node, directory: Path, config: str) -> None:
+        self.kind, self.node = kind, node
+        home = directory / f"{kind}-{node.name}"
+        home.mkdir(parents=True)
+        self.socket = home / "control.sock"
+        self._log = home / "log"
+        (home / "conf").write_text(config)
+        common = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
+        with self._log.open("wb") as log:
+            if kind == "babeld":
+                local = f"local-path {self.socket}\n"
+                (home / "conf").write_text(config + local)
+                state, pid = str(home / "state"), str(home / "pid")
+                argv = ["babeld", "-c", str(home / "conf"), "-S", state, "-I", pid]
+            else:
+                argv = [sys.executable, "-m", "babelwg", "daemon", "--babeld-conf", str(home / "conf")]
+                argv += ["--state-dir", str(home / "state"), "--socket", str(self.socket)]
+                argv += ["--log-level", "warning"]
+            self.process: subprocess.Popen[Any] = node.popen(*argv, stdout=log, **common)
+
+    def wait_until_ready(self) -> None:
+        """Return when the daemon serves its socket."""
+        wait(f"{self.kind} in {self.node.name} serves its socket", lambda: self.socket.exists() or self._check())
+
+    def _check(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError(f"{self.kind} ended: {self._log.read_text(errors='replace')[-2000:]}")
+        return False
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait()
+
+
+def wait(what: str, condition: Callable[[], bool], limit: float = WAIT, poll: float = 0.01) -> float:
+    """Wait until a condition holds; return the seconds it took."""
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > limit:
+            raise TimeoutError(f"after {limit:g} s not yet: {what}")
+        time.sleep(poll)
+    return time.monotonic() - start
+
+
+def spread(values: Sequence[float]) -> str:
+    """Return the median of some figures, and their range."""
+    return f"{statistics.median(values):8.2f}  ({min(values):.2f}-{max(values):.2f})"
+
+
+def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Return the ratio of each interleaved pair: median and range."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=True) if b > 0]
+    return spread(ratios) if ratios else "       -"
+
+
+def verdict(missed: list[str], check: bool) -> int:
+    """Print which targets were missed; return the exit code, 1 for a miss where `check` was asked for."""
+    for text in missed:
+        print(f"MISSED: {text}")
+    if not missed:
+        print("all targets met")
+    return 1 if missed and check else 0
