@@ -77,7 +77,7 @@ class EndpointResolver:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             return f"{endpoint.host} does not resolve: {reason}"
         addresses = [
-            (socket.inet_pton(family, address[0]), int(address[1])) for family, *_, address in answers
+            (socket.inet_pton(family, str(address[0])), int(address[1])) for family, *_, address in answers
         ]
         self._found[endpoint] = tuple(dict.fromkeys(addresses))
         return None

@@ -14,8 +14,6 @@ from random import SystemRandom
 from types import TracebackType
 from typing import Any, Self
 
-from pyroute2 import AsyncIPRoute
-
 from babelwg.babel.memory import SourceRecord
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.speaker import Speaker
@@ -30,7 +28,7 @@ from babelwg.daemon.tunnels import TunnelService
 from babelwg.linux.babelsocket import BabelSocket, holder_of_port
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.links import apply_node_addresses
+from babelwg.linux.links import IpRoute, apply_node_addresses
 from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.routes import TABLE_MAIN, Route
@@ -140,7 +138,7 @@ class Node:
             self.store,
         )
         self._stack.callback(self.routing.close)
-        self.iproute = await self._stack.enter_async_context(AsyncIPRoute())
+        self.iproute = await self._stack.enter_async_context(IpRoute())
         control = self._socket_path.with_name("dataplane.sock")
         self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, self._set_sysctls)
         self._stack.push_async_callback(self.tunnels.close)

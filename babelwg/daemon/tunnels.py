@@ -7,15 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pyroute2 import AsyncIPRoute
-
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.config import Config, PeerConfig, link_local, public_of
 from babelwg.daemon.endpoints import EndpointResolver
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
 from babelwg.linux.errors import KernelError
-from babelwg.linux.links import set_up_tunnel
+from babelwg.linux.links import IpRoute, set_up_tunnel
 from babelwg.linux.tunnels.embedded import EmbeddedBackend
 from babelwg.linux.tunnels.kernel import KernelBackend, kernel_has_wireguard
 from babelwg.linux.tunnels.tunnel import (
@@ -51,7 +49,7 @@ class TunnelService:
 
     def __init__(
         self,
-        iproute: AsyncIPRoute,
+        iproute: IpRoute,
         routing: RoutingService,
         store: Store,
         control: Path,

@@ -12,6 +12,8 @@ from babelwg.linux.errors import KernelError
 from babelwg.linux.monitor import IFF_MULTICAST, IFF_UP
 from babelwg.linux.routes import PROTOCOL_BABEL
 
+IpRoute = AsyncIPRoute
+
 ADDR_GEN_MODE_NONE = 1  # IN6_ADDR_GEN_MODE_NONE of linux/if_link.h
 IFA_F_NODAD = 0x02
 

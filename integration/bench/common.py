@@ -56,7 +56,10 @@ class RoutingDaemon:
 
     def wait_until_ready(self) -> None:
         """Return when the daemon serves its socket."""
-        wait(f"{self.kind} in {self.node.name} serves its socket", lambda: self.socket.exists() or self._check())
+        wait(
+            f"{self.kind} in {self.node.name} serves its socket",
+            lambda: self.socket.exists() or self._check(),
+        )
 
     def _check(self) -> bool:
         if self.process.poll() is not None:

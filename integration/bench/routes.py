@@ -28,13 +28,20 @@ def run(kind: str, routes: int, directory: Path) -> Result:
     """Measure one pair of daemons; time zero is when both run and the link rises."""
     with Node("sender") as a, Node("receiver") as b:
         connect(a, b, "e0", "e0", ["192.0.2.1/30"], ["192.0.2.2/30"])
-        a.ip("link set e0 down", "link add stub type veth peer name stub-end", "link set stub up", "link set stub-end up")
+        a.ip(
+            "link set e0 down",
+            "link add stub type veth peer name stub-end",
+            "link set stub up",
+            "link set stub-end up",
+        )
         b.ip("link set e0 down")
         prefixes = (f"2001:db8:{i >> 8:x}:{i & 255:x}::/64" for i in range(routes))
         a.ip(*(f"route add {prefix} dev stub proto static" for prefix in prefixes))
         config = "interface e0 type wired\n"
         daemons = [
-            RoutingDaemon(kind, a, directory, config + "redistribute proto 4 metric 128\nredistribute local deny\n"),
+            RoutingDaemon(
+                kind, a, directory, config + "redistribute proto 4 metric 128\nredistribute local deny\n"
+            ),
             RoutingDaemon(kind, b, directory, config + "redistribute local deny\n"),
         ]
         for daemon in daemons:
@@ -79,7 +86,11 @@ def main(argv: Sequence[str]) -> int:
         print(f"  {name:38} babelwg {spread(ours)}   babeld {spread(theirs)}   ratio {ratio(ours, theirs)}")
     times = {kind: statistics.median(r.seconds for r in results[kind]) for kind in KINDS}
     slow = times["babelwg"] > TARGET * times["babeld"]
-    missed = [f"{times['babelwg']:.2f} s is more than {TARGET:g} times babeld's {times['babeld']:.2f} s"] if slow else []
+    missed = (
+        [f"{times['babelwg']:.2f} s is more than {TARGET:g} times babeld's {times['babeld']:.2f} s"]
+        if slow
+        else []
+    )
     return verdict(missed, options.check)
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from babelwg.lab.topology import Topology
 
 from babelwg.lab.netns.flow import UdpFlow
 from babelwg.lab.netns.mesh import Mesh
 from babelwg.lab.netns.pinger import Pinger
+from babelwg.lab.topology import Topology
 
 PROBE = 0.01  # seconds between probes
 

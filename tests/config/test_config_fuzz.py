@@ -26,7 +26,9 @@ TOML_KEYS = words("""
 TOML_PIECES = [
     *TOML_KEYS,
     *words("[node] [tunnels] [babel] [[peer]] [peer] [peer.x] = = = \" ' ''' [ ] { } , . # \\ \\u0000"),
-    *words('true 0x10 -1 1e999 nan "alpha" "10.0.0.1/32" "::/0" "[::1]:1" "a:1" "main" 1979-05-27 "/dev/zero"'),
+    *words(
+        'true 0x10 -1 1e999 nan "alpha" "10.0.0.1/32" "::/0" "[::1]:1" "a:1" "main" 1979-05-27 "/dev/zero"'
+    ),
     *('"""', "\n", "\n", "\n", "\r\n", "\x00", "é", "\u2028", "😀", "9" * 5000, '"' + "x" * 5000 + '"'),
 ]
 TOML_VALUES = words('"x" 1 -1 true [] [[]] [1] {} ["::/0",2] nan 07:32:00 "" "\\u0000" "/dev/zero"')

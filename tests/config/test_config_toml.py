@@ -165,9 +165,9 @@ def test_peers_that_collide_point_at_each_other(tmp_path: Path) -> None:
         self=f'name = "alpha"\npublic-key = "{public_of(OWN)}"\n',
     )
     assert complaints(path) == [
-        f'peers.d/again.toml:1: "name": bravo is that of peer bravo already (babelwg.toml:5)',
+        'peers.d/again.toml:1: "name": bravo is that of peer bravo already (babelwg.toml:5)',
         f'peers.d/again.toml:2: "public-key": {BRAVO} is that of peer bravo already (babelwg.toml:6)',
-        f'peers.d/other.toml:3: "interface": bw-bravo is that of peer bravo already (babelwg.toml:4)',
+        'peers.d/other.toml:3: "interface": bw-bravo is that of peer bravo already (babelwg.toml:4)',
         'peers.d/self.toml:1: "name": alpha is the name of this node itself',
         'peers.d/self.toml:2: "public-key": this is the key of this node itself',
     ]

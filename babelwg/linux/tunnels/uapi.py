@@ -62,7 +62,11 @@ class UapiBackend:
             raise TunnelError(
                 f"the program {self.name} is not installed", 'install it, or set backend = "auto"'
             )
-        environment = {**os.environ, "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1", "LOG_LEVEL": "error"}
+        environment = {
+            **os.environ,
+            "WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1",
+            "LOG_LEVEL": "error",
+        }
         # A file, not a pipe: the program goes on in the background and keeps what it was given.
         with tempfile.TemporaryFile() as complaints:
             process = await asyncio.create_subprocess_exec(
@@ -79,7 +83,9 @@ class UapiBackend:
                 status = await asyncio.wait_for(process.wait(), START_TIMEOUT)
             except TimeoutError as error:
                 process.kill()
-                raise TunnelError(f"{self.name} {interface} did not start within {START_TIMEOUT:.0f} s") from error
+                raise TunnelError(
+                    f"{self.name} {interface} did not start within {START_TIMEOUT:.0f} s"
+                ) from error
             complaints.seek(0)
             words = complaints.read().decode(errors="replace").strip().splitlines()
         if status:
