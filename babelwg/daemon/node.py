@@ -33,7 +33,12 @@ from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.routes import TABLE_MAIN, Route
 from babelwg.linux.rules import apply_rules, desired_rules
-from babelwg.linux.sysctls import apply_sysctls, desired_sysctls, router_advertisement_sysctls
+from babelwg.linux.sysctls import (
+    apply_sysctls,
+    desired_sysctls,
+    reverse_path_sysctls,
+    router_advertisement_sysctls,
+)
 
 log = logging.getLogger(__name__)
 
@@ -247,6 +252,8 @@ class Node:
             self._repair_soon.clear()
             if isinstance(self.config, Config):
                 await self._apply_kernel_side(self.config)
+                # Other programs set what is new to their taste a moment after we did.
+                self._set_sysctls(list(self.tunnels.actual))
             repaired = self.routes.resync()
             if repaired:
                 log.warning("routes-repaired count=%d", repaired)
@@ -286,7 +293,7 @@ class Node:
     def _set_sysctls(self, tunnels: list[str]) -> None:
         if isinstance(self.config, Config) and not self.config.node.sysctls:
             return
-        settings = {} if tunnels else router_advertisement_sysctls()
+        settings = {} if tunnels else router_advertisement_sysctls() | reverse_path_sysctls()
         changed, failed = apply_sysctls(settings | desired_sysctls(tunnels))
         for name, old in changed.items():
             log.info("sysctl-set %s was=%s", name, old)

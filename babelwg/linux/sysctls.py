@@ -15,13 +15,30 @@ def desired_sysctls(tunnels: Iterable[str]) -> dict[str, str]:
         "ipv4/conf/all/src_valid_mark": "1",
     }
     for name in tunnels:
-        # Traffic may come and go over different tunnels, so only the loose reverse path check fits.
-        settings[f"ipv4/conf/{name}/rp_filter"] = "2"
+        # Traffic comes and goes over different tunnels, and on an interface without an IPv4 address even the
+        # loose reverse path check drops what it would send back over another one.
+        settings[f"ipv4/conf/{name}/rp_filter"] = "0"
         settings[f"ipv4/conf/{name}/send_redirects"] = "0"
         settings[f"ipv4/conf/{name}/accept_redirects"] = "0"
         settings[f"ipv6/conf/{name}/accept_redirects"] = "0"
         settings[f"ipv6/conf/{name}/accept_ra"] = "0"
     return settings
+
+
+def reverse_path_sysctls(root: Path = ROOT) -> dict[str, str]:
+    """Return the settings that free tunnels from a reverse path check on `all`, which is the least of any interface.
+
+    Every other interface, and those to come, keep the check that `all` gave them as their own.
+    """
+    common = int(_read(root / "ipv4/conf/all/rp_filter") or 0)
+    if not common:
+        return {}
+    settings = {
+        str(path.relative_to(root)): str(max(common, int(_read(path) or 0)))
+        for path in sorted(root.glob("ipv4/conf/*/rp_filter"))
+        if path.parent.name != "all"
+    }
+    return settings | {"ipv4/conf/all/rp_filter": "0"}
 
 
 def router_advertisement_sysctls(root: Path = ROOT) -> dict[str, str]:

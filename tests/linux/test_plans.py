@@ -3,9 +3,13 @@
 from pathlib import Path
 
 from babelwg.config.keys import Key
-
 from babelwg.linux.rules import Rule, desired_rules, plan_rules
-from babelwg.linux.sysctls import apply_sysctls, desired_sysctls, router_advertisement_sysctls
+from babelwg.linux.sysctls import (
+    apply_sysctls,
+    desired_sysctls,
+    reverse_path_sysctls,
+    router_advertisement_sysctls,
+)
 from babelwg.linux.tunnels.tunnel import RemoveTunnel, SetTunnel, Tunnel, plan_tunnels
 
 LOCAL = bytes.fromhex("fe80") + bytes(13) + b"\x01"
@@ -62,8 +66,23 @@ def test_sysctls_that_differ_are_written_and_their_old_values_told(tmp_path: Pat
     assert apply_sysctls({"ipv4/ip_forward": "1"}, tmp_path) == ({}, {})
 
 
-def test_tunnels_get_the_loose_reverse_path_check() -> None:
-    assert desired_sysctls(["bw-a"])["ipv4/conf/bw-a/rp_filter"] == "2"
+def test_tunnels_have_no_reverse_path_check() -> None:
+    # They have no IPv4 address, so even the loose check drops traffic that returns another way.
+    assert desired_sysctls(["bw-a"])["ipv4/conf/bw-a/rp_filter"] == "0"
+
+
+def test_a_common_reverse_path_check_moves_to_the_other_interfaces(tmp_path: Path) -> None:
+    for name, value in (("all", "1"), ("default", "0"), ("eth0", "2")):
+        path = tmp_path / "ipv4/conf" / name
+        path.mkdir(parents=True)
+        (path / "rp_filter").write_text(value)
+    assert reverse_path_sysctls(tmp_path) == {
+        "ipv4/conf/all/rp_filter": "0",
+        "ipv4/conf/default/rp_filter": "1",
+        "ipv4/conf/eth0/rp_filter": "2",
+    }
+    (tmp_path / "ipv4/conf/all/rp_filter").write_text("0")
+    assert reverse_path_sysctls(tmp_path) == {}
 
 
 def test_router_advertisements_stay_accepted_where_they_were(tmp_path: Path) -> None:
