@@ -1,0 +1,46 @@
+"""A triangle whose third node is stock babeld: routes both ways, a reroute through it, and a retraction."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from babelwg.lab.netns.mesh import Mesh
+from integration.babeld import PROGRAMS, BabeldNode
+
+A, B, C = (("fd00:77::1", "10.23.0.1"), ("fd00:77::2", "10.23.0.2"), ("fd00:77::3", "10.23.0.3"))
+
+
+def uses(mesh: Mesh, name: str, peer: str, addresses: tuple[str, str]) -> bool:
+    """Return whether a node's kernel sends packets for both addresses into the tunnel to a peer."""
+    device = mesh.tunnel(name, peer)
+    return all(mesh.kernel_device(name, address) == device for address in addresses)
+
+
+def test_babeld_takes_part_relays_and_retracts(
+    mesh: Callable[..., Mesh], probes: Callable[..., Any], needs: Callable[..., None]
+) -> None:
+    needs(*PROGRAMS, "nft", "ping")
+    m = mesh("a b c", "a-b b-c a-c", start=False, without_daemon=frozenset("c"))
+    babeld = BabeldNode(m, "c", options="hello-interval 0.5")
+    m.start()
+    babeld.start()
+    m.wait("a and b know each other directly", lambda: uses(m, "a", "b", B) and uses(m, "b", "a", A))
+    m.wait("a and b have babeld's routes", lambda: uses(m, "a", "c", C) and uses(m, "b", "c", C))
+    m.wait("babeld has theirs", lambda: uses(m, "c", "a", A) and uses(m, "c", "b", B))
+    running = probes(m, "a", "b")
+    m.cut("a", "b")
+    cut = time.monotonic()
+    m.wait("a and b go through babeld", lambda: uses(m, "a", "c", B) and uses(m, "b", "c", A), 60)
+    m.wait("all flows go on", lambda: running.heard_since(cut + 0.2))
+    m.restore("a", "b")
+    m.wait("a and b are direct again", lambda: uses(m, "a", "b", B) and uses(m, "b", "a", A), 60)
+    m.nodes["c"].run("ip", "address", "del", "fd00:77::3/128", "dev", "lo")
+    m.wait("a has lost the withdrawn prefix", lambda: m.kernel_device("a", "fd00:77::3") is None)
+    assert uses(m, "a", "c", ("10.23.0.3", "10.23.0.3"))
+    (m.home("a") / "babelwg.toml").write_text(
+        (m.home("a") / "babelwg.toml").read_text().replace('"fd00:77::1/128", ', "")
+    )
+    m.ask("a", "reload")
+    m.wait("babeld has lost a's withdrawn prefix", lambda: m.kernel_device("c", "fd00:77::1") is None)
+    babeld.stop()
+    m.wait("a has lost all of babeld's prefixes", lambda: m.kernel_device("a", "10.23.0.3") is None)

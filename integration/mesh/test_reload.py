@@ -1,0 +1,81 @@
+"""A changed configuration touches nothing that it does not change."""
+
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+from babelwg.config.keys import generate_private, public_of
+from babelwg.lab.netns.mesh import Mesh
+
+B6, B4 = "fd00:77::2", "10.23.0.2"
+EXTRA = 20
+
+
+def peer_files(mesh: Mesh) -> None:
+    """Give a 20 more peers, one file each."""
+    directory = mesh.home("a") / "peers.d"
+    directory.mkdir()
+    for number in range(EXTRA):
+        key = public_of(generate_private())
+        (directory / f"extra{number}.toml").write_text(
+            f'name = "extra{number}"\npublic-key = "{key}"\nendpoint = "192.0.2.200:{2000 + number}"\n'
+        )
+
+
+def test_twenty_peers_come_and_go_without_a_lost_packet(
+    mesh: Callable[..., Mesh], probes: Callable[..., Any], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b")
+    direct = m.tunnel("a", "b")
+    m.wait("a reaches b", lambda: {m.kernel_device("a", x) for x in (B6, B4)} == {direct})
+    watch = m.nodes["a"].popen(
+        "stdbuf",
+        "-oL",
+        "ip",
+        "monitor",
+        "route",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    running = probes(m, "a", "b")
+    peer_files(m)
+    m.ask("a", "reload")
+    assert len(m.ask("a", "status")["peers"]) == 1 + EXTRA
+    m.wait("all tunnels stand", lambda: m.nodes["a"].run("ip", "-o", "link").count("bw-extra") == EXTRA)
+    for path in (m.home("a") / "peers.d").iterdir():
+        path.unlink()
+    m.ask("a", "reload")
+    m.wait("all are gone again", lambda: "bw-extra" not in m.nodes["a"].run("ip", "-o", "link"))
+    assert set(running.lost().values()) == {0}
+    watch.terminate()
+    changes, _ = watch.communicate()
+    assert [line for line in changes.splitlines() if line.strip() and "bw-extra" not in line] == []
+
+
+def test_a_wrong_configuration_is_refused_and_the_old_one_stays(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b")
+    m.wait("a reaches b", lambda: m.kernel_device("a", B6) == m.tunnel("a", "b"))
+    path = m.home("a") / "babelwg.toml"
+    good = path.read_text()
+    path.write_text(good.replace("endpoint", "endpiont").replace("listen-port", "listen-prot"))
+    result = m.nodes["a"].run(
+        *m.command(), "--socket", str(m.home("a") / "control.sock"), "reload", check=False
+    )
+    assert result == ""
+    said = m.nodes["a"].run(
+        "sh",
+        "-c",
+        f"{' '.join(m.command())} --socket {m.home('a')}/control.sock reload 2>&1; echo $?",
+        check=False,
+    )
+    assert said.splitlines()[-1] == "5"
+    assert 'did you mean "endpoint"' in said
+    assert 'did you mean "listen-port"' in said
+    assert m.kernel_device("a", B6) == m.tunnel("a", "b")
+    path.write_text(good)
+    m.ask("a", "reload")
