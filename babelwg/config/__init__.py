@@ -3,7 +3,15 @@
 from babelwg.config.addresses import Endpoint, InterfaceAddress
 from babelwg.config.babeld import BabeldConfig, BabelInterface, load_babeld, parse_babeld
 from babelwg.config.errors import ConfigError, ConfigErrors
-from babelwg.config.keys import Key, generate_private, generate_psk, interface_name, link_local, public_of
+from babelwg.config.keys import (
+    Key,
+    generate_private,
+    generate_psk,
+    interface_name,
+    link_local,
+    node_address,
+    public_of,
+)
 from babelwg.config.model import BabelConfig, Config, NodeConfig, PeerConfig, TunnelsConfig
 from babelwg.config.state import SourceJournal, State
 from babelwg.config.toml import load
@@ -30,6 +38,7 @@ __all__ = [
     "link_local",
     "load",
     "load_babeld",
+    "node_address",
     "parse_babeld",
     "public_of",
 ]

@@ -15,6 +15,8 @@ MAX_INTERFACE_NAME = 15  # octets; the kernel's IFNAMSIZ less the closing NUL
 INTERFACE_PREFIX = "bw-"
 INTERFACE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 LINK_LOCAL_NETWORK = bytes.fromhex("fe80000000000000")
+# One /48 for all nodes, drawn once (RFC 4193, section 3.2), so that a filter can name them together.
+NODE_NETWORK = bytes.fromhex("fd62d1e97a40")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -76,6 +78,12 @@ def link_local(public_key: Key) -> bytes:
     """Return the packed link-local address that the owner of a public key has on all its tunnels."""
     identifier = hashlib.blake2s(b"babelwg link-local" + public_key.octets, digest_size=8).digest()
     return LINK_LOCAL_NETWORK + identifier
+
+
+def node_address(public_key: Key) -> bytes:
+    """Return the packed address that a node may take without asking anybody: unique local, from its key."""
+    digest = hashlib.blake2s(b"babelwg node address" + public_key.octets, digest_size=10).digest()
+    return NODE_NETWORK + digest
 
 
 def interface_name(peer_name: str, public_key: Key) -> str:

@@ -2,7 +2,15 @@
 
 import pytest
 
-from babelwg.config import Key, generate_private, generate_psk, interface_name, link_local, public_of
+from babelwg.config import (
+    Key,
+    generate_private,
+    generate_psk,
+    interface_name,
+    link_local,
+    node_address,
+    public_of,
+)
 
 ONES = Key(b"\x11" * 32)
 TWOS = Key(b"\x22" * 32)
@@ -74,3 +82,11 @@ def test_interface_name_is_cut_and_marked_where_it_does_not_fit() -> None:
     assert set(name[11:]) <= set("abcdefghijklmnopqrstuvwxyz234567")
     assert name != interface_name("thirteen-char", TWOS)
     assert interface_name("Größe", ONES).startswith("bw-gr--e-")
+
+
+def test_node_address_is_unique_local_and_of_the_key() -> None:
+    address = node_address(public_of(ONES))
+    assert len(address) == 16
+    assert address[0] == 0xFD
+    assert address[:6] == node_address(public_of(TWOS))[:6]
+    assert address != node_address(public_of(TWOS))

@@ -88,7 +88,7 @@ def read_babel(table: Table, directory: Path) -> BabelConfig:
     babeld = None
     if path is not None:
         try:
-            # An overlay announces what [node] says; other addresses of the host only where a line asks for it.
+            # An overlay announces what [node] says; the host's other addresses only where a line says so.
             babeld = replace(load_babeld(path), implicit_local=False)
         except ConfigErrors as errors:
             table.errors.extend(errors.errors)

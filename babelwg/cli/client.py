@@ -1,0 +1,112 @@
+"""Questions to the daemon: one JSON-RPC 2.0 object per line over its Unix socket."""
+
+import json
+import os
+import socket
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from babelwg.cli.exits import CONFIGURATION, NEGATIVE, NO_DAEMON, PERMISSION, Failure
+
+DEFAULT_SOCKET = Path("/run/babelwg/control.sock")
+TIMEOUT = 5.0  # seconds for the whole exchange
+MAX_ANSWER = 64 << 20  # octets; a table of 100,000 routes stays below
+CONFIGURATION_REFUSED = -32001  # the daemon's code for a configuration with errors
+
+
+class Answer(NamedTuple):
+    """What the daemon said, and the name of its node."""
+
+    node: str | None
+    data: Any
+
+
+def ask(path: Path, method: str, params: dict[str, Any] | None = None, timeout: float = TIMEOUT) -> Answer:
+    """Return the daemon's answer; a Failure says in one sentence why there is none."""
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
+    deadline = time.monotonic() + timeout
+    with _connect(path, deadline) as connection:
+        try:
+            connection.sendall(json.dumps(request).encode() + b"\n")
+            line = _read_line(connection, deadline)
+        except TimeoutError:
+            raise Failure(f"the daemon at {path} does not answer within {timeout:g} s", NO_DAEMON) from None
+        except OSError as error:
+            message = f"the daemon at {path} closed the connection: {error.strerror or error}"
+            raise Failure(message, NO_DAEMON) from None
+    return _parse(line)
+
+
+def wait_until_gone(path: Path, timeout: float) -> bool:
+    """Return whether nobody answers on a socket any more before a time-out in seconds."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        try:
+            _connect(path, deadline).close()
+        except Failure:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def _connect(path: Path, deadline: float) -> socket.socket:
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(max(0.01, deadline - time.monotonic()))
+        connection.connect(os.fspath(path))
+    except PermissionError:
+        connection.close()
+        hint = "run it as root, or as a member of the group babelwg"
+        raise Failure(f"this user may not use {path}: {hint}", PERMISSION) from None
+    except (OSError, ValueError) as error:
+        connection.close()
+        raise Failure(f"no daemon answers at {path}: {_why(error)}", NO_DAEMON) from None
+    return connection
+
+
+def _why(error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such socket; is `babelwg daemon` running?"
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens on the socket; the daemon has ended"
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _read_line(connection: socket.socket, deadline: float) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    while not chunks or not chunks[-1].endswith(b"\n"):
+        remaining = deadline - time.monotonic()
+        if remaining <= 0:
+            raise TimeoutError
+        connection.settimeout(remaining)
+        chunk = connection.recv(1 << 16)
+        if not chunk:
+            raise Failure(_cut_off(size), NO_DAEMON)
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_ANSWER:
+            raise Failure(f"the daemon's answer is longer than {MAX_ANSWER >> 20} MiB", NEGATIVE)
+    return b"".join(chunks)
+
+
+def _cut_off(size: int) -> str:
+    if size == 0:
+        return "the daemon closed the connection without an answer; is it stopping, or overrun by clients?"
+    return f"the daemon's answer broke off after {size} octets"
+
+
+def _parse(line: bytes) -> Answer:
+    try:
+        document = json.loads(line)
+    except (ValueError, RecursionError):
+        raise Failure("the daemon's answer is not JSON", NEGATIVE) from None
+    error = document.get("error") if isinstance(document, dict) else None
+    if isinstance(error, dict):
+        code = CONFIGURATION if error.get("code") == CONFIGURATION_REFUSED else NEGATIVE
+        raise Failure(str(error.get("message", "the daemon refused without a reason")), code)
+    result = document.get("result") if isinstance(document, dict) else None
+    if not isinstance(result, dict) or "data" not in result:
+        raise Failure("the daemon's answer has no result; is it of another version?", NEGATIVE)
+    return Answer(result.get("node"), result["data"])

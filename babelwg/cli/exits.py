@@ -1,0 +1,27 @@
+"""Exit codes, and failures that carry one; complaints go to stderr in one sentence."""
+
+from typing import IO, Any
+
+import click
+
+OK, NEGATIVE, USAGE, NO_DAEMON, PERMISSION, CONFIGURATION = range(6)
+
+
+class Failure(click.ClickException):
+    """A command cannot go on: one sentence, and the exit code."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.exit_code = code
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Write the sentence to stderr."""
+        click.echo(f"babelwg: {self.format_message()}", file=file, err=True)
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """Return `; did you mean "…"?` when a known word is near, else nothing."""
+    import difflib
+
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f'; did you mean "{near[0]}"?' if near else ""

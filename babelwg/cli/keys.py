@@ -1,0 +1,35 @@
+"""`genkey`, `pubkey` and `genpsk`: what `wg` prints, octet for octet."""
+
+import click
+
+from babelwg.cli.exits import NEGATIVE, Failure
+
+MAX_INPUT = 4096  # characters; a key has 44
+
+
+@click.command()
+def genkey() -> None:
+    """Print a new private key."""
+    from babelwg.config.keys import generate_private
+
+    click.echo(str(generate_private()))
+
+
+@click.command()
+def genpsk() -> None:
+    """Print a new preshared key."""
+    from babelwg.config.keys import generate_psk
+
+    click.echo(str(generate_psk()))
+
+
+@click.command()
+def pubkey() -> None:
+    """Read a private key from stdin and print its public key."""
+    from babelwg.config.keys import Key, public_of
+
+    text = click.get_text_stream("stdin", errors="replace").read(MAX_INPUT)
+    try:
+        click.echo(str(public_of(Key.parse(text))))
+    except ValueError as error:
+        raise Failure(f"stdin holds no private key: {error}", NEGATIVE) from None

@@ -1,0 +1,62 @@
+"""Numbers for people: ages, octets, round-trip times, shares and metrics; `-` for what is absent."""
+
+ABSENT = "-"
+INFINITY = 65535
+
+
+def age(seconds: float | None) -> str:
+    """Return a duration as 12s, 3m, 2h or 5d."""
+    if seconds is None:
+        return ABSENT
+    for limit, unit, name in ((60, 1, "s"), (3600, 60, "m"), (86400, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds // unit)}{name}"
+    return f"{int(seconds // 86400)}d"
+
+
+def interval(seconds: float | None) -> str:
+    """Return a configured interval in seconds, with its fraction."""
+    return ABSENT if seconds is None else f"{seconds:g}s"
+
+
+def octets(count: int | None) -> str:
+    """Return a number of octets as 812B, 1.5KiB or 20MiB."""
+    if count is None:
+        return ABSENT
+    value = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            digits = 1 if value < 10 and unit != "B" else 0
+            return f"{value:.{digits}f}{unit}"
+        value /= 1024
+    return f"{value:.1f}TiB"
+
+
+def round_trip(seconds: float | None) -> str:
+    """Return a round-trip time as 3.2ms, 45ms or 1.2s."""
+    if seconds is None:
+        return ABSENT
+    if seconds >= 1:
+        return f"{seconds:.1f}s"
+    return f"{seconds * 1000:.{1 if seconds < 0.01 else 0}f}ms"
+
+
+def share(value: float | None) -> str:
+    """Return a share between 0 and 1 in per cent."""
+    return ABSENT if value is None else f"{value * 100:.0f}%"
+
+
+def metric(value: int | None) -> str:
+    """Return a metric or a cost, `inf` for infinity."""
+    if value is None:
+        return ABSENT
+    return "inf" if value >= INFINITY else str(value)
+
+
+def word(value: object) -> str:
+    """Return any other value: yes and no for booleans."""
+    if value is None or value == "":
+        return ABSENT
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return str(value)

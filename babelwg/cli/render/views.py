@@ -1,0 +1,149 @@
+"""The columns of every `show` command."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from babelwg.cli.render.layout import Column, Row, table
+from babelwg.cli.render.units import age, interval, metric, octets, round_trip, share, word
+
+
+class View(NamedTuple):
+    """One kind of row: its columns, and the sentence where there is none."""
+
+    columns: tuple[Column, ...]
+    nothing: str
+
+
+def text(title: str, key: str, least: int = 0, spare: int = 0) -> Column:
+    """Return a column of words."""
+    return Column(title, lambda row: word(row.get(key)), False, least, spare)
+
+
+def number(title: str, key: str, spare: int = 0) -> Column:
+    """Return a column of plain numbers."""
+    return Column(title, lambda row: word(row.get(key)), True, 0, spare)
+
+
+def render_view(name: str, rows: Sequence[Row], width: int) -> str:
+    """Return the rows of one kind as a table, with a line for each reason that a row gives."""
+    view = VIEWS[name]
+    if not rows:
+        return view.nothing
+    reasons = [f"{row.get('name')}: {row['reason']}" for row in rows if row.get("reason")]
+    return "\n".join([table(view.columns, rows, width), *([""] if reasons else []), *reasons])
+
+
+def rows_of(name: str, data: Any) -> list[Row]:
+    """Return the rows that an answer holds."""
+    if name == "stats":
+        return [{"name": key, "value": value} for key, value in sorted(data["counters"].items())]
+    return list(data)
+
+
+def _via(row: Row) -> str:
+    return word(row.get("peer") or row.get("neighbour"))
+
+
+def _origin(row: Row) -> str:
+    return word(row.get("origin") or row.get("router_id"))
+
+
+def _state(row: Row) -> str:
+    # Selected but not in the kernel is worth a look, so it does not pass for selected.
+    state = word(row.get("state"))
+    return "not installed" if state == "selected" and not row.get("installed") else state
+
+
+def _ages(title: str, key: str, spare: int = 0) -> Column:
+    return Column(title, lambda row: age(row.get(key)), True, 0, spare)
+
+
+def _metrics(title: str, key: str, spare: int = 0) -> Column:
+    return Column(title, lambda row: metric(row.get(key)), True, 0, spare)
+
+
+LOSS = Column("LOSS", lambda row: share(row.get("loss")), True, 0, 3)
+RTT = Column("RTT", lambda row: round_trip(row.get("rtt_s")), True, 0, 2)
+
+VIEWS: dict[str, View] = {
+    "peers": View(
+        (
+            text("NAME", "name", 8),
+            text("STATE", "state"),
+            text("INTERFACE", "interface", spare=2),
+            text("ENDPOINT", "endpoint", 15),
+            _ages("HANDSHAKE", "latest_handshake_s", 1),
+            Column("RX", lambda row: octets(row.get("rx_bytes")), True, 0, 3),
+            Column("TX", lambda row: octets(row.get("tx_bytes")), True, 0, 3),
+            _metrics("COST", "cost"),
+            number("ROUTES", "routes", 4),
+            text("BACKEND", "backend", spare=6),
+            text("KEY", "public_key", 9, 5),
+        ),
+        "No peers.",
+    ),
+    "neighbours": View(
+        (
+            text("PEER", "peer", 8),
+            text("INTERFACE", "interface"),
+            text("ADDRESS", "address", 12, 5),
+            text("STATE", "state"),
+            text("REACH", "reach", spare=6),
+            _metrics("RXCOST", "rxcost", 4),
+            _metrics("TXCOST", "txcost", 4),
+            _metrics("COST", "cost"),
+            LOSS,
+            RTT,
+            Column("HELLO", lambda row: interval(row.get("hello_interval_s")), True, 0, 7),
+            _ages("HEARD", "last_heard_s", 1),
+            number("ROUTES", "routes", 8),
+        ),
+        "No neighbours.",
+    ),
+    "routes": View(
+        (
+            text("PREFIX", "prefix", 20),
+            Column("VIA", _via, False, 8),
+            text("INTERFACE", "interface", spare=4),
+            _metrics("METRIC", "metric"),
+            _metrics("REFMETRIC", "refmetric", 6),
+            Column("STATE", _state),
+            Column("ORIGIN", _origin, False, 8, 3),
+            number("SEQNO", "seqno", 5),
+            _ages("AGE", "age_s", 1),
+            _ages("EXPIRES", "expires_s", 7),
+        ),
+        "No routes.",
+    ),
+    "xroutes": View(
+        (text("PREFIX", "prefix"), _metrics("METRIC", "metric"), text("ORIGIN", "origin")),
+        "Nothing is announced.",
+    ),
+    "sources": View(
+        (
+            text("PREFIX", "prefix", 20),
+            text("ROUTER-ID", "router_id"),
+            number("SEQNO", "seqno"),
+            _metrics("METRIC", "metric"),
+            _ages("EXPIRES", "expires_s"),
+        ),
+        "No sources.",
+    ),
+    "interfaces": View(
+        (
+            text("NAME", "name"),
+            text("KIND", "kind"),
+            text("PEER", "peer", 8, 3),
+            text("UP", "up"),
+            number("MTU", "mtu", 4),
+            text("LINK-LOCAL", "link_local", 12),
+            text("IPV4", "ipv4", spare=2),
+            Column("HELLO", lambda row: interval(row.get("hello_interval_s")), True, 0, 5),
+            Column("UPDATE", lambda row: interval(row.get("update_interval_s")), True, 0, 6),
+            number("SEQNO", "hello_seqno", 7),
+            number("NEIGHBOURS", "neighbours", 1),
+        ),
+        "Babel runs on no interface.",
+    ),
+    "stats": View((text("COUNTER", "name", 40), number("VALUE", "value")), "Nothing has been counted."),
+}

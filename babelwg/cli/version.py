@@ -1,0 +1,38 @@
+"""`version` and `completion`."""
+
+import click
+
+from babelwg.cli.client import Answer
+from babelwg.cli.group import envelope, settings_of
+from babelwg.version import __version__
+
+HOW = {
+    "bash": 'eval "$(babelwg completion bash)" in ~/.bashrc',
+    "zsh": 'eval "$(babelwg completion zsh)" in ~/.zshrc',
+    "fish": "babelwg completion fish > ~/.config/fish/completions/babelwg.fish",
+}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON (schema babelwg/1).")
+@click.pass_context
+def version(ctx: click.Context, as_json: bool) -> None:
+    """Print the version."""
+    if as_json or settings_of(ctx).as_json:
+        click.echo(envelope(Answer(None, {"version": __version__})))
+    else:
+        click.echo(f"babelwg {__version__}")
+
+
+@click.command(epilog="\b\n" + "\n".join(f"{shell}: {how}" for shell, how in HOW.items()))
+@click.argument("shell", type=click.Choice(list(HOW)))
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print the completion script of a shell."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None, "click completes in each of these shells"
+    script = kind(ctx.find_root().command, {}, "babelwg", "_BABELWG_COMPLETE")
+    # Not script.source(), which starts a bash to learn its version.
+    click.echo(script.source_template % script.source_vars())
