@@ -65,8 +65,8 @@ def init(config: Path, name: str | None) -> None:
     try:
         _refuse_existing(config, key_file)
         (config.parent / "peers.d").mkdir(parents=True, exist_ok=True)
-        create(key_file, f"{private}\n".encode(), 0o600)
         create(config, text.encode(), 0o644)
+        create(key_file, f"{private}\n".encode(), 0o600)
     except OSError as error:
         code = PERMISSION if isinstance(error, PermissionError) else CONFIGURATION
         raise Failure(f"cannot write {error.filename or config}: {error.strerror}", code) from None

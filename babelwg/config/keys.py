@@ -16,7 +16,7 @@ INTERFACE_PREFIX = "bw-"
 INTERFACE_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-")
 LINK_LOCAL_NETWORK = bytes.fromhex("fe80000000000000")
 # One /48 for all nodes, drawn once (RFC 4193, section 3.2), so that a filter can name them together.
-NODE_NETWORK = bytes.fromhex("fd62d1e97a40")
+NODE_NETWORK = bytes.fromhex("fd7a84e16bd3")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
