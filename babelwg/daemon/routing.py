@@ -123,7 +123,9 @@ class RoutingService:
         # The node's own addresses on lo are found before any table of ours is asked.
         loopback = {index for index, link in self._mirror.links.items() if link.flags & IFF_LOOPBACK}
         main = [route for route in self._mirror.main.values() if route.interface not in loopback]
-        self.routes.guard(plan_guards(main, self.routes.learned, self.override, self.routes.table))
+        # What we announce ourselves we do not learn: there main always leads.
+        override = [prefix for prefix in self.override if prefix not in self.announced]
+        self.routes.guard(plan_guards(main, self.routes.learned, override, self.routes.table))
         self._flush_routes()
 
     def route_lost(self, route: Route) -> None:

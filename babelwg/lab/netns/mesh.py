@@ -44,6 +44,8 @@ class Mesh:
     """Nodes with daemons, from a topology; everything is gone when it is closed or when our process dies.
 
     `settings` gives further lines for the TOML sections of every node, such as {"babel": "hello-interval = 1"}.
+    With `routed` each node has one interface `wan` with a default route to a common router, IPv4 and IPv6; else each
+    link of the topology is a wire of its own.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Mesh:
         backend: str = "embedded",
         settings: Mapping[str, str] | None = None,
         without_daemon: frozenset[str] = frozenset(),
+        routed: bool = False,
     ) -> None:
         self.topology = topology
         self.directory = directory
@@ -64,13 +67,19 @@ class Mesh:
         self.links: dict[frozenset[str], Underlay] = {}
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._stack = ExitStack()
+        self._router = "router" if routed else None
 
     def __enter__(self) -> Self:
         try:
             for spec in self.topology.nodes:
                 self.nodes[spec.name] = self._stack.enter_context(Node(spec.name))
+            if self._router:
+                self._connect_to_router(self._router)
             for number, link in enumerate(self.topology.links):
-                self._connect(number, link)
+                if self._router:
+                    self._route(number, link)
+                else:
+                    self._connect(number, link)
             for spec in self.topology.nodes:
                 self.write_config(spec.name)
         except BaseException:
@@ -270,10 +279,42 @@ class Mesh:
             self._stack.callback(wire.close)
         self.links[frozenset((link.a, link.b))] = Underlay(link, names, addresses, wire)
 
+    def _connect_to_router(self, name: str) -> None:
+        router = self.nodes[name] = self._stack.enter_context(Node(name))
+        router.sysctl("net.ipv4.ip_forward", "1")
+        router.sysctl("net.ipv6.conf.all.forwarding", "1")
+        for number, spec in enumerate(self.topology.nodes):
+            ours, theirs = (
+                wan_addresses(number),
+                [f"198.51.100.{4 * number + 2}/30", f"2001:db8:f:{number}::2/64"],
+            )
+            connect(self.nodes[spec.name], router, "wan", f"to-{spec.name}"[:15], ours, theirs)
+            for gateway in theirs:
+                address = gateway.partition("/")[0]
+                self.nodes[spec.name].run("ip", "route", "add", "default", "via", address, "dev", "wan")
+
+    def _route(self, number: int, link: Link) -> None:
+        # Every other tunnel runs over IPv6.
+        names = [spec.name for spec in self.topology.nodes]
+        addresses = {
+            name: wan_addresses(names.index(name))[number % 2].partition("/")[0] for name in (link.a, link.b)
+        }
+        self.links[frozenset((link.a, link.b))] = Underlay(
+            link, {link.a: "wan", link.b: "wan"}, addresses, None
+        )
+
     def _peer_table(self, name: str, peer: str) -> str:
         underlay = self.links[frozenset((name, peer))]
-        endpoint = f"{underlay.addresses[peer]}:{self.port(peer, name)}"
+        address = underlay.addresses[peer]
+        endpoint = (
+            f"[{address}]:{self.port(peer, name)}" if ":" in address else f"{address}:{self.port(peer, name)}"
+        )
         return f'[[peer]]\nname = "{peer}"\npublic-key = "{public_of(self.keys[peer])}"\nendpoint = "{endpoint}"\n'
+
+
+def wan_addresses(number: int) -> list[str]:
+    """Return the IPv4 and the IPv6 address of a node's `wan`, by the node's place in the topology."""
+    return [f"198.51.100.{4 * number + 1}/30", f"2001:db8:f:{number}::1/64"]
 
 
 _DROP = """

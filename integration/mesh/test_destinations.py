@@ -1,0 +1,102 @@
+"""Learned routes beside the operator's own: each packet goes where the longest destination says."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from babelwg.lab.netns.mesh import Mesh
+from babelwg.lab.netns.node import connect
+
+MARK = "0x6277"
+OVERRIDE = 'override = ["::/0", "0.0.0.0/0"]\n'
+# What each destination shows: the learned default, the LAN, the static /12 (and /32), the mesh network inside it.
+FAR = ("203.0.113.9", "2001:db8:9999::9")
+LAN = ("10.9.0.5", "2001:db8:1::5")
+STATIC = ("172.16.1.1", "2001:db8:a000::1")
+MESH = ("172.20.5.5", "2001:db8:a005::5")
+
+
+def device(mesh: Mesh, name: str, address: str, *more: str) -> str | None:
+    """Return the interface that a node's kernel takes, None for unreachable."""
+    words = mesh.nodes[name].run("ip", "route", "get", address, *more, check=False).split()
+    return words[words.index("dev") + 1] if "dev" in words and words[0] != "unreachable" else None
+
+
+def give_lan(mesh: Mesh, name: str) -> None:
+    """Give a node a LAN with a router, and static routes through it."""
+    connect(mesh.nodes[name], mesh.nodes["router"], "lan", f"lan-{name}", ["10.9.0.1/24", "2001:db8:1::1/64"])
+    mesh.nodes[name].ip(
+        "route add 172.16.0.0/12 via 10.9.0.2 dev lan",
+        "route add 2001:db8:a000::/35 via 2001:db8:1::2 dev lan",
+    )
+
+
+def add(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_every_packet_goes_where_the_longest_destination_says(
+    mesh: Callable[..., Mesh], probes: Callable[..., Any], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b c", "a-b b-c a-c", routed=True, start=False)
+    for name in "abc":
+        give_lan(m, name)
+    # a is the gateway, b has the mesh network inside the static one, c and b let the learned default win.
+    add(m.home("a") / "babelwg.toml", "announce = []", 'announce = ["0.0.0.0/0", "::/0"]')
+    add(m.home("b") / "babelwg.toml", "announce = []", 'announce = ["172.20.5.0/24", "2001:db8:a005::/48"]')
+    for name in "bc":
+        add(m.home(name) / "babelwg.toml", "[babel]\n", f"[babel]\n{OVERRIDE}")
+    m.start()
+    m.wait("every node has a route to every other", m.converged)
+    to_a = {name: m.tunnel(name, "a") for name in "bc"}
+    m.wait(
+        "b and c have learned the default",
+        lambda: {device(m, n, x) for n in "bc" for x in FAR} == set(to_a.values()),
+    )
+    m.wait(
+        "a and c have the mesh network",
+        lambda: {device(m, n, x) for n in "ac" for x in MESH} == {m.tunnel("a", "b")},
+    )
+    for name in "abc":
+        for address in FAR:
+            assert device(m, name, address) == to_a.get(name, "wan"), f"{name}: the default"
+            assert device(m, name, address, "mark", MARK) == "wan", f"{name}: WireGuard's own packets"
+        for address in LAN + STATIC:
+            assert device(m, name, address) == "lan", f"{name}: {address}"
+        for spec in m.topology.nodes:
+            if spec.name != name:
+                endpoint = m.links[frozenset((name, spec.name))].addresses[spec.name]
+                assert device(m, name, endpoint, "mark", MARK) == "wan", (
+                    f"{name}: the endpoint of {spec.name}"
+                )
+    running = probes(m, "b", "c")
+    sessions = {peer["name"]: peer["rx_bytes"] for peer in m.ask("c", "status")["peers"]}
+    m.wait("the tunnels go on", lambda: grown(m, sessions))
+    assert set(running.lost().values()) == {0}
+    # Inside b, what its own announced network does not hold goes nowhere, and not along the default.
+    assert device(m, "b", "172.20.5.5") is None
+    assert device(m, "b", "2001:db8:a005::5") is None
+
+
+def grown(mesh: Mesh, before: dict[str, int]) -> bool:
+    """Return whether every tunnel of c has received more than before."""
+    return all(peer["rx_bytes"] > before[peer["name"]] for peer in mesh.ask("c", "status")["peers"])
+
+
+def test_without_override_the_operators_default_stays(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b", routed=True, start=False)
+    add(m.home("a") / "babelwg.toml", "announce = []", 'announce = ["0.0.0.0/0", "::/0"]')
+    m.start()
+    m.wait("b has learned the default", lambda: len(m.ask("b", "routes")) >= 4)
+    assert {device(m, "b", address) for address in FAR} == {"wan"}
+    m.nodes["b"].run("ip", "-4", "route", "del", "default", "dev", "wan")
+    m.nodes["b"].run("ip", "-6", "route", "del", "default", "dev", "wan")
+    m.wait(
+        "the learned default serves instead", lambda: {device(m, "b", x) for x in FAR} == {m.tunnel("b", "a")}
+    )
