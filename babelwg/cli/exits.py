@@ -12,7 +12,7 @@ class Failure(click.ClickException):
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        self.exit_code = code
+        self.exit_code = code  # type: ignore[misc]  # set per exception, as click documents
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the sentence to stderr."""

@@ -1,5 +1,7 @@
 """`genkey`, `pubkey` and `genpsk`: what `wg` prints, octet for octet."""
 
+import sys
+
 import click
 
 from babelwg.cli.exits import NEGATIVE, Failure
@@ -28,7 +30,7 @@ def pubkey() -> None:
     """Read a private key from stdin and print its public key."""
     from babelwg.config.keys import Key, public_of
 
-    text = click.get_text_stream("stdin", errors="replace").read(MAX_INPUT)
+    text = sys.stdin.buffer.read(MAX_INPUT).decode(errors="replace")
     try:
         click.echo(str(public_of(Key.parse(text))))
     except ValueError as error:
