@@ -51,7 +51,11 @@ def test_twenty_peers_come_and_go_without_a_lost_packet(
     assert set(running.lost().values()) == {0}
     watch.terminate()
     changes, _ = watch.communicate()
-    assert [line for line in changes.splitlines() if line.strip() and "bw-extra" not in line and "dev to-b" not in line] == []
+    assert [
+        line
+        for line in changes.splitlines()
+        if line.strip() and "bw-extra" not in line and "dev to-b" not in line
+    ] == []
 
 
 def test_a_wrong_configuration_is_refused_and_the_old_one_stays(

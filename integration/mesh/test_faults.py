@@ -1,0 +1,238 @@
+"""What goes wrong is said in one sentence, and the rest of the node keeps running."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from babelwg.config.keys import generate_private, public_of
+from babelwg.lab.netns.mesh import Mesh
+from babelwg.lab.netns.node import Node
+
+B6, B4 = "fd00:77::2", "10.23.0.2"
+
+
+def peer(name: str, **fields: str) -> str:
+    """Return a [[peer]] table with a fresh key."""
+    lines = [f'name = "{name}"', f'public-key = "{public_of(generate_private())}"']
+    return (
+        "\n[[peer]]\n"
+        + "\n".join([*lines, *(f'{k.replace("_", "-")} = "{v}"' for k, v in fields.items())])
+        + "\n"
+    )
+
+
+def add_to(mesh: Mesh, name: str, text: str) -> None:
+    with (mesh.home(name) / "babelwg.toml").open("a") as file:
+        file.write(text)
+
+
+def state_of(mesh: Mesh, name: str, of: str) -> tuple[str, str | None]:
+    """Return what a node says about a peer: the state, and the reason."""
+    found = next(p for p in mesh.ask(name, "status")["peers"] if p["name"] == of)
+    return found["state"], found["reason"]
+
+
+def reaches_b(mesh: Mesh) -> bool:
+    return {mesh.kernel_device("a", x) for x in (B6, B4)} == {mesh.tunnel("a", "b")}
+
+
+def daemon(mesh: Mesh, node: Node, name: str, *words: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    """Run a daemon of a node to its end; return its status and what it said."""
+    home = mesh.home(name)
+    argv = [
+        *mesh.command(),
+        "daemon",
+        "--config",
+        str(home / "babelwg.toml"),
+        "--state-dir",
+        str(home / "state"),
+    ]
+    argv = [*node.entry(), *more.get("prefix", ()), *argv, "--socket", str(home / "control.sock"), *words]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+
+
+def test_peers_that_cannot_be_reached_are_told_and_hurt_no_other(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b", start=False)
+    add_to(m, "a", peer("silent", endpoint="192.0.2.77:9999"))
+    add_to(m, "a", peer("nameless", endpoint="no-such-host.invalid:51820"))
+    add_to(m, "a", peer("caller"))
+    add_to(m, "a", peer("squatter", interface="to-b"))
+    m.start()
+    m.wait("a reaches b", lambda: reaches_b(m))
+    m.wait("the name is known not to resolve", lambda: state_of(m, "a", "nameless")[0] == "unresolved")
+    assert "no-such-host.invalid does not resolve" in str(state_of(m, "a", "nameless")[1])
+    assert state_of(m, "a", "silent") == ("connecting", "no answer to the handshake yet")
+    assert state_of(m, "a", "caller")[0] == "no-endpoint"
+    assert state_of(m, "a", "squatter") == (
+        "failed",
+        "the interface name to-b is taken by something that is not ours",
+    )
+    assert state_of(m, "a", "b") == ("up", None)
+    problems = {problem["subject"] for problem in m.ask("a", "status")["problems"]}
+    assert problems >= {"silent", "nameless", "caller", "squatter"}
+
+
+def test_a_wrong_key_is_a_peer_that_does_not_answer(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b", start=False)
+    path = m.home("a") / "babelwg.toml"
+    right, wrong = str(public_of(m.keys["b"])), str(public_of(generate_private()))
+    path.write_text(path.read_text().replace(right, wrong))
+    m.start()
+    m.wait(
+        "a waits for an answer",
+        lambda: state_of(m, "a", "b") == ("connecting", "no answer to the handshake yet"),
+    )
+    path.write_text(path.read_text().replace(wrong, right))
+    m.ask("a", "reload")
+    m.wait("a reaches b after the mistake is mended", lambda: reaches_b(m))
+
+
+def test_a_busy_listen_port_is_named_and_taken_when_it_is_free(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b", start=False)
+    squatter = m.nodes["a"].popen(
+        "python3",
+        "-c",
+        "import socket,time\n"
+        "held=[]\n"
+        "for f,a in ((socket.AF_INET,'0.0.0.0'),(socket.AF_INET6,'::')):\n"
+        "  s=socket.socket(f,socket.SOCK_DGRAM)\n"
+        "  if f==socket.AF_INET6: s.setsockopt(41,26,1)\n"
+        "  s.bind((a,51820)); held.append(s)\n"
+        "print('held',flush=True); time.sleep(60)",
+        stdout=subprocess.PIPE,
+    )
+    assert squatter.stdout is not None
+    assert squatter.stdout.readline() == b"held\n"
+    m.start()
+    m.wait(
+        "a says so", lambda: state_of(m, "a", "b") == ("failed", "UDP port 51820 is taken by another program")
+    )
+    squatter.kill()
+    squatter.wait()
+    squatter.stdout.close()
+    m.wait("a reaches b once the port is free", lambda: reaches_b(m))
+
+
+def test_a_second_daemon_and_a_running_babeld_are_one_sentence(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("babeld")
+    m = mesh("a b", "a-b")
+    second = daemon(m, m.nodes["a"], "a")
+    assert second.returncode == 1
+    assert second.stderr.splitlines()[-1].startswith("babelwg: another daemon uses ")
+    elsewhere = daemon(m, m.nodes["a"], "a", "--state-dir", str(m.home("a") / "other"))
+    assert elsewhere.returncode == 1
+    assert "UDP port 6696 is held by python" in elsewhere.stderr.splitlines()[-1]
+    with Node("lonely") as node:
+        (m.directory / "babeld.conf").write_text("interface lo\n")
+        files = ["-S", str(m.directory / "bs"), "-I", str(m.directory / "bp")]
+        babeld = node.popen("babeld", "-c", str(m.directory / "babeld.conf"), *files)
+        m.wait("babeld holds its port", lambda: ":1A28 " in node.run("cat", "/proc/net/udp6"))
+        beside = daemon(
+            m, node, "b", "--state-dir", str(m.home("b") / "other"), "--socket", str(m.directory / "s")
+        )
+        babeld.terminate()
+        babeld.wait()
+    assert beside.returncode == 1
+    assert "UDP port 6696 is held by babeld" in beside.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_tunnels_and_routes_outlive_the_daemon_and_are_adopted(
+    how: signal.Signals, mesh: Callable[..., Mesh], probes: Callable[..., Any], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b c", "a-b b-c")
+    m.wait("every node has a route to every other", m.converged)
+    running = probes(m, "a", "c")
+    before = m.ask("b", "status")
+    m.stop_daemon("b", how)
+    # Nobody tells the others: within the Hello hold time b forwards as before.
+    running_on = time.monotonic() + 0.5
+    m.wait("b still forwards", lambda: running.heard_since(running_on))
+    m.start_daemon("b")
+    m.wait("b answers again", lambda: answers(m, "b"))
+    m.wait("its neighbours are up", lambda: {p["state"] for p in m.ask("b", "status")["peers"]} == {"up"})
+    after = m.ask("b", "status")
+    assert after["router_id"] == before["router_id"]
+    assert [p["interface"] for p in after["peers"]] == [p["interface"] for p in before["peers"]]
+    m.wait("every node has a route to every other", m.converged)
+    assert "routes-adopted" in (m.home("b") / "daemon.log").read_text()
+
+
+def answers(mesh: Mesh, name: str) -> bool:
+    try:
+        mesh.ask(name, "status")
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def test_a_killed_data_plane_comes_back_with_its_tunnels(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b", backend="embedded")
+    m.wait("a reaches b", lambda: reaches_b(m))
+    victim = next(pid for pid in m.nodes["a"].pids() if "babelwg.dataplane" in cmdline(pid))
+    os.kill(victim, signal.SIGKILL)
+    m.wait(
+        "another one runs",
+        lambda: any("babelwg.dataplane" in cmdline(p) for p in m.nodes["a"].pids() if p != victim),
+    )
+    m.wait(
+        "b answers pings again",
+        lambda: "1 received" in m.nodes["a"].run("ping", "-c1", "-W1", B6, check=False),
+    )
+
+
+def cmdline(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
+
+
+def test_without_the_right_or_the_device_it_says_so(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("setpriv")
+    m = mesh("a b", "a-b", start=False, backend="embedded")
+    powerless = daemon(m, m.nodes["a"], "a", prefix=("setpriv", "--bounding-set=-net_admin"))
+    assert powerless.returncode == 4
+    assert powerless.stderr.splitlines()[-1] == "babelwg: needs CAP_NET_ADMIN: run it as root"
+    m.nodes["a"].run("mount", "--bind", "/dev/null", "/dev/net/tun")
+    m.start()
+    m.wait("a misses the device", lambda: state_of(m, "a", "b")[0] == "failed")
+    assert "/dev/net/tun" in str(state_of(m, "a", "b")[1])
+
+
+def test_routes_and_rules_that_somebody_removes_come_back(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b")
+    m.wait("a reaches b", lambda: reaches_b(m))
+    m.nodes["a"].run("ip", "-6", "route", "flush", "table", "6696")
+    m.nodes["a"].run("ip", "-4", "route", "flush", "table", "6696")
+    m.wait("the routes are back", lambda: reaches_b(m))
+    m.nodes["a"].run("ip", "-6", "rule", "del", "priority", "6696")
+    m.wait("the rule is back", lambda: "6696:" in m.nodes["a"].run("ip", "-6", "rule"))
+    m.nodes["a"].run("ip", "link", "del", m.tunnel("a", "b"))
+    m.wait("the tunnel is back", lambda: reaches_b(m))
