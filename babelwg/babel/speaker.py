@@ -19,6 +19,7 @@ from babelwg.babel.operation.output import flush
 from babelwg.babel.operation.queueing import queue_hello, queue_ordinary, queue_urgent
 from babelwg.babel.operation.recovery import (
     begin_interface,
+    begin_purge,
     end_interface,
     handle_purge_acknowledgment,
     wildcard_retraction,
@@ -234,19 +235,24 @@ class Speaker:
         for tlv in packet.tlvs:
             if isinstance(tlv, Hello):
                 handle_hello(state, interface, source, tlv, now)
-        for tlv in packet.tlvs:
-            self._handle_tlv(interface, source, tlv, now)
+        if (neighbour := interface.neighbours.get(source)) is not None:
+            self._handle_tlvs(neighbour, packet.tlvs, now)
+        elif packet.tlvs:
+            self._drop_tlv(interface, source, Complaint("unknown-neighbour", "no Hello was heard before"))
         for complaint in packet.complaints:
             self._drop_tlv(interface, source, complaint)
 
-    def _handle_tlv(self, interface: Interface, source: bytes, tlv: Tlv, now: float) -> None:
-        if isinstance(tlv, Hello):
-            return
-        if (neighbour := interface.neighbours.get(source)) is None:
-            message = f"{type(tlv).__name__} comes before any Hello"
-            self._drop_tlv(interface, source, Complaint("unknown-neighbour", message))
-            return
-        _HANDLERS[type(tlv)](self._state, neighbour, tlv, now)
+    def _handle_tlvs(self, neighbour: Neighbour, tlvs: tuple[Tlv, ...], now: float) -> None:
+        """Handle what concerns the link first, and its cost once, so that updates meet a settled link."""
+        for tlv in tlvs:
+            if isinstance(tlv, Ihu):
+                handle_ihu(self._state, neighbour, tlv, now)
+        if any(isinstance(tlv, Hello | Ihu) for tlv in tlvs):
+            update_link(self._state, neighbour, now)
+            begin_purge(self._state, neighbour, now)
+        for tlv in tlvs:
+            if not isinstance(tlv, Hello | Ihu):
+                _HANDLERS[type(tlv)](self._state, neighbour, tlv, now)
 
     def _drop_packet(self, datagram: Datagram, reason: str) -> None:
         self._state.count(f"packet_dropped.{reason}")
@@ -271,7 +277,6 @@ def _is_link_local(address: bytes) -> bool:
 _HANDLERS: dict[type, Callable[[State, Neighbour, Any, float], None]] = {
     AcknowledgmentRequest: handle_acknowledgment_request,
     Acknowledgment: _handle_any_acknowledgment,
-    Ihu: handle_ihu,
     Update: handle_update,
     RouteRequest: handle_route_request,
     SeqnoRequest: handle_seqno_request,

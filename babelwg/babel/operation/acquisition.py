@@ -8,10 +8,8 @@ from babelwg.babel.operation.liveness import (
     handle_ihu_timeout,
     record_hello,
     record_missed_hello,
-    send_scheduled_hello,
 )
-from babelwg.babel.operation.queueing import queue_ihu, urgent_delay
-from babelwg.babel.operation.recovery import begin_purge, handle_purge_timer
+from babelwg.babel.operation.recovery import handle_purge_timer
 from babelwg.babel.operation.requests import forget_requester
 from babelwg.babel.operation.routes import flush_routes
 from babelwg.babel.operation.updates import queue_dump
@@ -23,12 +21,12 @@ from babelwg.babel.wire.tlv import INFINITY, Hello
 
 
 def handle_hello(state: State, interface: Interface, address: bytes, hello: Hello, now: float) -> None:
-    """Note that a neighbour lives, and get acquainted with it when it is new."""
+    """Note that a neighbour lives, and enter it into the table when it is new."""
     neighbour = interface.neighbours.get(address)
     if neighbour is not None and _starts_anew(neighbour, hello):
         lose_neighbour(state, neighbour, "hello-seqno-jump", now)
         neighbour = None
-    if neighbour is None and (neighbour := _acquire(state, interface, address, now)) is None:
+    if neighbour is None and (neighbour := _acquire(state, interface, address)) is None:
         return
     record_hello(state, neighbour, hello, now)
 
@@ -53,18 +51,13 @@ def _starts_anew(neighbour: Neighbour, hello: Hello) -> bool:
     return abs(history.jump(hello.seqno)) > MAX_HELLO_JUMP
 
 
-def _acquire(state: State, interface: Interface, address: bytes, now: float) -> Neighbour | None:
+def _acquire(state: State, interface: Interface, address: bytes) -> Neighbour | None:
     if len(interface.neighbours) >= state.parameters.max_neighbours_per_interface:
         state.count("neighbour_refused.interface-limit")
         return None
     neighbour = Neighbour(interface, address, _actions(state, interface, address))
     interface.neighbours[address] = neighbour
     state.emit(NeighbourAcquired(interface.name, address))
-    delay = urgent_delay(state, interface)
-    # The neighbour may be as new to this link as we are: our Hello now saves it a Hello interval.
-    send_scheduled_hello(state, interface, delay, now)
-    queue_ihu(state, neighbour, delay, now)
-    begin_purge(state, neighbour, now)
     return neighbour
 
 

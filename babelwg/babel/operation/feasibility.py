@@ -39,5 +39,5 @@ def _schedule_collection(state: State) -> None:
 
 
 def _collect(state: State, now: float) -> None:
-    state.sources.collect_garbage(now - state.parameters.source_gc_time)
+    state.sources.collect_garbage(state.parameters.source_gc_time, now)
     _schedule_collection(state)

@@ -41,7 +41,7 @@ def handle_hello_timer(state: State, interface: Interface, now: float) -> None:
 
 
 def record_hello(state: State, neighbour: Neighbour, hello: Hello, now: float) -> None:
-    """Enter a Hello into its history and look at the link again (appendix A.1)."""
+    """Enter a Hello into its history (appendix A.1)."""
     history = neighbour.unicast if hello.unicast else neighbour.multicast
     history.receive(hello.seqno)
     neighbour.last_heard = now
@@ -52,7 +52,6 @@ def record_hello(state: State, neighbour: Neighbour, hello: Hello, now: float) -
         # The first Hello promised nothing; without some deadline a silent neighbour would live for ever.
         history.interval = history.interval or neighbour.interface.parameters.hello_interval
         state.timers.set(history.timer, now + FIRST_MISS * history.interval)
-    update_link(state, neighbour, now)
 
 
 def record_missed_hello(state: State, neighbour: Neighbour, history: HelloHistory, now: float) -> bool:
@@ -71,7 +70,6 @@ def handle_ihu(state: State, neighbour: Neighbour, ihu: Ihu, now: float) -> None
         return
     neighbour.txcost = ihu.rxcost
     state.timers.set(neighbour.ihu_timer, now + HOLD_FACTOR * ihu.interval)
-    update_link(state, neighbour, now)
 
 
 def handle_ihu_timeout(state: State, neighbour: Neighbour, now: float) -> None:
@@ -84,7 +82,7 @@ def update_link(state: State, neighbour: Neighbour, now: float) -> None:
     """Compute the costs of a link again and act on what changed (§3.4.3)."""
     rxcost = compute_rxcost(neighbour)
     if (rxcost == INFINITY) != (neighbour.rxcost == INFINITY):
-        queue_ihu(state, neighbour, urgent_delay(state, neighbour.interface), now)
+        _tell_neighbour(state, neighbour, rxcost < INFINITY, now)
     neighbour.rxcost = rxcost
     cost, before = compute_cost(neighbour), neighbour.cost
     if cost == before:
@@ -97,3 +95,13 @@ def update_link(state: State, neighbour: Neighbour, now: float) -> None:
         queue_request(state, neighbour, RouteRequest(None), now)
     elif cost == INFINITY:
         forget_neighbour(state, neighbour, "unreachable")
+
+
+def _tell_neighbour(state: State, neighbour: Neighbour, up: bool, now: float) -> None:
+    """Say at once that we began or ceased to hear a neighbour."""
+    interface = neighbour.interface
+    delay = urgent_delay(state, interface)
+    if up:
+        # The link is as new to the neighbour as it is to us: our Hello now saves it a Hello interval.
+        send_scheduled_hello(state, interface, delay, now)
+    queue_ihu(state, neighbour, delay, now)

@@ -46,10 +46,11 @@ def begin_interface(state: State, interface: Interface, now: float) -> None:
 
 def begin_purge(state: State, neighbour: Neighbour, now: float) -> None:
     """Have a new neighbour confirm that it has no route through us, if it might."""
-    known = (neighbour.interface.name, neighbour.address) in state.purge_done
-    if now < state.purge_until and not known:
-        neighbour.purged = False
-        handle_purge_timer(state, neighbour, now)
+    begun = neighbour.purge_attempts > 0
+    if begun or now >= state.purge_until or (neighbour.interface.name, neighbour.address) in state.purge_done:
+        return
+    neighbour.purged = False
+    handle_purge_timer(state, neighbour, now)
 
 
 def handle_purge_timer(state: State, neighbour: Neighbour, now: float) -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from babelwg.babel.tables.route import Route
 
 
+OUTAGE = 0b1111  # Hellos; more missed ones in a row than loss alone makes likely
+
+
 class HelloHistory:
     """The latest Hellos of one kind, newest in the lowest bit (appendix A.1)."""
 
@@ -38,6 +41,9 @@ class HelloHistory:
             self.length = max(0, self.length + jump)
         else:
             self._append(0, jump)
+        if not self.bits & OUTAGE:
+            # The link was down, which is over; what was lost then says nothing about its quality now.
+            self.length = 0
         self._append(1, 1)
         self.expected = seqno_add(seqno, 1)
 

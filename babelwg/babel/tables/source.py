@@ -73,9 +73,9 @@ class SourceTable:
         """Return when the source that rests longest was last announced."""
         return next(iter(self._used.values()), None)
 
-    def collect_garbage(self, before: float) -> None:
-        """Remove the sources that were not announced since `before` (§3.7.3)."""
-        while (oldest := self.oldest_use()) is not None and oldest <= before:
+    def collect_garbage(self, gc_time: float, now: float) -> None:
+        """Remove the sources that were not announced for `gc_time` seconds (§3.7.3)."""
+        while (oldest := self.oldest_use()) is not None and oldest + gc_time <= now:
             source = next(iter(self._used))
             del self._used[source], self._distances[source]
             self._changed[source] = None

@@ -1,0 +1,133 @@
+"""What must be true of forwarding: never a loop for one origin, and all reachable at rest."""
+
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from itertools import pairwise
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.lab.simulator.network import SimNetwork
+from babelwg.lab.simulator.node import SimNode
+
+ANYCAST_LIMIT = 2.0  # seconds that a loop may live for a prefix that several nodes announce (RFC 8966, §1.1)
+
+
+@dataclass(slots=True)
+class LoopCheck:
+    """Watches every change of every forwarding table of a network."""
+
+    violations: list[str] = field(default_factory=list)
+    anycast_loops: int = 0
+    changes: int = 0
+    _open: dict[Prefix, tuple[float, list[str]]] = field(default_factory=dict)
+
+    def observe(self, net: SimNetwork, node: SimNode, prefix: Prefix) -> None:
+        """Look for a loop through the entry that has just changed."""
+        self.changes += 1
+        self._close(net, prefix)
+        if (loop := find_loop(net, node.name, prefix)) is None:
+            return
+        if len(net.origins[prefix]) == 1:
+            self.violations.append(f"{net.now:.6f} {prefix} loops: {' -> '.join(loop)}")
+        elif prefix not in self._open:
+            self.anycast_loops += 1
+            self._open[prefix] = (net.now, loop)
+
+    def finish(self, net: SimNetwork) -> None:
+        """Report the loops that never ended."""
+        for prefix in list(self._open):
+            self._close(net, prefix)
+            if prefix in self._open:
+                self._judge(net, prefix)
+
+    def _close(self, net: SimNetwork, prefix: Prefix) -> None:
+        if prefix in self._open and find_loop(net, self._open[prefix][1][0], prefix) is None:
+            self._judge(net, prefix)
+            del self._open[prefix]
+
+    def _judge(self, net: SimNetwork, prefix: Prefix) -> None:
+        since, loop = self._open[prefix]
+        if net.now - since > ANYCAST_LIMIT:
+            self.violations.append(f"{since:.6f} {prefix} looped until {net.now:.6f}: {' -> '.join(loop)}")
+
+
+def loop_free(net: SimNetwork) -> LoopCheck:
+    """Return a check that watches a network from now on."""
+    check = LoopCheck()
+    net.observers.append(check.observe)
+    return check
+
+
+def find_loop(net: SimNetwork, start: str, prefix: Prefix) -> list[str] | None:
+    """Return the nodes that a packet for a prefix passes from `start` until it is where it was."""
+    path = trace_path(net, start, prefix)
+    return path if path.count(path[-1]) > 1 else None
+
+
+def trace_path(net: SimNetwork, start: str, prefix: Prefix) -> list[str]:
+    """Return the nodes that a packet passes, up to its destination, its loss or the second visit of a node."""
+    path = [start]
+    while prefix not in net.nodes[path[-1]].xroutes:
+        entry = net.nodes[path[-1]].fib.get(prefix)
+        if entry is None or entry.via is None:
+            break
+        path.append(entry.via)
+        if path.count(entry.via) > 1:
+            break
+    return path
+
+
+def no_blackhole(net: SimNetwork) -> list[str]:
+    """Return what cannot be reached although a path of running nodes and links exists."""
+    complaints = []
+    for prefix, distances in distances_by_prefix(net).items():
+        for name in distances:
+            path = trace_path(net, name, prefix)
+            crosses_cut = any(not net.link(a, b).up for a, b in pairwise(path))
+            if prefix not in net.nodes[path[-1]].xroutes or crosses_cut:
+                complaints.append(f"{name} does not reach {prefix}: {' -> '.join(path)}")
+    return complaints
+
+
+def converged(net: SimNetwork, optimal: bool = True) -> list[str]:
+    """Return what is not as it should be at rest: unreached, not the cheapest way, or known in vain."""
+    complaints = no_blackhole(net)
+    distances = distances_by_prefix(net)
+    for name, node in net.nodes.items():
+        for prefix in node.fib:
+            if node.speaker is not None and name not in distances.get(prefix, {}):
+                complaints.append(f"{name} still knows {prefix}")
+    if not complaints and optimal:
+        complaints += _detours(net, distances)
+    return complaints
+
+
+def distances_by_prefix(net: SimNetwork) -> dict[Prefix, dict[str, int]]:
+    """Return the cost of the cheapest way to each prefix from each running node that has one."""
+    return {prefix: _distances(net, prefix) for prefix in net.origins}
+
+
+def _distances(net: SimNetwork, prefix: Prefix) -> dict[str, int]:
+    heap = [(n.xroutes[prefix], name) for name, n in net.nodes.items() if n.speaker and prefix in n.xroutes]
+    distances: dict[str, int] = {}
+    while heap:
+        distance, name = heappop(heap)
+        if name in distances:
+            continue
+        distances[name] = distance
+        for peer in net.nodes[name].interfaces:
+            link = net.link(name, peer)
+            if link.up and net.nodes[peer].speaker is not None:
+                heappush(heap, (distance + link.cost, peer))
+    return distances
+
+
+def _detours(net: SimNetwork, distances: dict[Prefix, dict[str, int]]) -> list[str]:
+    complaints = []
+    for prefix, by_name in distances.items():
+        for name, best in by_name.items():
+            path = trace_path(net, name, prefix)
+            cost = sum(net.link(a, b).cost for a, b in pairwise(path))
+            cost += net.nodes[path[-1]].xroutes[prefix]
+            if cost > best:
+                complaints.append(f"{name} reaches {prefix} at {cost} instead of {best}: {' -> '.join(path)}")
+    return complaints

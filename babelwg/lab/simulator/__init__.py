@@ -1,0 +1,1 @@
+"""The lab in virtual time: real speakers, simulated links, one seed."""

@@ -1,0 +1,219 @@
+"""A network of real speakers in virtual time; the same seed gives the same trace."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from heapq import heappop, heappush
+from random import Random
+from typing import Self
+
+from babelwg.babel.datagram import Datagram
+from babelwg.babel.memory import Memory
+from babelwg.babel.parameters import InterfaceParameters
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.lab.simulator.link import SimLink
+from babelwg.lab.simulator.node import SimNode
+from babelwg.lab.topology import Link, NodeSpec, Step, Topology
+
+DELAY_MS = 2.0  # of links in the short notation
+Observer = Callable[["SimNetwork", SimNode, Prefix], None]
+
+
+class SimNetwork:
+    """Nodes and links; time moves only in `run`."""
+
+    def __init__(self, topology: Topology, seed: int, interface: InterfaceParameters | None = None) -> None:
+        self.now = 0.0
+        self.trace: list[str] = []
+        self.observers: list[Observer] = []
+        self.datagrams = 0
+        self.nodes: dict[str, SimNode] = {}
+        self.links: dict[frozenset[str], SimLink] = {}
+        self.origins: dict[Prefix, set[str]] = {}  # all that ever announced a prefix
+        self._rng = Random(seed)
+        self._heap: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self._wakes: dict[str, float] = {}
+        self._prototype = interface or InterfaceParameters()
+        for index, spec in enumerate(topology.nodes, 1):
+            self.nodes[spec.name] = SimNode(spec.name, index, seed, self._observe)
+        for link in topology.links:
+            self._add_link(link)
+        for spec in topology.nodes:
+            for prefix in (*spec.addresses, *spec.announce):
+                self._note_origin(spec.name, prefix)
+        for step in topology.steps:
+            self._at(step.at, lambda step=step: self.perform(step))  # type: ignore[misc]
+        for node in self.nodes.values():
+            node.start(Memory(seqno=0, lost=True), self.now)
+            self._pump(node)
+
+    @classmethod
+    def parse(cls, text: str, seed: int = 1, interface: InterfaceParameters | None = None) -> Self:
+        """Return a network from links such as `a-b:96`; each node announces one prefix of its own."""
+        links = []
+        for word in text.split():
+            ends, _, cost = word.partition(":")
+            a, _, b = ends.partition("-")
+            links.append(Link(a, b, delay_ms=DELAY_MS, cost=int(cost or 96)))
+        names = dict.fromkeys(name for link in links for name in (link.a, link.b))
+        nodes = tuple(NodeSpec(name, announce=(numbered_prefix(n),)) for n, name in enumerate(names, 1))
+        return cls(Topology(nodes, tuple(links)), seed, interface)
+
+    def __getitem__(self, name: str) -> "NodeView":
+        return NodeView(self, self.nodes[name])
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        end = self.now + seconds
+        while self._heap and self._heap[0][0] <= end:
+            self.now, _, action = heappop(self._heap)
+            action()
+        self.now = end
+
+    def cut(self, a: str, b: str) -> None:
+        """Silence a link; nobody is told."""
+        self.link(a, b).up = False
+        self._note(f"cut {a}-{b}")
+
+    def restore(self, a: str, b: str) -> None:
+        """Let a silenced link carry datagrams again."""
+        self.link(a, b).up = True
+        self._note(f"restore {a}-{b}")
+
+    def impair(self, a: str, b: str, **changes: float) -> None:
+        """Change delay, jitter (seconds) or loss (a share) of a link."""
+        for key, value in changes.items():
+            assert key in ("delay", "jitter", "loss"), f"a link has no {key}"
+            setattr(self.link(a, b), key, value)
+        self._note(f"impair {a}-{b} {changes}")
+
+    def crash(self, name: str) -> None:
+        """Kill a node's daemon; its kernel goes on forwarding."""
+        self._note(f"crash {name}")
+        self.nodes[name].crash()
+        self._wakes.pop(name, None)
+
+    def restart(self, name: str, lost: bool = False) -> None:
+        """Start a node's daemon again, with its memory or without."""
+        self._note(f"restart {name} lost={lost}")
+        node = self.nodes[name]
+        if node.speaker is not None:
+            node.crash()
+        node.start(node.memory(lost), self.now)
+        self._pump(node)
+
+    def announce(self, name: str, prefix: Prefix, metric: int = 0) -> None:
+        """Let a node announce a prefix."""
+        self._note(f"announce {name} {prefix}")
+        self._note_origin(name, prefix, metric)
+        node = self.nodes[name]
+        if node.speaker is not None:
+            node.speaker.announce(prefix, metric, self.now)
+            self._pump(node)
+
+    def withdraw(self, name: str, prefix: Prefix) -> None:
+        """Let a node announce a prefix no longer."""
+        self._note(f"withdraw {name} {prefix}")
+        node = self.nodes[name]
+        del node.xroutes[prefix]
+        if node.speaker is not None:
+            node.speaker.withdraw(prefix, self.now)
+            self._pump(node)
+
+    def perform(self, step: Step) -> None:
+        """Do what one step of a topology says."""
+        if step.link is not None:
+            changes = {
+                _LINK_KEYS[k][0]: v * _LINK_KEYS[k][1] for k, v in step.changes.items() if k in _LINK_KEYS
+            }
+            if step.action == "impair":
+                self.impair(step.link[0], step.link[1], **changes)
+            else:
+                {"cut": self.cut, "restore": self.restore}[step.action](*step.link)
+            return
+        assert step.node is not None, "a step concerns a link or a node"
+        if step.action == "crash":
+            self.crash(step.node)
+        elif step.action == "restart":
+            self.restart(step.node, step.lost)
+        elif step.prefix is not None:
+            {"announce": self.announce, "withdraw": self.withdraw}[step.action](step.node, step.prefix)
+
+    def link(self, a: str, b: str) -> SimLink:
+        """Return the link between two nodes."""
+        return self.links[frozenset((a, b))]
+
+    def _add_link(self, link: Link) -> None:
+        cost, delay, jitter = link.cost, link.delay_ms / 1e3, link.jitter_ms / 1e3
+        self.links[frozenset((link.a, link.b))] = SimLink(link.a, link.b, cost, delay, jitter, link.loss)
+        parameters = replace(self._prototype, rxcost=cost)
+        self.nodes[link.a].interfaces[link.b] = parameters
+        self.nodes[link.b].interfaces[link.a] = parameters
+
+    def _note_origin(self, name: str, prefix: Prefix, metric: int = 0) -> None:
+        self.nodes[name].xroutes[prefix] = metric
+        self.origins.setdefault(prefix, set()).add(name)
+
+    def _note(self, line: str) -> None:
+        self.trace.append(f"{self.now:.6f} {line}")
+
+    def _observe(self, node: SimNode, prefix: Prefix) -> None:
+        for observer in self.observers:
+            observer(self, node, prefix)
+
+    def _at(self, when: float, action: Callable[[], None]) -> None:
+        self._count += 1
+        heappush(self._heap, (when, self._count, action))
+
+    def _pump(self, node: SimNode) -> None:
+        assert node.speaker is not None, f"{node.name} does not run"
+        events, datagrams = node.pump(self.now)
+        self.trace += [f"{self.now:.6f} {node.name} {event}" for event in events]
+        for datagram in datagrams:
+            self._send(node, datagram)
+        deadline = node.speaker.next_deadline()
+        if deadline is not None and self._wakes.get(node.name) != deadline:
+            self._wakes[node.name] = deadline
+            self._at(max(deadline, self.now), lambda: self._wake(node, deadline))
+
+    def _wake(self, node: SimNode, deadline: float) -> None:
+        # Only the latest deadline counts; earlier calls were overtaken by a pump in between.
+        if self._wakes.get(node.name) == deadline:
+            del self._wakes[node.name]
+            self._pump(node)
+
+    def _send(self, node: SimNode, datagram: Datagram) -> None:
+        self.datagrams += 1
+        link = self.link(node.name, datagram.interface)
+        if (transit := link.transit(self._rng)) is not None:
+            self._at(self.now + transit, lambda: self._deliver(link, node.name, datagram))
+
+    def _deliver(self, link: SimLink, sender: str, datagram: Datagram) -> None:
+        receiver = self.nodes[link.other(sender)]
+        if not link.up or receiver.speaker is None:
+            return
+        arrived = replace(datagram, interface=sender, received=self.now)
+        receiver.speaker.receive_datagram(arrived, self.now)
+        self._pump(receiver)
+
+
+class NodeView:
+    """A node as a test asks about it."""
+
+    def __init__(self, net: SimNetwork, node: SimNode) -> None:
+        self._net = net
+        self._node = node
+
+    def next_hop(self, destination: str) -> str | None:
+        """Return the node to which packets for another node's first prefix go."""
+        prefix = next(iter(self._net.nodes[destination].xroutes))
+        entry = self._node.fib.get(prefix)
+        return None if entry is None else entry.via
+
+
+def numbered_prefix(number: int) -> Prefix:
+    """Return the prefix that the node with this number announces."""
+    return Prefix(6, bytes.fromhex("fd00") + number.to_bytes(6, "big") + bytes(8), 64)
+
+
+_LINK_KEYS = {"delay_ms": ("delay", 1e-3), "jitter_ms": ("jitter", 1e-3), "loss": ("loss", 1.0)}
