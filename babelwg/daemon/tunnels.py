@@ -24,6 +24,7 @@ from babelwg.linux.tunnels.tunnel import (
     TunnelOperation,
     TunnelState,
     plan_tunnels,
+    settings_of,
 )
 from babelwg.linux.tunnels.uapi import UapiBackend
 
@@ -79,7 +80,7 @@ class TunnelService:
             try:
                 await asyncio.wait_for(self._wake.wait(), timeout)
             except TimeoutError:
-                await self._rotate_endpoints()
+                await self._check()
 
     def wake(self) -> None:
         """Look again soon."""
@@ -297,14 +298,20 @@ class TunnelService:
             if name not in self.resolvers:
                 self.resolvers[name] = EndpointResolver(name, endpoints, self.wake)
 
-    async def _rotate_endpoints(self) -> None:
-        """Where a peer has several addresses and the present one brought no session, go on to the next."""
-        several = [name for name, resolver in self.resolvers.items() if len(resolver.endpoints) > 1]
-        if not several or self.config is None:
-            return
+    async def _check(self) -> None:
+        """Look at every tunnel: put back what others changed, and leave endpoints that do not answer."""
         states = await self.states()
-        for peer in self.config.peers:
+        for name, state in states.items():
+            tunnel = self.actual.get(name)
+            if tunnel is not None and state.settings != settings_of(tunnel):
+                log.warning("tunnel-changed-by-another interface=%s: set again", name)
+                del self.actual[name]
+        self._rotate_endpoints(states)
+
+    def _rotate_endpoints(self, states: dict[str, TunnelState]) -> None:
+        """Where a peer has several addresses and the present one brought no session, go on to the next."""
+        for peer in self.config.peers if self.config else ():
             state = states.get(peer.interface)
             silent = state is not None and time.time() - state.latest_handshake > HANDSHAKE_FRESH
-            if peer.name in several and silent and self.resolvers[peer.name].next():
+            if len(peer.endpoints) > 1 and silent and self.resolvers[peer.name].next():
                 log.info("endpoint-next peer=%s", peer.name)

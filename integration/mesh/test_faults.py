@@ -236,3 +236,17 @@ def test_routes_and_rules_that_somebody_removes_come_back(
     m.wait("the rule is back", lambda: "6696:" in m.nodes["a"].run("ip", "-6", "rule"))
     m.nodes["a"].run("ip", "link", "del", m.tunnel("a", "b"))
     m.wait("the tunnel is back", lambda: reaches_b(m))
+
+
+def test_what_wg_set_changes_is_put_back(mesh: Callable[..., Mesh], needs: Callable[..., None]) -> None:
+    needs("wg")
+    m = mesh("a b", "a-b")
+    m.wait("a reaches b", lambda: reaches_b(m))
+    tunnel, key = m.tunnel("a", "b"), str(public_of(m.keys["b"]))
+    m.nodes["a"].run(
+        "wg", "set", tunnel, "peer", key, "persistent-keepalive", "17", "allowed-ips", "10.0.0.0/8"
+    )
+    m.wait("the keepalive is off again", lambda: "every 17" not in m.nodes["a"].run("wg", "show", tunnel))
+    assert "::/0" in m.nodes["a"].run("wg", "show", tunnel, "allowed-ips")
+    m.wait("a reaches b", lambda: reaches_b(m))
+    assert "tunnel-changed-by-another" in (m.home("a") / "daemon.log").read_text()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from itertools import pairwise
 from typing import IO
 
@@ -79,10 +80,8 @@ def send(address: str, port: int, interval: float) -> None:
     with socket.socket(family, socket.SOCK_DGRAM) as sender:
         number, due = 0, time.monotonic()
         while True:
-            try:
+            with suppress(OSError):
                 sender.sendto(NUMBER.pack(number), (address, port))
-            except OSError as error:
-                print(f"{number} {error.strerror}", file=sys.stderr)
             number += 1
             due += interval
             time.sleep(max(0.0, due - time.monotonic()))

@@ -3,13 +3,21 @@
 import errno
 import socket
 import struct
+from base64 import b64decode
 from typing import Any
 
 from pyroute2 import AsyncIPRoute, AsyncWireGuard
 from pyroute2.netlink.exceptions import NetlinkError
 
 from babelwg.linux.links import remove_link
-from babelwg.linux.tunnels.tunnel import SocketAddress, Tunnel, TunnelError, TunnelState
+from babelwg.linux.tunnels.tunnel import (
+    ANY_ADDRESS,
+    Settings,
+    SocketAddress,
+    Tunnel,
+    TunnelError,
+    TunnelState,
+)
 
 ZERO_KEY = "A" * 43 + "="
 
@@ -37,7 +45,7 @@ class KernelBackend:
             "preshared_key": str(tunnel.preshared_key) if tunnel.preshared_key else ZERO_KEY,
             "persistent_keepalive": tunnel.keepalive,
             "replace_allowed_ips": True,
-            "allowed_ips": ["::/0", "0.0.0.0/0"],
+            "allowed_ips": list(ANY_ADDRESS),
         }
         if tunnel.endpoint and (previous is None or previous.endpoint != tunnel.endpoint):
             peer["endpoint_addr"], peer["endpoint_port"] = _text(tunnel.endpoint[0]), tunnel.endpoint[1]
@@ -64,7 +72,7 @@ class KernelBackend:
         port = next((m.get_attr("WGDEVICE_A_LISTEN_PORT") for m in messages), 0) or 0
         peers = [peer for message in messages for peer in message.get_attr("WGDEVICE_A_PEERS") or ()]
         if not peers:
-            return TunnelState(None, 0.0, 0, 0, port)
+            return TunnelState(None, 0.0, 0, 0, port, None)
         peer = peers[0]
         handshake = peer.get_attr("WGPEER_A_LAST_HANDSHAKE_TIME") or {}
         return TunnelState(
@@ -73,6 +81,14 @@ class KernelBackend:
             peer.get_attr("WGPEER_A_RX_BYTES") or 0,
             peer.get_attr("WGPEER_A_TX_BYTES") or 0,
             port,
+            Settings(
+                b64decode(_key(peer, "WGPEER_A_PUBLIC_KEY")),
+                b64decode(_key(peer, "WGPEER_A_PRESHARED_KEY") or ZERO_KEY),
+                peer.get_attr("WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL") or 0,
+                next((m.get_attr("WGDEVICE_A_FWMARK") for m in messages), 0) or 0,
+                port,
+                frozenset(_allowed_ips(messages)),
+            ),
         )
 
     async def remove(self, interface: str) -> None:
@@ -94,9 +110,7 @@ class KernelBackend:
         found = []
         async for message in await wireguard.info(tunnel.interface):
             for peer in message.get_attr("WGDEVICE_A_PEERS") or ():
-                key = peer.get_attr("WGPEER_A_PUBLIC_KEY")
-                text = key["value"] if isinstance(key, dict) else key
-                text = text.decode() if isinstance(text, bytes) else str(text)
+                text = _key(peer, "WGPEER_A_PUBLIC_KEY")
                 if text != str(tunnel.public_key):
                     found.append(text)
         return found
@@ -123,6 +137,24 @@ def _explain(code: int, interface: str, port: int = 0) -> tuple[str, str]:
     if code == errno.ENODEV:
         return f"the interface {interface} is gone", "it is made again at the next pass"
     return f"the kernel refused {interface}: {errno.errorcode.get(code, code)}", ""
+
+
+def _key(peer: Any, attribute: str) -> str:
+    """Return a key of a peer in base64, "" when it is not told."""
+    key = peer.get_attr(attribute)
+    text = key.get("value", b"") if hasattr(key, "get") else key or b""
+    return text.decode() if isinstance(text, bytes) else str(text)
+
+
+def _allowed_ips(messages: list[Any]) -> set[str]:
+    """Return the allowed IPs of a dump; a peer with many may stand in several messages."""
+    peers = [peer for message in messages for peer in message.get_attr("WGDEVICE_A_PEERS") or ()]
+    return {
+        entry["addr"]
+        for peer in peers
+        for entry in peer.get_attr("WGPEER_A_ALLOWEDIPS") or ()
+        if "addr" in entry
+    }
 
 
 def _text(address: bytes) -> str:

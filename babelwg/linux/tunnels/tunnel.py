@@ -6,6 +6,7 @@ from typing import Protocol
 
 from babelwg.config.keys import Key
 
+ANY_ADDRESS = ("0.0.0.0/0", "::/0")  # the allowed IPs of every tunnel: Babel decides, not WireGuard
 SocketAddress = tuple[bytes, int]  # packed address and port
 
 
@@ -28,6 +29,18 @@ class Tunnel:
 
 
 @dataclass(frozen=True, slots=True)
+class Settings:
+    """What a back end was told and can be asked for; a preshared key of zeros is none."""
+
+    public_key: bytes
+    preshared_key: bytes
+    keepalive: int
+    fwmark: int
+    listen_port: int
+    allowed_ips: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class TunnelState:
     """What a back end reports: octets, the handshake as Unix seconds (0.0 for never)."""
 
@@ -36,6 +49,19 @@ class TunnelState:
     rx_bytes: int
     tx_bytes: int
     listen_port: int
+    settings: Settings | None  # None while there is no peer
+
+
+def settings_of(tunnel: Tunnel) -> Settings:
+    """Return what a back end should report for a tunnel."""
+    return Settings(
+        tunnel.public_key.octets,
+        tunnel.preshared_key.octets if tunnel.preshared_key else bytes(32),
+        tunnel.keepalive,
+        tunnel.fwmark,
+        tunnel.listen_port,
+        frozenset(ANY_ADDRESS),
+    )
 
 
 class TunnelError(Exception):

@@ -12,7 +12,14 @@ from pathlib import Path
 from pyroute2 import AsyncIPRoute
 
 from babelwg.linux.links import remove_link
-from babelwg.linux.tunnels.tunnel import SocketAddress, Tunnel, TunnelError, TunnelState
+from babelwg.linux.tunnels.tunnel import (
+    ANY_ADDRESS,
+    Settings,
+    SocketAddress,
+    Tunnel,
+    TunnelError,
+    TunnelState,
+)
 from babelwg.wireguard.uapi import DeviceConfig, PeerConfig, UapiError, format_set, parse_get
 
 # Implementation constants
@@ -20,7 +27,6 @@ ANSWER_TIMEOUT = 5.0  # seconds for one request; a userspace WireGuard answers w
 START_TIMEOUT = 10.0  # seconds until a started program serves its socket
 ANSWER_LIMIT = 1 << 20  # octets
 UAPI_DIRECTORY = Path("/run/wireguard")
-ANY_ADDRESS = ("0.0.0.0/0", "::/0")
 
 
 class UapiBackend:
@@ -140,10 +146,18 @@ async def read_state(path: Path) -> TunnelState:
         raise TunnelError(f"{path.name} gave an answer that cannot be read: {error}") from error
     port = device.listen_port or 0
     if not device.peers:
-        return TunnelState(None, 0.0, 0, 0, port)
+        return TunnelState(None, 0.0, 0, 0, port, None)
     peer = device.peers[0]
     handshake = peer.last_handshake_time_sec + peer.last_handshake_time_nsec / 1e9
-    return TunnelState(_read_endpoint(peer.endpoint), handshake, peer.rx_bytes, peer.tx_bytes, port)
+    settings = Settings(
+        peer.public_key,
+        peer.preshared_key,
+        peer.persistent_keepalive_interval,
+        device.fwmark,
+        port,
+        frozenset(peer.allowed_ips),
+    )
+    return TunnelState(_read_endpoint(peer.endpoint), handshake, peer.rx_bytes, peer.tx_bytes, port, settings)
 
 
 async def answers(path: Path) -> bool:
