@@ -1,0 +1,251 @@
+"""All tunnels of the process and the ports they share: what the sockets' requests do."""
+
+import errno
+import logging
+import socket
+from pathlib import Path
+
+from babelwg.dataplane.loop import Loop
+from babelwg.dataplane.port import SystemSecrets, UdpPort
+from babelwg.dataplane.requests import (
+    Command,
+    Create,
+    Get,
+    ListTunnels,
+    NoSuchRequestError,
+    Remove,
+    Set,
+    Stats,
+    take_command,
+    take_uapi,
+)
+from babelwg.dataplane.textserver import HangupError, SocketTakenError, TextServer
+from babelwg.dataplane.tunnel import HostedTunnel
+from babelwg.linux.tun import Tun, TunError, exists
+from babelwg.wireguard.device import PeerConflictError
+from babelwg.wireguard.indices import IndexTable
+from babelwg.wireguard.interface import DEFAULT_MTU, Interface
+from babelwg.wireguard.noise.crypto import PacketBuffer
+from babelwg.wireguard.timers import PROTOCOL_VALUES, TimerValues
+from babelwg.wireguard.uapi import DeviceConfig, UapiError, format_errno, format_get
+
+log = logging.getLogger("babelwg.dataplane")
+
+
+class Host:
+    """The tunnels that this process hosts."""
+
+    def __init__(self, loop: Loop, uapi_directory: Path, values: TimerValues = PROTOCOL_VALUES) -> None:
+        self._loop = loop
+        self._directory = uapi_directory
+        self._values = values
+        self._secrets = SystemSecrets()
+        self._indices = IndexTable(self._secrets)
+        self._tunnels: dict[str, HostedTunnel] = {}
+        self._servers: dict[str, TextServer] = {}
+        self._ports: dict[int, UdpPort] = {}
+        self._by_interface: dict[Interface, HostedTunnel] = {}
+        self._buffer = PacketBuffer()
+        self._lost: dict[str, str] = {}
+
+    def answer_control(self, received: bytearray) -> str | None:
+        """Answer one request of the control socket."""
+        try:
+            command = take_command(received, DEFAULT_MTU)
+            return None if command is None else self._run(command)
+        except (UapiError, TunError) as error:
+            return _refusal(error.errno, str(error))
+        except (SocketTakenError, PeerConflictError) as error:
+            return _refusal(errno.EADDRINUSE, str(error))
+        except OSError as error:
+            return _refusal(error.errno or errno.EIO, str(error))
+
+    def close(self, remove: bool = False) -> None:
+        """End all tunnels; their TUN devices stay unless they are to be removed."""
+        for name in list(self._tunnels):
+            self._drop(name, remove)
+
+    # Control
+
+    def _run(self, command: Command) -> str:
+        if isinstance(command, Create):
+            self._create(command.name, command.mtu)
+        elif isinstance(command, Remove):
+            self._remove(command.name)
+        elif isinstance(command, ListTunnels):
+            return self._list() + format_errno(0)
+        elif isinstance(command, Stats):
+            return self._stats() + format_errno(0)
+        else:
+            self._loop.stop()
+        return format_errno(0)
+
+    def _create(self, name: str, mtu: int) -> None:
+        tunnel = self._tunnels.get(name)
+        if tunnel is not None:
+            tunnel.set_mtu(mtu)
+            return
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # The socket comes first: it tells whether another userspace WireGuard has this name.
+        server = TextServer(
+            self._loop, self._directory / f"{name}.sock", lambda received: self._answer_uapi(name, received)
+        )
+        try:
+            tunnel = HostedTunnel(self._loop, name, mtu, self._buffer, self._lose)
+        except BaseException:
+            server.close()
+            raise
+        self._tunnels[name] = tunnel
+        self._servers[name] = server
+        self._by_interface[tunnel.interface] = tunnel
+        self._lost.pop(name, None)
+        log.info("tunnel %s is open with MTU %d", name, mtu)
+
+    def _remove(self, name: str) -> None:
+        self._lost.pop(name, None)
+        if name in self._tunnels:
+            self._drop(name, remove=True)
+            log.info("tunnel %s is removed", name)
+        elif exists(name):
+            # Left by a data plane before us.
+            Tun(name).remove()
+        else:
+            raise UapiError(errno.ENOENT, f"there is no tunnel {name}")
+
+    def _list(self) -> str:
+        lines = []
+        for name, tunnel in sorted(self._tunnels.items()):
+            number = tunnel.port.number if tunnel.port is not None else 0
+            lines += [
+                f"interface={name}",
+                "state=open",
+                f"mtu={tunnel.interface.mtu}",
+                f"listen_port={number}",
+            ]
+        for name, why in sorted(self._lost.items()):
+            lines += [f"interface={name}", "state=lost", f"reason={why}"]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _stats(self) -> str:
+        lines = []
+        for name, tunnel in sorted(self._tunnels.items()):
+            lines.append(f"interface={name}")
+            lines += [f"{reason}={count}" for reason, count in sorted(tunnel.interface.refusals.items())]
+        for number, port in sorted(self._ports.items()):
+            lines.append(f"port={number}")
+            lines += [f"{reason}={count}" for reason, count in sorted(port.device.refusals.items())]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _lose(self, tunnel: HostedTunnel) -> None:
+        log.warning("the interface %s was removed by another program; its tunnel is closed", tunnel.name)
+        self._drop(tunnel.name, remove=False)
+        self._lost[tunnel.name] = "the interface was removed by another program"
+
+    def _drop(self, name: str, remove: bool) -> None:
+        tunnel = self._tunnels.pop(name)
+        if tunnel.interface.device is not None:
+            tunnel.interface.device.detach(tunnel.interface)
+        self._leave_port(tunnel)
+        del self._by_interface[tunnel.interface]
+        self._servers.pop(name).close()
+        tunnel.close(remove)
+
+    # UAPI
+
+    def _answer_uapi(self, name: str, received: bytearray) -> str | None:
+        try:
+            request = take_uapi(received)
+        except NoSuchRequestError as error:
+            raise HangupError from error
+        except UapiError as error:
+            raise HangupError(format_errno(error.errno)) from error
+        tunnel = self._tunnels[name]
+        if isinstance(request, Get):
+            number = tunnel.port.number if tunnel.port is not None else 0
+            return format_get(tunnel.interface.state(number))
+        return None if request is None else self._answer_set(tunnel, request)
+
+    def _answer_set(self, tunnel: HostedTunnel, request: Set) -> str:
+        try:
+            self._configure(tunnel, request.config)
+            if request.error is not None:
+                raise request.error
+        except UapiError as error:
+            log.warning("%s: %s", tunnel.name, error)
+            return format_errno(error.errno)
+        except PeerConflictError as error:
+            log.warning("%s: %s", tunnel.name, error)
+            return format_errno(errno.EADDRINUSE)
+        except OSError as error:
+            log.warning("%s: %s", tunnel.name, error)
+            return format_errno(error.errno or errno.EIO)
+        finally:
+            if tunnel.port is not None:
+                tunnel.port.pump(self._loop.clock())
+        return format_errno(0)
+
+    def _configure(self, tunnel: HostedTunnel, config: DeviceConfig) -> None:
+        interface, now = tunnel.interface, self._loop.clock()
+        if config.fwmark is not None:
+            interface.set_mark(config.fwmark)
+        old = interface.keys.private if interface.keys is not None else bytes(32)
+        if config.private_key is not None and config.private_key != old:
+            if interface.device is not None:
+                interface.device.detach(interface)
+            interface.set_private_key(config.private_key)
+        if config.replace_peers:
+            for public_key in tuple(interface.peers):
+                interface.remove_peer(public_key)
+        try:
+            if config.listen_port is not None:
+                self._move(tunnel, config.listen_port)
+            elif tunnel.port is None and interface.keys is not None:
+                self._move(tunnel, 0)
+        finally:
+            self._attach(tunnel)  # also when a new port is taken, for then the old one goes on
+        for peer in config.peers:
+            interface.configure_peer(peer, now, _zone_index)
+
+    def _move(self, tunnel: HostedTunnel, number: int) -> None:
+        if tunnel.port is not None and number in (0, tunnel.port.number):
+            return
+        port = self._ports.get(number) if number else None
+        if port is None:
+            port = UdpPort(self._loop, number, self._secrets, self._indices, self._values, self._write)
+            self._ports[port.number] = port
+        if tunnel.interface.device is not None:
+            tunnel.interface.device.detach(tunnel.interface, keep_sessions=True)
+        self._leave_port(tunnel)
+        tunnel.port = port
+        port.users.add(tunnel.interface)
+
+    def _attach(self, tunnel: HostedTunnel) -> None:
+        interface, port = tunnel.interface, tunnel.port
+        if port is None or interface.keys is None or interface.device is not None:
+            return
+        port.set_clock()
+        port.device.attach(interface, self._loop.clock())
+
+    def _leave_port(self, tunnel: HostedTunnel) -> None:
+        port, tunnel.port = tunnel.port, None
+        if port is None:
+            return
+        port.pump(self._loop.clock())
+        port.users.discard(tunnel.interface)
+        if not port.users:
+            port.close()
+            del self._ports[port.number]
+
+    def _write(self, interface: Interface, packet: memoryview) -> None:
+        tunnel = self._by_interface.get(interface)
+        if tunnel is not None:
+            tunnel.write(packet)
+
+
+def _refusal(number: int, words: str) -> str:
+    log.warning("%s", words)
+    return f"message={' '.join(words.split())}\n{format_errno(number)}"
+
+
+def _zone_index(zone: str) -> int:
+    return int(zone) if zone.isdigit() else socket.if_nametoindex(zone)

@@ -1,0 +1,106 @@
+"""A hosted tunnel: a TUN device, the interface of the core and the port it uses."""
+
+import errno
+import logging
+import os
+import select
+from collections.abc import Callable
+
+from babelwg.dataplane.loop import Loop
+from babelwg.dataplane.port import UdpPort
+from babelwg.linux.tun import Tun
+from babelwg.wireguard.interface import Interface
+from babelwg.wireguard.noise.crypto import PacketBuffer
+from babelwg.wireguard.refusals import Reason
+
+# Implementation constants
+PACKETS_PER_TURN = 64  # so that one busy tunnel does not starve the others
+
+log = logging.getLogger("babelwg.dataplane")
+
+
+class HostedTunnel:
+    """One tunnel of this process; `port` is None until it has one."""
+
+    def __init__(
+        self, loop: Loop, name: str, mtu: int, buffer: PacketBuffer, lost: Callable[["HostedTunnel"], None]
+    ) -> None:
+        """Make or take up the TUN device; raises TunError."""
+        self.name = name
+        self.port: UdpPort | None = None
+        self._tun = Tun(name)
+        try:
+            self._tun.set_mtu(mtu)
+        except BaseException:
+            self._tun.close()
+            raise
+        self.interface = Interface(name, mtu)
+        self.is_open = True
+        self._loop = loop
+        self._buffer = buffer
+        self._lost = lost
+        loop.watch(self._tun.fileno(), self._ready)
+
+    def set_mtu(self, mtu: int) -> None:
+        """Change the MTU in octets; raises TunError."""
+        self._tun.set_mtu(mtu)
+        self.interface.mtu = mtu
+
+    def write(self, packet: memoryview) -> None:
+        """Give a packet that arrived to the kernel."""
+        if not self.is_open:
+            return
+        try:
+            os.write(self._tun.fileno(), packet)
+        except BlockingIOError:
+            self.interface.refusals[Reason.TUN_FULL] += 1
+        except OSError as error:
+            # EIO means that the interface is down, EINVAL that the kernel does not like the packet.
+            self.interface.refusals[Reason.TUN_FAILED] += 1
+            if error.errno in (errno.EBADFD, errno.ENODEV):
+                self._lose()
+
+    def close(self, remove: bool) -> None:
+        """Let go of the TUN device, and remove it from the system if so asked."""
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._loop.forget(self._tun.fileno())
+        if remove:
+            self._tun.remove()
+        else:
+            self._tun.close()
+
+    def _ready(self, events: int) -> None:
+        if events & select.EPOLLIN:
+            self._read()
+        elif events & (select.EPOLLERR | select.EPOLLHUP):
+            self._lose()
+
+    def _read(self) -> None:
+        descriptor, buffer, interface = self._tun.fileno(), self._buffer, self.interface
+        room = [buffer.room]
+        for _ in range(PACKETS_PER_TURN):
+            if not self.is_open:
+                return  # Delivering a packet has shown that the interface is gone.
+            try:
+                buffer.length = os.readv(descriptor, room)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                log.debug("reading %s: %s", self.name, error)
+                self._lose()
+                return
+            port = self.port
+            if port is None or interface.device is None:
+                interface.refusals[Reason.NO_SESSION] += 1
+                continue
+            now = self._loop.clock()
+            port.device.send_packets(interface, (buffer,), now)
+            port.pump(now)
+
+    def _lose(self) -> None:
+        # Somebody has deleted the interface; its descriptor is of no more use.
+        if self.is_open:
+            self.close(remove=False)
+            self._lost(self)
