@@ -6,7 +6,7 @@ import click
 
 from babelwg.cli.exits import NEGATIVE, Failure
 
-MAX_INPUT = 4096  # characters; a key has 44
+MAX_INPUT = 4096  # octets; a key has 44
 
 
 @click.command()

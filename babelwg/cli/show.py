@@ -53,7 +53,7 @@ def route_get(reader: Reader, address: str, source: tuple[str, ...]) -> None:
         raise click.UsageError("expected ADDRESS, or ADDRESS from SOURCE")
     params = {"address": _address(address), "source": _address(source[1]) if source else None}
     answer = reader.ask("route_get", params)
-    reader.print(answer, render_route_get)
+    reader.print(answer, lambda data: render_route_get(data, line_width(reader.wide)))
     if not _has_way(answer.data):
         raise SystemExit(NEGATIVE)
 

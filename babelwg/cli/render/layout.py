@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -73,6 +74,13 @@ def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> str:
 def shorten(text: str, width: int) -> str:
     """Return a text of at most `width` characters, with … where it was cut."""
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def wrap(line: str, width: int, indent: str) -> str:
+    """Return a line, broken between words where it is too long, with `indent` before what follows."""
+    if len(line) <= width:
+        return line
+    return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
 def _least(column: Column, cells: Sequence[str]) -> int:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from babelwg.cli.render.layout import wrap
 from babelwg.cli.render.units import age, metric, word
 
 
-def render_route_get(data: dict[str, Any]) -> str:
+def render_route_get(data: dict[str, Any], width: int) -> str:
     """Return the answer for one destination as text."""
     source = f" from {data['source']}" if data.get("source") else ""
     lines = [f"{data['address']}{source}"]
@@ -24,7 +25,7 @@ def render_route_get(data: dict[str, Any]) -> str:
         following = data.get("next_best")
         lines.append(f"  next    {_route(following) if following else 'no other feasible route'}")
     lines.append(f"  kernel  {_kernel(data.get('kernel'))}{_verdict(data.get('agrees'))}")
-    return "\n".join(lines)
+    return "\n".join(wrap(line, width, " " * 10) for line in lines)
 
 
 def _route(route: dict[str, Any]) -> str:
@@ -45,4 +46,4 @@ def _kernel(kernel: dict[str, Any] | None) -> str:
 def _verdict(agrees: bool | None) -> str:
     if agrees is None:
         return ""
-    return ", as Babel says" if agrees else ", which is NOT what Babel says"
+    return " (agrees)" if agrees else " (Babel says otherwise)"

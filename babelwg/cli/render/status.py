@@ -1,10 +1,10 @@
 """`babelwg status`: the node in a few lines, a line for each peer, then what is wrong."""
 
-import textwrap
 from typing import Any
 
-from babelwg.cli.render.layout import Column, Row, table
-from babelwg.cli.render.units import age, metric, octets, round_trip, share, word
+from babelwg.cli.render.layout import Column, Row, table, wrap
+from babelwg.cli.render.units import age, metric, round_trip, share, word
+from babelwg.cli.render.views import TRAFFIC
 
 PEER_COLUMNS = (
     Column("PEER", lambda row: word(row.get("name")), False, 8),
@@ -14,9 +14,8 @@ PEER_COLUMNS = (
     Column("LOSS", lambda row: share(row.get("loss")), True, 0, 1),
     Column("COST", lambda row: metric(row.get("cost")), True),
     Column("HEARD", lambda row: age(row.get("last_heard_s")), True),
-    Column("RX", lambda row: octets(row.get("rx_bytes")), True, 0, 2),
-    Column("TX", lambda row: octets(row.get("tx_bytes")), True, 0, 2),
-    Column("ROUTES", lambda row: word(row.get("routes")), True, 0, 3),
+    TRAFFIC,
+    Column("ROUTES", lambda row: word(row.get("routes")), True, 0, 2),
 )
 
 
@@ -38,7 +37,7 @@ def _head(data: dict[str, Any], width: int) -> str:
     for title, key in (("addresses", "addresses"), ("announces", "announce")):
         if data.get(key):
             lines.append(f"{title}  {', '.join(data[key])}")
-    return "\n".join(_wrapped(line, width, " " * 11) for line in lines)
+    return "\n".join(wrap(line, width, " " * 11) for line in lines)
 
 
 def _peers(data: dict[str, Any], width: int) -> list[str]:
@@ -53,7 +52,7 @@ def _problems(data: dict[str, Any], width: int) -> list[str]:
         return []
     lines = ["Problems:"]
     for problem in problems:
-        lines.append(_wrapped(f"  {problem['subject']}: {problem['reason']}", width, "    "))
+        lines.append(wrap(f"  {problem['subject']}: {problem['reason']}", width, "    "))
         if problem.get("hint"):
             lines.append(f"    {_command(problem['hint'])}")
     return ["\n".join(lines)]
@@ -61,9 +60,3 @@ def _problems(data: dict[str, Any], width: int) -> list[str]:
 
 def _command(hint: str) -> str:
     return f"babelwg {hint}" if hint.split(" ", 1)[0] in ("show", "route", "status") else hint
-
-
-def _wrapped(line: str, width: int, indent: str) -> str:
-    if len(line) <= width:
-        return line
-    return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False)

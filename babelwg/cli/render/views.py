@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from babelwg.cli.render.layout import Column, Row, table
+from babelwg.cli.render.layout import Column, Row, table, wrap
 from babelwg.cli.render.units import age, interval, metric, octets, round_trip, share, word
 
 
@@ -29,7 +29,7 @@ def render_view(name: str, rows: Sequence[Row], width: int) -> str:
     view = VIEWS[name]
     if not rows:
         return view.nothing
-    reasons = [f"{row.get('name')}: {row['reason']}" for row in rows if row.get("reason")]
+    reasons = [wrap(f"{row['name']}: {row['reason']}", width, "  ") for row in rows if row.get("reason")]
     return "\n".join([table(view.columns, rows, width), *([""] if reasons else []), *reasons])
 
 
@@ -54,6 +54,10 @@ def _state(row: Row) -> str:
     return "not installed" if state == "selected" and not row.get("installed") else state
 
 
+def _traffic(row: Row) -> str:
+    return f"{octets(row.get('rx_bytes'))}/{octets(row.get('tx_bytes'))}"
+
+
 def _ages(title: str, key: str, spare: int = 0) -> Column:
     return Column(title, lambda row: age(row.get(key)), True, 0, spare)
 
@@ -62,6 +66,7 @@ def _metrics(title: str, key: str, spare: int = 0) -> Column:
     return Column(title, lambda row: metric(row.get(key)), True, 0, spare)
 
 
+TRAFFIC = Column("RX/TX", _traffic, True, 0, 3)
 LOSS = Column("LOSS", lambda row: share(row.get("loss")), True, 0, 3)
 RTT = Column("RTT", lambda row: round_trip(row.get("rtt_s")), True, 0, 2)
 
@@ -73,8 +78,7 @@ VIEWS: dict[str, View] = {
             text("INTERFACE", "interface", spare=2),
             text("ENDPOINT", "endpoint", 15),
             _ages("HANDSHAKE", "latest_handshake_s", 1),
-            Column("RX", lambda row: octets(row.get("rx_bytes")), True, 0, 3),
-            Column("TX", lambda row: octets(row.get("tx_bytes")), True, 0, 3),
+            TRAFFIC,
             _metrics("COST", "cost"),
             number("ROUTES", "routes", 4),
             text("BACKEND", "backend", spare=6),
