@@ -4,6 +4,8 @@ import errno
 import socket
 import struct
 from base64 import b64decode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from pyroute2 import AsyncIPRoute, AsyncWireGuard
@@ -50,7 +52,7 @@ class KernelBackend:
         if tunnel.endpoint and (previous is None or previous.endpoint != tunnel.endpoint):
             peer["endpoint_addr"], peer["endpoint_port"] = _text(tunnel.endpoint[0]), tunnel.endpoint[1]
         try:
-            async with AsyncWireGuard() as wireguard:
+            async with _open() as wireguard:
                 for stranger in await self._strangers(wireguard, tunnel):
                     await wireguard.set(tunnel.interface, peer={"public_key": stranger, "remove": True})
                 await wireguard.set(
@@ -64,7 +66,7 @@ class KernelBackend:
             raise TunnelError(*_explain(error.code, tunnel.interface, tunnel.listen_port)) from error
 
     async def state(self, interface: str) -> TunnelState:
-        async with AsyncWireGuard() as wireguard:
+        async with _open() as wireguard:
             try:
                 messages = [message async for message in await wireguard.info(interface)]
             except NetlinkError as error:
@@ -125,6 +127,14 @@ async def kernel_has_wireguard(iproute: AsyncIPRoute) -> bool:
         return False
     await remove_link(iproute, name)
     return True
+
+
+@asynccontextmanager
+async def _open() -> AsyncIterator[AsyncWireGuard]:
+    """Open a generic netlink socket that knows WireGuard's family number."""
+    async with AsyncWireGuard() as wireguard:
+        await wireguard.setup_endpoint()
+        yield wireguard
 
 
 def _explain(code: int, interface: str, port: int = 0) -> tuple[str, str]:
