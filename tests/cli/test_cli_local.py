@@ -207,4 +207,5 @@ def test_reader_that_goes_away_early_leaves_no_traceback(daemon: Any) -> None:
         assert process.stdout.readline().startswith("PREFIX")
         process.stdout.close()
         complaint = process.stderr.read()
-    assert (complaint, process.returncode) == ("", 1)
+    assert complaint == ""
+    assert process.returncode in (0, 1)  # which of them is click's choice
