@@ -143,7 +143,9 @@ class Speaker:
         if state.xroutes.pop(prefix, None) is None:
             return
         select_route(state, prefix, "withdrawn", now)
-        if prefix not in state.routes.selected:
+        if (selection := state.routes.selected.get(prefix)) is not None:
+            state.routes.selected[prefix] = selection._replace(supersedes=True)
+        else:
             retract_prefix(state, prefix, "withdrawn", now)
 
     def receive_datagram(self, datagram: Datagram, now: float) -> None:

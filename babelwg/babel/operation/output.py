@@ -83,8 +83,7 @@ def _write_urgent(
 ) -> bool:
     """Write urgent updates and ask for their acknowledgment; return whether all fitted."""
     before = writer.size
-    spare = ACKNOWLEDGMENT_REQUEST_SIZE
-    taken = _take(outbox.urgent, lambda p: _write_update(state, interface, writer, p, now, spare=spare))
+    taken = _take(outbox.urgent, lambda p: _write_update(state, interface, writer, p, now, urgent=True))
     written = {prefix: outbox.urgent.pop(prefix) for prefix in taken}
     for prefix in written:
         outbox.updates.pop(prefix, None)
@@ -104,11 +103,11 @@ def _write_update(
     now: float,
     *,
     solicited: bool = False,
-    spare: int = 0,
+    urgent: bool = False,
 ) -> bool:
     """Write the update for a prefix, if there is one to send; return whether it did not lack space."""
-    update = build_update(state, interface, prefix, solicited, now)
-    if update is None or writer.add(update, spare):
+    update = build_update(state, interface, prefix, solicited, urgent, now)
+    if update is None or writer.add(update, ACKNOWLEDGMENT_REQUEST_SIZE if urgent else 0):
         return True
     assert writer, "any update fits in an empty packet"
     return False

@@ -51,7 +51,8 @@ def _use(state: State, route: Route, old: Selection | None, cause: str, now: flo
         old is not None and abs(route.metric - old.metric) >= state.parameters.significant_metric_change
     )
     announced = route.metric if old is None or news or significant else old.metric
-    state.routes.selected[prefix] = Selection(route, route.next_hop, route.router_id, announced)
+    supersedes = old is not None and (news or old.supersedes)
+    state.routes.selected[prefix] = Selection(route, route.next_hop, route.router_id, announced, supersedes)
     if old is None or old.route is not route or old.next_hop != route.next_hop:
         end_hold(state, prefix)
         state.emit(_selected(route, cause))

@@ -13,13 +13,13 @@ PERIODIC_JITTER = (0.85, 0.95)  # of the update interval
 
 
 def build_update(
-    state: State, interface: Interface, prefix: Prefix, solicited: bool, now: float
+    state: State, interface: Interface, prefix: Prefix, solicited: bool, urgent: bool, now: float
 ) -> Update | None:
     """Return what is true of a prefix now, or None when it is not for this interface's neighbours.
 
     A finite update lowers the feasibility distance, so the caller has to send it.
     """
-    announced = _distance(state, interface, prefix, solicited)
+    announced = _distance(state, interface, prefix, solicited, urgent)
     if announced is None:
         return None
     router_id, seqno, metric = announced
@@ -33,7 +33,7 @@ def build_update(
 
 
 def _distance(
-    state: State, interface: Interface, prefix: Prefix, solicited: bool
+    state: State, interface: Interface, prefix: Prefix, solicited: bool, urgent: bool
 ) -> tuple[bytes, int, int] | None:
     """Return router-id, seqno and metric to announce; None under split horizon (§3.7.4)."""
     if (xroute := state.xroutes.get(prefix)) is not None:
@@ -42,7 +42,8 @@ def _distance(
         return state.router_id, state.seqno, INFINITY
     route = selection.route
     if not solicited and interface.parameters.split_horizon and route.neighbour.interface is interface:
-        return None
+        # Two routers of one prefix could loop through each other's former announcements (§1.1).
+        return (route.router_id, route.seqno, INFINITY) if urgent and selection.supersedes else None
     return route.router_id, route.seqno, route.metric
 
 

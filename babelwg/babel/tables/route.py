@@ -67,6 +67,8 @@ class Selection(NamedTuple):
     next_hop: bytes
     router_id: bytes
     metric: int
+    # Neighbours still hold what we announced with another router-id; split horizon must not hide the change.
+    supersedes: bool = False
 
 
 class RouteTable:

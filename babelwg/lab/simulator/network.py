@@ -10,6 +10,7 @@ from babelwg.babel.datagram import Datagram
 from babelwg.babel.memory import Memory
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.lab.scenario import numbered_prefix
 from babelwg.lab.simulator.link import SimLink
 from babelwg.lab.simulator.node import SimNode
 from babelwg.lab.topology import Link, NodeSpec, Step, Topology
@@ -90,7 +91,8 @@ class SimNetwork:
     def crash(self, name: str) -> None:
         """Kill a node's daemon; its kernel goes on forwarding."""
         self._note(f"crash {name}")
-        self.nodes[name].crash()
+        if self.nodes[name].speaker is not None:
+            self.nodes[name].crash()
         self._wakes.pop(name, None)
 
     def restart(self, name: str, lost: bool = False) -> None:
@@ -115,7 +117,7 @@ class SimNetwork:
         """Let a node announce a prefix no longer."""
         self._note(f"withdraw {name} {prefix}")
         node = self.nodes[name]
-        del node.xroutes[prefix]
+        node.xroutes.pop(prefix, None)
         if node.speaker is not None:
             node.speaker.withdraw(prefix, self.now)
             self._pump(node)
@@ -209,11 +211,6 @@ class NodeView:
         prefix = next(iter(self._net.nodes[destination].xroutes))
         entry = self._node.fib.get(prefix)
         return None if entry is None else entry.via
-
-
-def numbered_prefix(number: int) -> Prefix:
-    """Return the prefix that the node with this number announces."""
-    return Prefix(6, bytes.fromhex("fd00") + number.to_bytes(6, "big") + bytes(8), 64)
 
 
 _LINK_KEYS = {"delay_ms": ("delay", 1e-3), "jitter_ms": ("jitter", 1e-3), "loss": ("loss", 1.0)}

@@ -1,0 +1,190 @@
+"""Whole networks in virtual time: what the paths are, how fast they change, and that they never loop."""
+
+import os
+
+import pytest
+
+from babelwg.babel.parameters import InterfaceParameters
+from babelwg.lab.checks import converged, find_loop, loop_free
+from babelwg.lab.scenario import numbered_prefix, random_mesh, storm
+from babelwg.lab.simulator.network import SimNetwork
+from babelwg.lab.simulator.node import FibEntry
+from babelwg.lab.topology import Topology
+
+SEEDS = int(os.environ.get("SIM_SEEDS", "100"))  # more for a long run
+START, END = 15.0, 60.0  # seconds of virtual time during which things happen
+REST = 150.0  # seconds after which nothing must be left of them
+
+
+@pytest.mark.conformance("B3.8.2.1-1", "B3.8.1.2-5", "B3.8.1.2-9")
+def test_traffic_takes_the_long_way_when_the_short_link_fails() -> None:
+    #   a ---96--- b
+    #    \        /
+    #    300     96       a's own path to c is unfeasible for b
+    #      \    /         until c answers a seqno request (§3.8.2.1)
+    #         c
+    net = SimNetwork.parse("a-b:96 b-c:96 a-c:300", seed=1)
+    net.run(seconds=30)
+    net.cut("b", "c")
+    net.run(seconds=20)  # a silent neighbour shows after 1.5 + 1.0 Hello intervals (App. A.1)
+    assert net["b"].next_hop("c") == "a"
+
+
+def test_a_backup_of_equal_cost_is_used_two_link_round_trips_after_the_loss() -> None:
+    net = SimNetwork.parse("a-b:96 b-c:96 a-c:96", seed=1)
+    net.run(seconds=30)
+    net.cut("a", "c")
+    net.run(seconds=20)
+    lost = time_of(net, "a route-retracted prefix=fd00:0:0:3::/64")
+    found = time_of(net, "a route-selected prefix=fd00:0:0:3::/64 via=fe80::2%b")
+    assert found - lost == pytest.approx(4 * 0.002)  # one way takes 2 ms
+
+
+def test_traffic_returns_to_the_direct_link_in_little_more_than_a_hello_interval() -> None:
+    net = SimNetwork.parse("a-b:96 b-c:96 a-c:96", seed=1)
+    net.run(seconds=30)
+    net.cut("a", "c")
+    net.run(seconds=20)
+    assert net["a"].next_hop("c") == "b"
+    net.restore("a", "c")
+    net.run(seconds=4.1)
+    assert net["a"].next_hop("c") == "c"
+    assert net["c"].next_hop("a") == "a"
+
+
+def test_a_new_line_of_ten_knows_all_prefixes_within_half_a_second() -> None:
+    net = SimNetwork.parse(" ".join(f"n{i}-n{i + 1}" for i in range(9)), seed=1)
+    net.run(seconds=0.5)
+    assert converged(net) == []
+
+
+def test_a_withdrawn_prefix_is_gone_everywhere_and_returns() -> None:
+    net = SimNetwork.parse("a-b b-c c-d a-d", seed=3)
+    check = loop_free(net)
+    net.run(seconds=20)
+    net.withdraw("a", numbered_prefix(1))
+    net.run(seconds=5)
+    assert all(numbered_prefix(1) not in node.fib for node in net.nodes.values())
+    net.announce("a", numbered_prefix(1))
+    net.run(seconds=5)
+    assert converged(net) == []
+    assert check.violations == []
+
+
+def test_routes_avoid_a_lossy_link() -> None:
+    net = SimNetwork.parse("a-b:96 b-c:96 a-c:96", seed=5)
+    net.run(seconds=20)
+    assert net["a"].next_hop("c") == "c"
+    net.impair("a", "c", loss=0.5)
+    net.run(seconds=200)
+    assert net["a"].next_hop("c") == "b"
+
+
+def test_a_restart_with_memory_keeps_seqno_and_sources() -> None:
+    net = SimNetwork.parse("a-b b-c a-c", seed=2)
+    check = loop_free(net)
+    net.run(seconds=20)
+    before = {source: record.seqno for source, record in net.nodes["b"].disk.sources.items()}
+    net.crash("b")
+    net.run(seconds=1)
+    net.restart("b")
+    speaker = net.nodes["b"].speaker
+    assert speaker is not None
+    assert {(v.prefix, v.router_id): v.seqno for v in speaker.snapshot(net.now).sources} == before
+    net.run(seconds=10)
+    assert converged(net) == []
+    assert check.violations == []
+
+
+def test_a_restart_without_memory_selects_nothing_before_its_neighbours_agree() -> None:
+    net = SimNetwork.parse("a-b b-c a-c", seed=2)
+    check = loop_free(net)
+    net.run(seconds=20)
+    net.cut("a", "b")
+    net.restart("b", lost=True)
+    net.run(seconds=1)
+    # c has confirmed; a may still route through b's former life until its Hellos are missed.
+    assert net["b"].next_hop("c") is None
+    net.run(seconds=13)
+    assert net["b"].next_hop("c") == "c"
+    assert check.violations == []
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_no_loop_at_any_step_and_all_reachable_at_rest(seed: int) -> None:
+    nodes = 5 + seed % 8
+    play(seed, nodes, loss=0.2 if seed % 3 == 0 else 0.0)
+
+
+@pytest.mark.parametrize("nodes", [30, 100])
+def test_no_loop_in_a_large_mesh(nodes: int) -> None:
+    play(1, nodes, loss=0.0, end=30.0, rest=60.0, hello=8.0, optimal=False)
+
+
+def test_a_prefix_of_two_origins_loops_no_longer_than_two_seconds() -> None:
+    for seed in range(10):
+        topology = random_mesh(seed, 8)
+        net = SimNetwork(storm(topology, seed, START, END), seed)
+        check = loop_free(net)
+        shared = numbered_prefix(1000)
+        for name in ("n1", "n5"):
+            net.announce(name, shared)
+        net.run(seconds=END + REST)
+        check.finish(net)
+        assert check.violations == []
+        assert converged(net) == []
+
+
+def test_the_same_seed_gives_the_same_trace_and_another_one_does_not() -> None:
+    def trace(seed: int) -> list[str]:
+        net = SimNetwork(storm(random_mesh(4, 8, loss=0.2), 4, START, END), seed)
+        net.run(seconds=END)
+        return net.trace
+
+    assert trace(1) == trace(1)
+    assert trace(1) != trace(2)
+
+
+def test_the_loop_check_sees_a_loop_that_somebody_makes() -> None:
+    net = SimNetwork.parse("a-b b-c", seed=1)
+    check = loop_free(net)
+    net.run(seconds=5)
+    assert check.violations == []
+    net.nodes["b"].fib[numbered_prefix(3)] = FibEntry("a")
+    assert find_loop(net, "a", numbered_prefix(3)) == ["a", "b", "a"]
+    check.observe(net, net.nodes["b"], numbered_prefix(3))
+    assert len(check.violations) == 1
+
+
+def test_the_convergence_check_sees_what_is_missing() -> None:
+    net = SimNetwork.parse("a-b b-c a-c", seed=1)
+    net.run(seconds=5)
+    net.nodes["a"].fib[numbered_prefix(3)] = FibEntry("b")
+    assert converged(net) == ["a reaches fd00:0:0:3::/64 at 192 instead of 96: a -> b -> c"]
+    del net.nodes["a"].fib[numbered_prefix(3)]
+    assert converged(net) == ["a does not reach fd00:0:0:3::/64: a"]
+
+
+def play(
+    seed: int,
+    nodes: int,
+    loss: float,
+    end: float = END,
+    rest: float = REST,
+    hello: float = 4.0,
+    optimal: bool = True,
+) -> None:
+    """Run a storm over a random mesh."""
+    topology: Topology = storm(random_mesh(seed, nodes, loss=loss), seed, START, end)
+    net = SimNetwork(topology, seed, InterfaceParameters(hello_interval=hello, update_interval=4 * hello))
+    check = loop_free(net)
+    net.run(seconds=end + rest)
+    check.finish(net)
+    assert check.violations == []
+    assert check.changes > nodes
+    assert converged(net, optimal) == []
+
+
+def time_of(net: SimNetwork, words: str) -> float:
+    """Return when a line of the trace was written last."""
+    return float([line for line in net.trace if words in line][-1].split()[0])
