@@ -1,6 +1,7 @@
 """`babelwg demo`: four nodes with real tunnels, real pings, one cut, one reroute through a third node, one return."""
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -107,7 +108,7 @@ def run(options: DemoOptions) -> int:
     except Interrupted:
         print("babelwg demo: ended early; nothing is left behind", file=sys.stderr)
         return 130
-    except (MeshError, CommandError) as error:
+    except (MeshError, CommandError, OSError) as error:
         print(f"babelwg demo: {error}", file=sys.stderr)
         return 1
     finally:
@@ -122,8 +123,7 @@ def _why_not_real() -> str | None:
     if missing:
         return f"{', '.join(missing)} not installed (Debian: apt install iproute2 iputils-ping util-linux)"
     try:
-        with Path("/dev/net/tun").open("r+b"):
-            pass
+        os.close(os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC))
     except OSError as error:
         return f"/dev/net/tun: {error.strerror}"
     try:
