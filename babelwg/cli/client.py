@@ -12,7 +12,8 @@ from babelwg.cli.exits import CONFIGURATION, NEGATIVE, NO_DAEMON, PERMISSION, Fa
 DEFAULT_SOCKET = Path("/run/babelwg/control.sock")
 TIMEOUT = 5.0  # seconds for the whole exchange
 MAX_ANSWER = 64 << 20  # octets; a table of 100,000 routes stays below
-CONFIGURATION_REFUSED = -32001  # the daemon's code for a configuration with errors
+# The daemon's own codes: a configuration with errors, and something that this user may not change
+REFUSALS = {-32001: CONFIGURATION, -32002: PERMISSION}
 
 
 class Answer(NamedTuple):
@@ -104,7 +105,8 @@ def _parse(line: bytes) -> Answer:
         raise Failure("the daemon's answer is not JSON", NEGATIVE) from None
     error = document.get("error") if isinstance(document, dict) else None
     if isinstance(error, dict):
-        code = CONFIGURATION if error.get("code") == CONFIGURATION_REFUSED else NEGATIVE
+        number = error.get("code")
+        code = REFUSALS.get(number, NEGATIVE) if isinstance(number, int) else NEGATIVE
         raise Failure(str(error.get("message", "the daemon refused without a reason")), code)
     result = document.get("result") if isinstance(document, dict) else None
     if not isinstance(result, dict) or "data" not in result:

@@ -6,6 +6,8 @@ import grp
 import json
 import logging
 import os
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,11 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 # Specification constants (JSON-RPC 2.0, section 5.1)
-PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = (
-    -32700,
-    -32600,
-    -32601,
-    -32602,
-    -32603,
-)
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND = -32700, -32600, -32601
+INVALID_PARAMS, INTERNAL_ERROR = -32602, -32603
+# Our own codes
+CONFIGURATION_REFUSED = -32001  # the new configuration has errors, the old one stays
+PERMISSION_REFUSED = -32002  # the group may ask; only root and the daemon's own user may change something
 # Implementation constants
 REQUEST_LIMIT = 64 << 10  # octets of one request
 MAX_CLIENTS = 32
@@ -42,10 +42,14 @@ class RequestError(Exception):
 class ControlServer:
     """Answers the command line; a slow or hostile client hurts nobody but itself."""
 
-    def __init__(self, path: Path, methods: Mapping[str, Method]) -> None:
+    def __init__(
+        self, path: Path, methods: Mapping[str, Method], changing: frozenset[str] = frozenset()
+    ) -> None:
+        """Serve `methods`; those named in `changing` are for root and the daemon's own user only."""
         self.counters: dict[str, int] = {}
         self._path = path
         self._methods = methods
+        self._changing = changing
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
 
@@ -104,10 +108,10 @@ class ControlServer:
             if not line:
                 await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT)
                 return
-            writer.write(await self._answer(line))
+            writer.write(await self._answer(line, _user_of(writer)))
             await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT)
 
-    async def _answer(self, line: bytes) -> bytes:
+    async def _answer(self, line: bytes, user: int) -> bytes:
         identity = None
         try:
             request = _parse(line)
@@ -115,6 +119,8 @@ class ControlServer:
             method = self._methods.get(request["method"])
             if method is None:
                 raise RequestError(METHOD_NOT_FOUND, f"unknown method {request['method']!r}")
+            if request["method"] in self._changing and user not in (0, os.geteuid()):
+                raise RequestError(PERMISSION_REFUSED, f"only root may {request['method']} the daemon")
             result = await method(request.get("params") or {})
         except RequestError as error:
             self._count("request_refused")
@@ -144,6 +150,12 @@ def _parse(line: bytes) -> dict[str, Any]:
 def _error(identity: Any, code: int, message: str) -> bytes:
     error = {"code": code, "message": message}
     return json.dumps({"jsonrpc": "2.0", "id": identity, "error": error}).encode() + b"\n"
+
+
+def _user_of(writer: asyncio.StreamWriter) -> int:
+    """Return the user id of the process at the other end."""
+    credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return int(struct.unpack("=iII", credentials)[1])
 
 
 async def _answers(path: Path) -> bool:

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import socket
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 from babelwg.config import Endpoint
 from babelwg.linux.tunnels.tunnel import SocketAddress
@@ -70,17 +72,50 @@ class EndpointResolver:
         """Look one name up; return what went wrong. An old answer stays in use when a later look-up fails."""
         if literal_address(endpoint) is not None:
             return None
-        loop = asyncio.get_running_loop()
         try:
-            answers = await loop.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
+            answers = await _look_up(endpoint)
         except (OSError, UnicodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             return f"{endpoint.host} does not resolve: {reason}"
-        addresses = [
-            (socket.inet_pton(family, str(address[0])), int(address[1])) for family, *_, address in answers
-        ]
-        self._found[endpoint] = tuple(dict.fromkeys(addresses))
+        self._found[endpoint] = answers
         return None
+
+
+async def _look_up(endpoint: Endpoint) -> tuple[SocketAddress, ...]:
+    """Return the addresses of a name, each once. Raises OSError and UnicodeError.
+
+    Each look-up has a thread of its own, which does not hold up the end of the daemon: the system's resolver may
+    take half a minute, and many dead names must not fill a pool that others need.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[tuple[SocketAddress, ...]] = loop.create_future()
+
+    def settle(found: tuple[SocketAddress, ...] | Exception) -> None:
+        if answer.done():
+            return  # nobody waits any more
+        if isinstance(found, Exception):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+    def work() -> None:
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, _resolve_now(endpoint))
+
+    threading.Thread(target=work, name=f"resolve {endpoint.host}", daemon=True).start()
+    return await answer
+
+
+def _resolve_now(endpoint: Endpoint) -> tuple[SocketAddress, ...] | Exception:
+    try:
+        answers = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
+    except (OSError, UnicodeError) as error:
+        return error
+    return tuple(
+        dict.fromkeys(
+            (socket.inet_pton(family, str(where[0])), int(where[1])) for family, *_, where in answers
+        )
+    )
 
 
 def literal_address(endpoint: Endpoint) -> SocketAddress | None:

@@ -20,7 +20,7 @@ from babelwg.babel.speaker import Speaker
 from babelwg.config import BabeldConfig, Config, ConfigErrors, public_of
 from babelwg.daemon.control import ControlServer
 from babelwg.daemon.lan import babeld_interfaces
-from babelwg.daemon.queries import Queries
+from babelwg.daemon.queries import CHANGING, Queries
 from babelwg.daemon.redistribute import own_xroutes, preferred_sources, redistributed_xroutes
 from babelwg.daemon.routing import ADOPTION, RoutingService
 from babelwg.daemon.store import Store
@@ -154,7 +154,7 @@ class Node:
 
     async def _serve(self) -> None:
         queries = Queries(self)
-        server = ControlServer(self._socket_path, queries.methods())
+        server = ControlServer(self._socket_path, queries.methods(), CHANGING)
         queries.control = server
         try:
             await server.start()

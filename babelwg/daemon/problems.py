@@ -33,6 +33,11 @@ def describe_problems(
         problems.append(
             _problem(what, f"writing to {node.store.directory} failed {count} times", "show stats")
         )
+    mistakes = node.routing.counters["internal_error"]
+    if mistakes:
+        problems.append(
+            _problem("daemon", f"{mistakes} internal errors, please report the log", "show stats")
+        )
     if snapshot.recovering:
         problems.append(
             _problem(

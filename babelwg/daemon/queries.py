@@ -12,7 +12,7 @@ from babelwg.babel.snapshot import RouteView, Snapshot
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import Config, ConfigErrors
 from babelwg.config.addresses import covers
-from babelwg.daemon.control import INVALID_PARAMS, ControlServer, Params, RequestError
+from babelwg.daemon.control import CONFIGURATION_REFUSED, INVALID_PARAMS, ControlServer, Params, RequestError
 from babelwg.daemon.names import Names
 from babelwg.daemon.peers import describe_peers
 from babelwg.daemon.problems import describe_problems
@@ -23,7 +23,7 @@ from babelwg.version import __version__
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
 
-CONFIGURATION_REFUSED = -32001  # our own code: the new configuration has errors, the old one stays
+CHANGING = frozenset({"reload", "stop"})
 
 
 class Queries:
@@ -171,11 +171,15 @@ class Queries:
             "socket": node.routing.socket.counters,
             "kernel": node.routes.counters,
             "store": node.store.counters,
+            "daemon": node.routing.counters,
             "control": self.control.counters if self.control else {},
         }
         for part, values in sources.items():
             counters |= {f"{part}.{name}": value for name, value in values.items()}
         counters["kernel.overruns"] = node.monitor.overruns
+        counters |= {
+            f"dataplane.{name}": value for name, value in (await node.tunnels.embedded.stats()).items()
+        }
         return {"counters": dict(sorted(counters.items()))}
 
     async def _route_get(self, params: Params) -> Any:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from babelwg.babel.events import Event, RouteFlushed, RouteRetracted, RouteSelected, SeqnoIncreased
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 RECEIVE_BATCH = 64  # datagrams before others get the loop
 ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
 PUMP_ROUNDS = 8
+SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
 LOGGED_EVENTS = 64  # of one pump; beyond, only their number is logged
 
 
@@ -55,6 +56,7 @@ class RoutingService:
         self.announced: dict[Prefix, tuple[int, str]] = {}
         self.stopping = False
         self.errors: dict[str, str] = {}
+        self.counters = {"internal_error": 0}
         self._mirror = mirror
         self._store = store
         self._loop = asyncio.get_running_loop()
@@ -144,8 +146,13 @@ class RoutingService:
 
     def pump(self) -> None:
         """Do what the speaker asks: install, remember, send, and wake at its deadline."""
-        if self.stopping:
-            return
+        if not self.stopping:
+            self._guarded(self._exchange)
+            deadline = self.speaker.next_deadline()
+            # Never at once again: were a deadline not met by its handling, others would still get the loop.
+            self._wake_at(None if deadline is None else max(deadline, self._loop.time() + SHORTEST_WAIT))
+
+    def _exchange(self) -> None:
         for _ in range(PUMP_ROUNDS):
             now = self._loop.time()
             events = self.speaker.events()
@@ -160,12 +167,11 @@ class RoutingService:
                 self.socket.send(datagram)
             if not events and not datagrams:
                 break
-        self._wake_at(self.speaker.next_deadline())
 
     def _receive(self) -> None:
         now = self._loop.time()
         for datagram in self.socket.receive(now, RECEIVE_BATCH):
-            self.speaker.receive_datagram(datagram, now)
+            self._guarded(lambda: self.speaker.receive_datagram(datagram, now))  # noqa: B023 - called at once
         self.pump()
 
     def _wake_at(self, deadline: float | None) -> None:
@@ -175,8 +181,16 @@ class RoutingService:
 
     def _wake(self) -> None:
         self._timer = None
-        self.speaker.handle_deadline(self._loop.time())
+        self._guarded(lambda: self.speaker.handle_deadline(self._loop.time()))
         self.pump()
+
+    def _guarded(self, action: Callable[[], None]) -> None:
+        """Do something; a mistake of ours in it is logged and counted, and the node keeps routing."""
+        try:
+            action()
+        except Exception:
+            log.exception("internal-error")
+            self.counters["internal_error"] += 1
 
     @staticmethod
     def _log(events: list[Event]) -> None:

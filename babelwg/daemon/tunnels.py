@@ -233,7 +233,7 @@ class TunnelService:
     async def _set(self, tunnel: Tunnel) -> None:
         backend = self._backend(tunnel.backend)
         previous = self.actual.get(tunnel.interface)
-        if previous is None:
+        if previous is None or previous.mtu != tunnel.mtu:
             await self._create(backend, tunnel)
         await backend.configure(tunnel, previous)
         if previous is None or (previous.mtu, previous.link_local) != (tunnel.mtu, tunnel.link_local):

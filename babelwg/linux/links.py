@@ -47,9 +47,19 @@ async def set_up_tunnel(iproute: AsyncIPRoute, name: str, mtu: int, link_local: 
             prefixlen=64,
             flags=IFA_F_NODAD,
         )
+        await _remove_other_link_locals(iproute, index, link_local)
     except NetlinkError as error:
         raise KernelError("set up", name, error.code) from error
     return index
+
+
+async def _remove_other_link_locals(iproute: AsyncIPRoute, index: int, link_local: bytes) -> None:
+    """Take away what an earlier key of ours left: a peer must find one address, and know whose it is."""
+    async for message in await iproute.addr("dump", index=index, family=socket.AF_INET6):
+        address = message.get_attr("IFA_ADDRESS")
+        packed = socket.inet_pton(socket.AF_INET6, address)
+        if packed[:2] == b"\xfe\x80" and packed != link_local:
+            await iproute.addr("del", index=index, family=socket.AF_INET6, address=address, prefixlen=64)
 
 
 async def remove_link(iproute: AsyncIPRoute, name: str) -> None:

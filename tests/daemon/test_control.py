@@ -115,3 +115,24 @@ def test_the_socket_is_for_owner_and_group_only(tmp_path: Path) -> None:
 def test_the_socket_is_gone_after_the_end(tmp_path: Path) -> None:
     converse(tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+def test_only_root_and_the_daemons_own_user_may_change_something(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> Any:
+        server = ControlServer(tmp_path / "s", METHODS, changing=frozenset({"echo"}))
+        await server.start()
+        try:
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+            writer.write(b'{"id":1,"method":"echo"}\n')
+            answer = json.loads(await reader.readline())
+            writer.close()
+            await writer.wait_closed()
+        finally:
+            await server.close()
+        return answer
+
+    assert asyncio.run(run())["result"] == {"echo": {}}
+    monkeypatch.setattr("babelwg.daemon.control._user_of", lambda writer: 65534)
+    assert asyncio.run(run())["error"] == {"code": -32002, "message": "only root may echo the daemon"}

@@ -55,6 +55,23 @@ class EmbeddedBackend:
         if code not in (0, errno.ENOENT, errno.ENODEV):
             raise TunnelError(words or f"the data plane refused to remove {interface} ({code})")
 
+    async def stats(self) -> dict[str, int]:
+        """Return what the process has refused, as `INTERFACE.REASON` and `port-N.REASON`; empty when none runs."""
+        if self._watch is None or self._watch.done():
+            return {}
+        try:
+            answer = await request(self._control, "stats=1\n\n")
+        except TunnelError:
+            return {}  # it has just ended, which the watch tells
+        counters: dict[str, int] = {}
+        place = ""
+        for key, _, value in (line.partition("=") for line in answer.splitlines()):
+            if key in ("interface", "port"):
+                place = value if key == "interface" else f"port-{value}"
+            elif key not in ("", "errno"):
+                counters[f"{place}.{key}"] = int(value)
+        return counters
+
     async def shut_down(self) -> None:
         """End the process; the interfaces it still has stay."""
         await self.detach()

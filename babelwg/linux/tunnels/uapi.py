@@ -23,7 +23,7 @@ from babelwg.linux.tunnels.tunnel import (
 from babelwg.wireguard.uapi import DeviceConfig, PeerConfig, UapiError, format_set, parse_get
 
 # Implementation constants
-ANSWER_TIMEOUT = 5.0  # seconds for one request; a userspace WireGuard answers within milliseconds
+ANSWER_TIMEOUT = 2.0  # seconds for one request; a userspace WireGuard answers within milliseconds
 START_TIMEOUT = 10.0  # seconds until a started program serves its socket
 ANSWER_LIMIT = 1 << 20  # octets
 UAPI_DIRECTORY = Path("/run/wireguard")
