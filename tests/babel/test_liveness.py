@@ -1,0 +1,334 @@
+"""Neighbours, Hellos, IHUs and what a link costs (RFC 8966, section 3.4 and appendix A)."""
+
+from itertools import pairwise
+
+import pytest
+
+from babelwg.babel.memory import Memory
+from babelwg.babel.operation.cost import compute_metric
+from babelwg.babel.parameters import InterfaceParameters, Parameters
+from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, RouteRequest
+from tests.babel.bench import OUR_ADDRESS, Bench, neighbour_address, tlvs_of, update
+
+WIRED = InterfaceParameters.wired()
+WIRELESS = InterfaceParameters.wireless()
+
+
+def bench(parameters: InterfaceParameters | None = None) -> Bench:
+    found = Bench()
+    found.interface(parameters=parameters)
+    return found
+
+
+def cost(found: Bench) -> int:
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    return neighbour.cost
+
+
+@pytest.mark.conformance("B3.4-1")
+def test_an_update_from_somebody_never_heard_gives_no_route() -> None:
+    found = bench()
+    found.receive([update()])
+    assert found.snapshot().routes == ()
+    assert found.speaker.counters["tlv_dropped.unknown-neighbour"] == 1
+
+
+@pytest.mark.conformance("B3.2.4-1")
+def test_the_same_address_on_two_interfaces_is_two_neighbours() -> None:
+    found = bench()
+    found.interface("other")
+    found.meet(1, "tun")
+    found.meet(1, "other")
+    assert [(v.interface, v.address) for v in found.snapshot().neighbours] == [
+        ("tun", neighbour_address(1)),
+        ("other", neighbour_address(1)),
+    ]
+
+
+@pytest.mark.conformance("B3.4.2-7", "B3.4.1-5", "B3.4.2-4")
+def test_two_speakers_become_acquainted_at_once() -> None:
+    found = bench()
+    found.receive([found.hello()])
+    sent = found.sent()
+    assert [type(tlv) for tlv in sent] == [Hello, Ihu]
+    assert sent[1] == Ihu(neighbour_address(1), 96, 12.0)
+    assert cost(found) == INFINITY
+    found.receive([found.ihu()])
+    assert cost(found) == 96
+    assert RouteRequest(None) in found.sent()
+
+
+@pytest.mark.conformance("B3.4.1-8", "B3.4.3-2", "BA.1-5", "BA.2.1-1", "B3.4-2")
+def test_a_silent_neighbour_shows_after_two_and_a_half_intervals_and_vanishes_after_sixteen() -> None:
+    found = bench()
+    found.meet(hellos=16)
+    found.receive([update()])
+    found.wait(2.5 * 4 - 0.1)
+    assert cost(found) < INFINITY
+    found.wait(0.2)
+    assert cost(found) == INFINITY
+    route = found.route()
+    assert route is not None
+    assert (route.metric, route.refmetric, route.state) == (INFINITY, 0, "retracted")
+    found.wait(13 * 4)
+    assert found.neighbour() is not None
+    found.wait(4)
+    assert found.neighbour() is None
+    assert found.snapshot().routes == ()
+    assert "neighbour-lost" in found.events()
+
+
+@pytest.mark.conformance("B3.4.2-5", "B3.4.3-3", "B3.2.4-2")
+def test_a_neighbour_that_sends_no_ihu_any_more_becomes_unreachable() -> None:
+    found = bench()
+    found.meet()
+    for _ in range(10):
+        found.receive([found.hello()])
+        found.wait(4)
+    assert cost(found) == 96
+    found.receive([found.hello()])
+    found.wait(2.1)  # 3.5 times the 12 s that the IHU promised
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert (neighbour.rxcost, neighbour.txcost, neighbour.cost) == (96, INFINITY, INFINITY)
+
+
+@pytest.mark.conformance("B3.4.2-6", "B4.6.6-1")
+def test_an_ihu_for_somebody_else_is_ignored_and_one_without_address_is_for_us() -> None:
+    found = bench()
+    found.receive([found.hello(), Ihu(neighbour_address(9), 96, 12.0)])
+    assert cost(found) == INFINITY
+    found.receive([Ihu(None, 96, 12.0)])
+    assert cost(found) == 96
+
+
+@pytest.mark.conformance("B4.6.6-6", "B3.4.3-3")
+def test_an_ihu_with_infinite_rxcost_makes_the_link_unusable() -> None:
+    found = bench()
+    found.meet()
+    found.receive([found.ihu(rxcost=INFINITY)])
+    assert cost(found) == INFINITY
+
+
+@pytest.mark.conformance("B3.4.1-3", "BA.1-4")
+def test_an_unscheduled_hello_promises_nothing_and_breaks_no_promise() -> None:
+    found = bench()
+    found.meet(hellos=3)
+    found.wait(4)
+    found.receive([found.hello(interval=0.0)])
+    found.wait(2.1)  # 1.5 intervals after the scheduled one
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert neighbour.reach == 0b11110
+
+
+def test_a_neighbour_that_only_ever_sent_unscheduled_hellos_is_forgotten_too() -> None:
+    found = bench()
+    found.receive([found.hello(interval=0.0), found.ihu()])
+    assert cost(found) == 96
+    found.wait(1.5 * 4 + 15 * 4 + 1)
+    assert found.neighbour() is None
+
+
+@pytest.mark.conformance("B3.4.1-2", "BA.1-6", "B3.4.3-4", "BA.2.2-2")
+def test_unicast_hellos_have_their_own_history() -> None:
+    found = bench()
+    found.receive([Hello(500, 4.0, unicast=True), found.ihu()])
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert (neighbour.reach, neighbour.ureach, neighbour.cost) == (0, 1, 96)
+    found.receive([found.hello()])
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert (neighbour.reach, neighbour.ureach) == (1, 1)
+    radio = bench(WIRELESS)
+    radio.receive([Hello(500, 4.0, unicast=True), radio.ihu(256)])
+    assert cost(radio) == INFINITY
+
+
+@pytest.mark.conformance("BA.1-1")
+@pytest.mark.parametrize(
+    ("jump", "anew"), [(16, False), (17, True), (-16, False), (-17, True), (30000, True)]
+)
+def test_a_jump_of_more_than_sixteen_hellos_is_a_new_neighbour(jump: int, anew: bool) -> None:
+    found = bench()
+    found.meet(hellos=16)
+    found.receive([update()])
+    found.events()
+    expected = found.seqnos["tun", 1] + 1
+    found.receive([Hello((expected + jump) % 65536, 4.0)])
+    assert ("neighbour-lost" in found.events()) is anew
+    assert (found.route() is None) is anew
+
+
+@pytest.mark.conformance("BA.1-3")
+def test_hellos_lost_on_the_way_are_filled_up() -> None:
+    found = bench()
+    found.meet(hellos=4)
+    found.receive([Hello(found.seqnos["tun", 1] + 3, 4.0)])
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert neighbour.reach == 0b1111001
+
+
+@pytest.mark.conformance("BA.1-2")
+def test_hellos_that_were_taken_for_missed_are_undone() -> None:
+    found = bench()
+    found.meet(hellos=4)
+    found.wait(6.1)
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert neighbour.reach == 0b11110
+    found.receive([found.hello(interval=10.0)])  # its sender had made the interval longer
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert neighbour.reach == 0b11111
+
+
+@pytest.mark.conformance("BA.2.1-1")
+def test_a_wired_link_costs_what_the_neighbour_says_as_long_as_two_of_three_hellos_come() -> None:
+    found = bench(WIRED)
+    found.receive([found.hello(), found.ihu(rxcost=150)])
+    assert cost(found) == 150
+    for _ in range(3):
+        found.receive([found.hello()])
+    found.receive([Hello(found.seqnos["tun", 1] + 2, 4.0)])  # one of the last three is missing
+    assert cost(found) == 150
+    found.receive([Hello(found.seqnos["tun", 1] + 5, 4.0)])  # two are missing
+    assert cost(found) == INFINITY
+
+
+@pytest.mark.conformance("BA.2.2-1")
+def test_a_wireless_link_costs_what_loss_makes_of_it() -> None:
+    found = bench(WIRELESS)
+    for _ in range(6):
+        found.receive([found.hello(), found.ihu(rxcost=256)])
+    assert cost(found) == 256
+    found.receive([found.ihu(rxcost=512)])
+    assert cost(found) == 512
+    found.receive([Hello(found.seqnos["tun", 1] + 3, 4.0)])  # 4 of the last 6
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert (neighbour.rxcost, neighbour.cost) == (384, 768)
+
+
+def test_a_tunnel_costs_exactly_96_without_loss_and_more_with_it() -> None:
+    found = bench()
+    found.receive([found.hello(), found.ihu()])
+    assert cost(found) == 96
+    for _ in range(7):
+        found.receive([found.hello()])
+    found.receive([Hello(found.seqnos["tun", 1] + 2, 4.0)])  # 9 of 10
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert (neighbour.rxcost, neighbour.cost) == (107, 107)
+    found.receive([found.ihu(rxcost=192)])  # the neighbour hears every second
+    assert cost(found) == 213
+
+
+def test_what_is_configured_is_added_to_what_is_measured() -> None:
+    found = bench(InterfaceParameters(cost=1000))
+    found.meet()
+    assert cost(found) == 1096
+    found = bench(InterfaceParameters(cost=65535))
+    found.meet()
+    assert cost(found) == 65534
+
+
+def test_a_link_that_returns_from_an_outage_costs_what_it_did_before() -> None:
+    found = bench()
+    found.meet(hellos=16)
+    found.wait(30)
+    assert cost(found) == INFINITY
+    found.seqnos["tun", 1] += 6
+    found.receive([found.hello(), found.ihu()])
+    assert cost(found) == 96
+
+
+@pytest.mark.conformance("B3.4.3-1", "B3.5.2-1", "B3.5.2-2", "B3.5.2-3", "B3.5.2-4")
+def test_the_metric_grows_strictly_and_stops_at_infinity() -> None:
+    assert compute_metric(96, 0) == 96
+    assert compute_metric(1000, 65000) == INFINITY
+    assert compute_metric(INFINITY, 0) == INFINITY
+    assert compute_metric(96, INFINITY) == INFINITY
+    for metric in (0, 1, 96, 40000, 65000, 65533, 65534):
+        values = [compute_metric(link, metric) for link in (1, 2, 96, 300, 65534, 65535)]
+        assert all(value > metric for value in values)
+        assert values == sorted(values)
+        assert compute_metric(96, metric) <= compute_metric(96, metric + 1)
+
+
+@pytest.mark.conformance("B3.4.3-1")
+def test_a_link_never_costs_nothing() -> None:
+    found = bench(WIRED)
+    found.receive([found.hello(), found.ihu(rxcost=0)])
+    assert cost(found) == 1
+
+
+@pytest.mark.conformance("B3.4.1-4", "B4.6.5-2", "B3.2.3-1", "B4.6.5-4", "B3.1-4", "B3.2.3-2")
+def test_hellos_come_a_little_early_with_counting_seqnos() -> None:
+    found = bench()
+    datagrams = found.wait_datagrams(60)
+    hellos = [(when, [t for t in tlvs_of(d) if isinstance(t, Hello)]) for when, d in datagrams]
+    assert all(len(tlvs) == 1 for _, tlvs in hellos)
+    seqnos = [tlvs[0].seqno for _, tlvs in hellos]
+    assert seqnos == [(seqnos[0] + number) % 65536 for number in range(len(seqnos))]
+    assert {tlvs[0].interval for _, tlvs in hellos} == {4.0}
+    gaps = [round(later - earlier, 3) for (earlier, _), (later, _) in pairwise(hellos)]
+    assert all(3.6 <= gap <= 4.0 for gap in gaps)
+    assert len(set(gaps)) > 1
+
+
+@pytest.mark.conformance("B3.4.2-1", "B3.4.3-5", "B3.4.2-2", "BB-1")
+def test_ihus_go_with_every_third_hello_or_with_each_when_some_are_lost() -> None:
+    found = bench()
+    found.meet(hellos=16)
+    assert len([t for t in found.keep(seconds=48) if isinstance(t, Ihu)]) == 4
+    found.receive([Hello(found.seqnos["tun", 1] + 2, 4.0)])
+    found.seqnos["tun", 1] += 2
+    found.wait(0.1)
+    ihus = [t for t in found.keep(seconds=24) if isinstance(t, Ihu)]
+    assert len(ihus) >= 6
+    assert {ihu.rxcost > 96 for ihu in ihus} == {True}
+
+
+@pytest.mark.conformance("B3.4.1-7", "B3.4.1-6", "B3.4.2-3")
+def test_a_longer_hello_interval_is_promised_before_it_is_used() -> None:
+    found = bench()
+    found.meet()
+    found.receive([update()])
+    found.wait(1)
+    found.speaker.set_interface("tun", InterfaceParameters(hello_interval=20.0), OUR_ADDRESS, found.now)
+    sent = found.sent()
+    assert [t.interval for t in sent if isinstance(t, Hello)] == [20.0]
+    assert [t.interval for t in sent if isinstance(t, Ihu)] == [60.0]
+    assert found.route() is not None
+
+
+def test_an_unchanged_interface_says_nothing() -> None:
+    found = bench()
+    found.meet()
+    found.speaker.set_interface("tun", InterfaceParameters(), OUR_ADDRESS, found.now)
+    assert found.sent() == []
+
+
+def test_neighbours_beyond_the_limit_are_refused_and_counted() -> None:
+    found = Bench(Parameters(max_neighbours_per_interface=2))
+    found.interface()
+    for number in (1, 2, 3):
+        found.receive([found.hello(number)], number)
+    assert len(found.snapshot().neighbours) == 2
+    assert found.speaker.counters["neighbour_refused.interface-limit"] == 1
+    found.receive([found.hello(1), found.ihu()], 1)
+    assert cost(found) == 96
+
+
+def test_hello_seqnos_go_on_after_a_restart_and_after_an_interface_was_away() -> None:
+    found = Bench(memory=Memory(seqno=1, hello_seqnos={"tun": 77}, lost=False))
+    found.speaker.add_interface("tun", InterfaceParameters(), OUR_ADDRESS, found.now)
+    assert [t.seqno for t in found.sent() if isinstance(t, Hello)] == [78]
+    found.speaker.remove_interface("tun", found.now)
+    assert found.speaker.hello_seqnos() == {"tun": 78}
+    found.speaker.add_interface("tun", InterfaceParameters(), OUR_ADDRESS, found.now)
+    assert [t.seqno for t in found.sent() if isinstance(t, Hello)] == [79]

@@ -1,0 +1,395 @@
+"""What a speaker learns from updates, selects and forgets (RFC 8966, sections 3.5 and 3.6)."""
+
+import pytest
+
+from babelwg.babel.parameters import InterfaceParameters, Parameters
+from babelwg.babel.tables.source import FeasibilityDistance
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import INFINITY, NOT_REPEATED, Acknowledgment, AcknowledgmentRequest, RouteRequest
+from tests.babel.bench import (
+    GROUP,
+    ORIGIN,
+    OUR_ADDRESS,
+    OUR_ID,
+    V4,
+    Bench,
+    P,
+    Q,
+    neighbour_address,
+    retraction,
+    seqno_requests,
+    tlvs_of,
+    update,
+    updates,
+)
+
+OTHER = bytes.fromhex("02000000000000bb")
+
+
+@pytest.fixture
+def found() -> Bench:
+    """Return a speaker with tunnels to neighbours 1, 2 and 3, which are reachable."""
+    bench = Bench()
+    for number in (1, 2, 3):
+        bench.interface(f"tun{number}")
+        bench.meet(number, f"tun{number}", hellos=16)
+    bench.wait(0.5)
+    return bench
+
+
+def receive(bench: Bench, number: int, *tlvs) -> None:
+    bench.receive(tlvs, number, f"tun{number}")
+
+
+def route(bench: Bench, number: int, prefix: Prefix = P):
+    return bench.route(number, prefix, f"tun{number}")
+
+
+@pytest.mark.conformance("B3.5.3-3", "B3.2.6-2", "B3.5.3-9")
+def test_a_finite_update_makes_a_route(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    view = route(found, 1)
+    assert (view.router_id, view.seqno, view.refmetric, view.metric) == (ORIGIN, 7, 100, 196)
+    assert (view.next_hop, view.state) == (neighbour_address(1), "selected")
+    assert view.expires == pytest.approx(3.5 * 16)
+    assert found.events() == ["route-selected"]
+
+
+@pytest.mark.conformance("B3.2.6-1")
+def test_each_neighbour_has_one_route_per_prefix_whatever_the_router(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    receive(found, 2, update(metric=50, number=2))
+    receive(found, 1, update(metric=10, router_id=OTHER))
+    assert len(found.snapshot().routes) == 2
+    assert route(found, 1).router_id == OTHER
+
+
+@pytest.mark.conformance("B3.5.3-2", "B3.5.1-4")
+def test_a_retraction_of_an_unknown_route_is_ignored(found: Bench) -> None:
+    receive(found, 1, retraction())
+    assert found.snapshot().routes == ()
+    assert found.events() == []
+
+
+@pytest.mark.conformance("B3.6-1", "B4.6.9-15", "B3.5.3-5", "B4.6.9-8")
+def test_a_retraction_is_matched_by_prefix_and_neighbour_only_and_keeps_the_expiry(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(5)
+    receive(found, 1, retraction())
+    view = route(found, 1)
+    assert (view.refmetric, view.metric, view.state) == (INFINITY, INFINITY, "retracted")
+    assert view.expires == pytest.approx(3.5 * 16 - 5)
+    assert found.selected() is None
+
+
+@pytest.mark.conformance("V2.1-3", "V2.2-2")
+def test_an_ipv4_route_is_retracted_by_either_encoding(found: Bench) -> None:
+    for encoding in ("01", "04"):
+        receive(found, 1, update(V4, metric=100))
+        assert found.selected(V4) == neighbour_address(1)
+        body = bytes.fromhex(f"080d{encoding}001800012c0001ffffc00002")
+        found.receive_octets(b"\x2a\x02" + len(body).to_bytes(2, "big") + body, 1, "tun1")
+        assert found.selected(V4) is None
+
+
+@pytest.mark.conformance("V2.2-2", "V2.2-3")
+def test_both_encodings_of_an_ipv4_prefix_are_the_same_route(found: Bench) -> None:
+    receive(found, 1, update(V4, metric=100))
+    receive(found, 1, update(V4, metric=100, next_hop=bytes([192, 0, 2, 77])))
+    assert len(found.snapshot().routes) == 1
+    assert route(found, 1, V4).next_hop == bytes([192, 0, 2, 77])
+    # The kernel hears of the new next hop although metric and neighbour are the same.
+    assert found.events() == ["route-selected", "route-selected"]
+
+
+@pytest.mark.conformance("V2.2-6", "V2.2-5")
+def test_a_node_that_cannot_route_ipv4_over_ipv6_never_selects_such_a_route() -> None:
+    bench = Bench(Parameters(v4_via_v6=False))
+    bench.interface()
+    bench.meet()
+    bench.receive([update(V4, metric=100)])
+    assert bench.snapshot().routes == ()
+    assert bench.speaker.counters["update_refused.v4-via-v6"] == 1
+    bench.receive([update(V4, metric=100, next_hop=bytes([192, 0, 2, 77]))])
+    assert bench.selected(V4) == neighbour_address(1)
+
+
+@pytest.mark.conformance("B4.6.9-9")
+def test_a_wildcard_retraction_retracts_all_routes_of_its_sender_on_its_interface(found: Bench) -> None:
+    receive(found, 1, update(P, metric=1), update(Q, metric=1))
+    receive(found, 2, update(Q, metric=500, number=2, seqno=8))
+    receive(found, 1, retraction(None))
+    assert found.selected(P) is None
+    assert found.selected(Q) == neighbour_address(2)
+
+
+@pytest.mark.conformance("B3.5.3-8", "B3.7-4")
+def test_a_route_expires_in_two_stages(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.keep((), seconds=0)
+    for _ in range(14):
+        receive(found, 1, found.hello(1, "tun1"), found.ihu())
+        found.wait(4)
+    assert found.now == pytest.approx(1000.5 + 56)
+    found.wait(0.1)
+    assert route(found, 1).refmetric == INFINITY
+    assert found.selected() is None
+    for _ in range(14):
+        receive(found, 1, found.hello(1, "tun1"), found.ihu())
+        found.wait(4)
+    assert route(found, 1) is None
+
+
+@pytest.mark.conformance("B3.8.2.3-1", "B3.5.3-10")
+@pytest.mark.parametrize("interval", [16.0, NOT_REPEATED])
+def test_a_selected_route_is_asked_about_before_it_expires(found: Bench, interval: float) -> None:
+    receive(found, 1, update(metric=100, interval=interval))
+    receive(found, 2, update(metric=900, number=2, interval=interval))
+    asked: list = []
+    rounds = 0
+    while not asked and rounds < 1000:
+        for number in (1, 2, 3):
+            receive(found, number, found.hello(number, f"tun{number}"), found.ihu())
+        asked = [t for t in found.wait(4) if isinstance(t, RouteRequest) and t.prefix == P]
+        rounds += 1
+    assert found.selected() == neighbour_address(1)
+    assert 2.9 * interval < found.now - 1000.5 < 3.5 * interval
+    assert asked == [RouteRequest(P)]
+
+
+@pytest.mark.conformance("B3.5.1-2", "B3.5.1-3", "B3.5.1-5", "B3.6-2", "B3.7.3-1", "B3.5.1-1")
+def test_what_was_announced_bounds_what_is_feasible(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    assert found.distance() is None  # nothing has been sent yet
+    found.wait(0.1)
+    assert found.distance() == (7, 196)
+    cases = [
+        (7, 195, True),
+        (7, 196, False),
+        (7, 300, False),
+        (8, 60000, True),
+        (6, 1, False),
+        (7, INFINITY, True),
+    ]
+    for seqno, metric, feasible in cases:
+        receive(
+            found, 3, retraction() if metric == INFINITY else update(metric=metric, seqno=seqno, number=3)
+        )
+        view = route(found, 3)
+        assert (view.state != "unfeasible") is feasible, (seqno, metric)
+        receive(found, 3, retraction())
+    # The cost of our own link plays no part in it.
+    receive(found, 3, update(metric=195, seqno=7, number=3))
+    receive(found, 3, found.ihu(rxcost=9000))
+    assert route(found, 3).state == "feasible"
+
+
+@pytest.mark.conformance("B3.5.1-1")
+@pytest.mark.parametrize(
+    ("known", "seqno", "metric", "feasible"),
+    [((65535, 100), 0, 5000, True), ((0, 100), 65535, 5, False), ((5, 100), 5 + 32768, 5, False)]
+    + [((5, 100), 5, 99, True), ((5, 100), 5, 100, False)],
+)
+def test_distances_wrap(known: tuple[int, int], seqno: int, metric: int, feasible: bool) -> None:
+    assert FeasibilityDistance(*known).admits(seqno, metric) is feasible
+
+
+@pytest.mark.conformance("B3.5.3-4", "B3.8.2.2-1", "B3.8.2.1-2")
+def test_an_unfeasible_update_from_the_selected_next_hop_is_ignored_and_answered_by_a_request(
+    found: Bench,
+) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 1, update(metric=400, seqno=7))
+    view = route(found, 1)
+    assert (view.refmetric, view.state) == (100, "selected")
+    requests = seqno_requests(found.sent())
+    assert [(r.prefix, r.router_id, r.seqno, r.hop_count) for r in requests] == [(P, ORIGIN, 8, 64)]
+    receive(found, 1, update(metric=400, seqno=8))
+    assert route(found, 1).metric == 496
+
+
+@pytest.mark.conformance("B3.5.3-6", "B3.6-2")
+def test_an_unfeasible_update_with_another_router_unselects_the_route(found: Bench) -> None:
+    receive(found, 2, update(metric=10, number=2, router_id=OTHER))
+    found.wait(0.2)  # announced at 106 for the other router
+    receive(found, 2, retraction())
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    assert found.selected() == neighbour_address(1)
+    receive(found, 1, update(metric=300, router_id=OTHER))
+    assert found.selected() is None
+    assert route(found, 1).state == "unfeasible"
+
+
+@pytest.mark.conformance("B3.6-3")
+def test_a_newer_seqno_alone_wins_nothing(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    receive(found, 2, update(metric=100, seqno=9, number=2))
+    assert found.selected() == neighbour_address(1)
+
+
+@pytest.mark.conformance("BA.3-2")
+def test_the_smallest_metric_is_taken_when_nothing_is_selected(found: Bench) -> None:
+    receive(found, 1, update(metric=300, seqno=8))
+    receive(found, 2, update(metric=200, number=2, seqno=8))
+    receive(found, 3, update(metric=250, number=3, seqno=8))
+    receive(found, 2, retraction())
+    assert found.selected() == neighbour_address(3)
+
+
+@pytest.mark.conformance("B3.6-4", "BA.3-1", "BA.3-3")
+def test_a_route_is_left_only_for_one_that_is_better_now_and_on_average(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    receive(found, 2, update(metric=200, number=2, seqno=9))
+    keep_all(found, 30)
+    assert found.selected() == neighbour_address(1)
+    receive(found, 1, update(metric=210, seqno=8))  # worse now, better on average
+    assert found.selected() == neighbour_address(1)
+    receive(found, 1, update(metric=100, seqno=9))
+    keep_all(found, 2)
+    assert found.selected() == neighbour_address(1)
+    receive(found, 1, update(metric=400, seqno=10))
+    keep_all(found, 3)
+    assert found.selected() == neighbour_address(1)
+    keep_all(found, 12)
+    assert found.selected() == neighbour_address(2)
+
+
+def test_an_unusable_link_is_left_at_once(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    receive(found, 2, update(metric=500, number=2, seqno=8))
+    receive(found, 1, found.ihu(rxcost=INFINITY))
+    assert found.selected() == neighbour_address(2)
+
+
+@pytest.mark.conformance("B3.4.1-8", "B3.2.6-2")
+def test_a_change_of_cost_changes_metrics_but_not_what_was_advertised(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    receive(found, 1, found.ihu(rxcost=300))
+    view = route(found, 1)
+    assert (view.refmetric, view.metric) == (100, 400)
+
+
+@pytest.mark.conformance("BC-2")
+def test_martian_prefixes_are_discarded(found: Bench) -> None:
+    for text in ("fe80::/64", "ff02::/16", "127.0.0.1/32", "0.0.0.0/32", "224.0.0.0/8"):
+        receive(found, 1, update(Prefix.parse(text), metric=1))
+    assert found.snapshot().routes == ()
+    assert found.speaker.counters["update_refused.martian"] == 5
+    with pytest.raises(ValueError, match="must not be routed"):
+        found.speaker.announce(Prefix.parse("ff02::/16"), 0, found.now)
+
+
+def test_our_own_routes_and_addresses_do_not_come_back_to_us(found: Bench) -> None:
+    receive(found, 1, update(metric=1, router_id=OUR_ID))
+    receive(found, 1, update(metric=1, next_hop=OUR_ADDRESS))
+    receive(found, 1, update(V4, metric=1, next_hop=bytes([127, 0, 0, 1])))
+    receive(found, 1, update(V4, metric=1, next_hop=bytes([224, 0, 0, 1])))
+    assert found.snapshot().routes == ()
+    assert found.speaker.counters["update_refused.own-router-id"] == 1
+    assert found.speaker.counters["update_refused.own-next-hop"] == 1
+    assert found.speaker.counters["update_refused.bad-next-hop"] == 2
+
+
+def test_a_refused_update_ends_the_route_that_its_sender_announced_before(found: Bench) -> None:
+    receive(found, 1, update(metric=1))
+    receive(found, 1, update(metric=1, router_id=OUR_ID))
+    assert route(found, 1).state == "retracted"
+
+
+def test_routes_beyond_the_limits_are_refused_and_counted() -> None:
+    bench = Bench(Parameters(max_routes_per_neighbour=3, max_routes=4))
+    for number in (1, 2):
+        bench.interface(f"tun{number}")
+        bench.meet(number, f"tun{number}")
+    many = [Prefix.parse(f"2001:db8:{number:x}::/48") for number in range(5)]
+    receive(bench, 1, *[update(prefix, metric=5) for prefix in many])
+    receive(bench, 2, *[update(prefix, metric=5, number=2) for prefix in many])
+    assert [len([r for r in bench.snapshot().routes if r.interface == f"tun{n}"]) for n in (1, 2)] == [3, 1]
+    assert bench.speaker.counters["route_refused.neighbour-limit"] == 2
+    assert bench.speaker.counters["route_refused.total-limit"] == 4
+    # An update for a route that is known is as good as ever.
+    receive(bench, 1, update(many[0], metric=9))
+    assert bench.route(1, many[0], "tun1").refmetric == 9
+
+
+@pytest.mark.conformance("B3.5.4-1", "B3.5.4-2", "B3.5.4-3")
+def test_a_lost_prefix_is_unreachable_until_a_route_is_found(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    found.events()
+    receive(found, 1, retraction())
+    assert found.events() == ["route-retracted"]
+    assert found.snapshot().held == (P,)
+    receive(found, 2, update(metric=50, number=2, seqno=8))
+    assert found.events() == ["route-selected"]
+    assert found.snapshot().held == ()
+
+
+@pytest.mark.conformance("B3.5.4-4", "B3.3-3", "B3.7.2-5")
+def test_a_lost_prefix_is_released_when_all_neighbours_have_acknowledged(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(3)
+    found.events()
+    receive(found, 1, retraction())
+    asked = {}
+    for datagram in found.datagrams():
+        tlvs = tlvs_of(datagram)
+        assert datagram.destination[0] == GROUP
+        assert [u.metric for u in updates(tlvs)] == [INFINITY]
+        asked[datagram.interface] = [t.opaque for t in tlvs if isinstance(t, AcknowledgmentRequest)]
+    assert sorted(asked) == ["tun1", "tun2", "tun3"]
+    found.events()
+    receive(found, 2, Acknowledgment(asked["tun2"][0]))
+    receive(found, 3, Acknowledgment(asked["tun2"][0]))  # the wrong one counts for nothing
+    assert found.events() == []
+    receive(found, 3, Acknowledgment(asked["tun3"][0]))
+    assert found.events() == ["route-flushed"]  # neighbour 1 has retracted the prefix itself
+    assert found.snapshot().held == ()
+
+
+@pytest.mark.conformance("B3.5.4-3")
+def test_a_lost_prefix_is_released_in_the_end_also_without_acknowledgments(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(1)
+    receive(found, 1, retraction())
+    keep_all(found, 52)
+    assert found.snapshot().held == (P,)
+    keep_all(found, 8)
+    assert found.snapshot().held == ()
+
+
+def test_a_prefix_of_ours_wins_against_a_learned_one(found: Bench) -> None:
+    receive(found, 1, update(metric=1))
+    found.events()
+    found.speaker.announce(P, 0, found.now)
+    assert found.events() == ["route-flushed"]
+    receive(found, 1, update(metric=0, seqno=99))
+    assert found.events() == []
+    found.speaker.withdraw(P, found.now)
+    assert found.events() == ["route-selected"]
+
+
+def test_removing_an_interface_moves_its_routes_to_others(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    receive(found, 2, update(metric=200, number=2, seqno=8))
+    found.speaker.remove_interface("tun1", found.now)
+    assert found.selected() == neighbour_address(2)
+    assert [v.name for v in found.snapshot().interfaces] == ["tun2", "tun3"]
+    found.wait(30)
+
+
+def keep_all(bench: Bench, seconds: float) -> None:
+    """Let time pass with Hellos and IHUs from all three neighbours, but no updates."""
+    end = bench.now + seconds
+    while bench.now < end:
+        for number in (1, 2, 3):
+            receive(bench, number, bench.hello(number, f"tun{number}"), bench.ihu())
+        bench.wait(min(4.0, end - bench.now))
+
+
+def test_interface_parameters_have_the_defaults_of_their_kind() -> None:
+    assert InterfaceParameters().packet_size == 1420 - 48
+    assert InterfaceParameters.wired().packet_size == 1500 - 48
+    assert not InterfaceParameters.wireless().split_horizon
