@@ -241,7 +241,7 @@ def test_the_smallest_metric_is_taken_when_nothing_is_selected(found: Bench) -> 
 @pytest.mark.conformance("B3.6-4", "BA.3-1", "BA.3-3")
 def test_a_route_is_left_only_for_one_that_is_better_now_and_on_average(found: Bench) -> None:
     receive(found, 1, update(metric=100, seqno=7))
-    receive(found, 2, update(metric=200, number=2, seqno=9))
+    receive(found, 2, update(metric=200, number=2, seqno=50))
     keep_all(found, 30)
     assert found.selected() == neighbour_address(1)
     receive(found, 1, update(metric=210, seqno=8))  # worse now, better on average
