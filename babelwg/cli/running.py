@@ -9,7 +9,6 @@ from babelwg.cli.exits import NEGATIVE, Failure
 from babelwg.cli.group import Reader, reading, socket_of, socket_option
 from babelwg.cli.setup import DEFAULT_CONFIG
 
-DEFAULT_STATE_DIR = Path("/var/lib/babelwg")
 STOP_TIMEOUT = 10.0  # seconds for a daemon to end after it has said that it will
 RELOAD_TIMEOUT = 30.0  # seconds; hundreds of new tunnels take their time
 
@@ -31,10 +30,8 @@ RELOAD_TIMEOUT = 30.0  # seconds; hundreds of new tunnels take their time
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path),
-    default=DEFAULT_STATE_DIR,
-    show_default=True,
     metavar="DIR",
-    help="Where identity and sequence numbers are kept.",
+    help="Where identity and sequence numbers are kept.  [default: /var/lib/babelwg]",
 )
 @socket_option
 @click.option(
@@ -49,7 +46,7 @@ def daemon(
     ctx: click.Context,
     config: Path | None,
     babeld_conf: Path | None,
-    state_dir: Path,
+    state_dir: Path | None,
     socket: Path | None,
     log_level: str,
 ) -> None:

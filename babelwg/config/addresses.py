@@ -33,7 +33,7 @@ class InterfaceAddress(NamedTuple):
     @property
     def host(self) -> Prefix:
         """The address alone, as it is announced."""
-        return Prefix(self.family, self.address, BITS[self.family])
+        return host_prefix(self.address)
 
     def __str__(self) -> str:
         return f"{ip_address(self.address)}/{self.plen}"
@@ -73,6 +73,11 @@ def parse_network(text: str) -> Prefix:
     """Return the prefix that a text names, host bits cleared, as babeld reads one."""
     family, address, plen = _parse(text)
     return Prefix(family, mask(address, plen), plen)
+
+
+def host_prefix(address: bytes) -> Prefix:
+    """Return the host prefix of a packed address."""
+    return Prefix(4 if len(address) == 4 else 6, address, 8 * len(address))
 
 
 def mask(address: bytes, plen: int) -> bytes:

@@ -15,15 +15,16 @@ log = logging.getLogger(__name__)
 
 # Exit codes of the command line
 OK, FAILED, PERMISSION, CONFIGURATION = 0, 1, 4, 5
+DEFAULT_STATE_DIR = Path("/var/lib/babelwg")
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonOptions:
-    """What the command line gives; exactly one of `config` and `babeld_conf` is set."""
+    """What the command line gives: one of `config` and `babeld_conf`; `state_dir` None for the default."""
 
     config: Path | None
     babeld_conf: Path | None
-    state_dir: Path
+    state_dir: Path | None
     socket: Path
     log_level: str = "info"
 
@@ -51,12 +52,18 @@ def load_configuration(options: DaemonOptions) -> Config | BabeldConfig:
     return load(options.config)
 
 
+def state_directory(options: DaemonOptions, config: Config | BabeldConfig) -> Path:
+    """Return where the daemon remembers: what the options say, else beside babeld's state file, else our own."""
+    if options.state_dir is not None:
+        return options.state_dir
+    return DEFAULT_STATE_DIR if isinstance(config, Config) else Path(f"{config.state_file}.d")
+
+
 async def _run(options: DaemonOptions, config: Config | BabeldConfig) -> int:
     path = options.babeld_conf or options.config
     assert path is not None, "one of the two configurations is given"
-    async with Node(
-        config, path, options.state_dir, options.socket, lambda: load_configuration(options)
-    ) as node:
+    state_dir = state_directory(options, config)
+    async with Node(config, path, state_dir, options.socket, lambda: load_configuration(options)) as node:
         loop = asyncio.get_running_loop()
         # SIGTERM leaves everything in place for the next start; SIGINT in the foreground takes all of it away.
         loop.add_signal_handler(signal.SIGTERM, node.request_stop, node.mode == "babeld")

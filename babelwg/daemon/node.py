@@ -132,7 +132,7 @@ class Node:
         self.store = self._open_store()
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
-        self.routes = KernelRoutes(self.requests, self._table())
+        self.routes = KernelRoutes(self.requests, self._table(), self._priority())
         self.monitor = Monitor(self.requests, self._table(), self._kernel_changed, self._route_lost)
         self._stack.callback(self.monitor.close)
         self.routing = RoutingService(
@@ -142,6 +142,8 @@ class Node:
             self.monitor.mirror,
             self.store,
         )
+        # A file in babeld's language alone means babeld's behaviour: no rules, and no routes but the learned ones.
+        self.routing.guarding = isinstance(self.config, Config)
         self._stack.callback(self.routing.close)
         self.iproute = await self._stack.enter_async_context(IpRoute())
         control = self._socket_path.with_name("dataplane.sock")
@@ -313,6 +315,9 @@ class Node:
         if isinstance(self.config, Config):
             return self.config.babel.table
         return self.config.export_table or TABLE_MAIN
+
+    def _priority(self) -> int | None:
+        return None if isinstance(self.config, Config) else self.config.kernel_priority
 
     def _wants_random_id(self) -> bool:
         babeld = self._babeld()

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabeldConfig, Config
+from babelwg.config.addresses import host_prefix
 from babelwg.linux.monitor import IFF_LOOPBACK, Mirror, is_link_local
 from babelwg.linux.routes import PROTOCOL_BABEL, UNICAST
 
@@ -40,11 +41,6 @@ def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror) -> Xroutes:
         if metric is not None:
             xroutes.setdefault(route.prefix, (metric, "redistribute"))
     return xroutes
-
-
-def host_prefix(address: bytes) -> Prefix:
-    """Return the host prefix of a packed address."""
-    return Prefix(4 if len(address) == 4 else 6, address, 8 * len(address))
 
 
 def is_loopback(address: bytes) -> bool:

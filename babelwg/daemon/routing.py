@@ -4,11 +4,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 
 from babelwg.babel.events import Event, RouteFlushed, RouteRetracted, RouteSelected, SeqnoIncreased
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.prefix import Prefix, is_martian
+from babelwg.config.addresses import covers, host_prefix
 from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket
 from babelwg.linux.errors import KernelError
@@ -54,6 +56,8 @@ class RoutingService:
         self.sources: dict[int, bytes] = {}  # preferred source address per family
         self.wanted: dict[str, WantedInterface] = {}
         self.announced: dict[Prefix, tuple[int, str]] = {}
+        self.endpoints: frozenset[bytes] = frozenset()  # of our tunnels, packed
+        self.guarding = True  # whether main's destinations are kept from ours
         self.stopping = False
         self.errors: dict[str, str] = {}
         self.counters = {"internal_error": 0}
@@ -120,7 +124,7 @@ class RoutingService:
 
     def guard(self) -> None:
         """Let the operator's routes in main stand against ours."""
-        if self.routes.shared or self.stopping:
+        if self.routes.shared or self.stopping or not self.guarding:
             return
         # The node's own addresses on lo are found before any table of ours is asked.
         loopback = {index for index, link in self._mirror.links.items() if link.flags & IFF_LOOPBACK}
@@ -204,10 +208,7 @@ class RoutingService:
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, RouteSelected):
-            running = self._running.get(event.interface)
-            if running is not None:
-                source = self.sources.get(event.prefix.family, b"")
-                self.routes.learn(event.prefix, event.next_hop, running[0], source)
+            self._select(event)
         elif isinstance(event, RouteRetracted):
             self.routes.retract(event.prefix)
         elif isinstance(event, RouteFlushed):
@@ -217,6 +218,18 @@ class RoutingService:
                 self.routes.forget(event.prefix)
         elif isinstance(event, SeqnoIncreased):
             self._store.reserve(event.seqno)
+
+    def _select(self, event: RouteSelected) -> None:
+        running = self._running.get(event.interface)
+        if running is None:
+            return
+        endpoint = next((a for a in self.endpoints if covers(event.prefix, host_prefix(a))), None)
+        if endpoint is not None and self.routes.shared:
+            # Without a table of our own, the mark cannot keep a tunnel's packets out of the tunnel.
+            self.routes.refuse(event.prefix, f"it covers the endpoint {ip_address(endpoint)} of a tunnel")
+            return
+        source = self.sources.get(event.prefix.family, b"")
+        self.routes.learn(event.prefix, event.next_hop, running[0], source)
 
     def _flush_routes(self) -> None:
         for prefix, refusal in self.routes.flush():

@@ -105,6 +105,7 @@ class TunnelService:
             return
         async with self._lock:
             desired = self._desired(self.config)
+            self._routing.endpoints = frozenset(t.endpoint[0] for t in desired.values() if t.endpoint)
             self._remember_old_tunnels(desired)
             plan = plan_tunnels(desired, self.actual)
             for operation in plan:

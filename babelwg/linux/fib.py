@@ -54,10 +54,11 @@ class KernelRoutes:
     what is theirs; a guard wins over a learned route of the same destination. Changes gather until `flush()`.
     """
 
-    def __init__(self, requests: RequestSocket, table: int) -> None:
+    def __init__(self, requests: RequestSocket, table: int, priority: int | None = None) -> None:
+        """Write into `table` with a priority; by default 0 in main, as babeld does, else our own."""
         self.table = table
         self.shared = table == TABLE_MAIN
-        self.priority = 0 if self.shared else PRIORITY
+        self.priority = priority if priority is not None else 0 if self.shared else PRIORITY
         self.learned: dict[Prefix, Route] = {}
         self.guards: dict[Prefix, Route] = {}
         self.installed: dict[Prefix, Route] = {}
@@ -74,6 +75,12 @@ class KernelRoutes:
         )
         self._touch(prefix)
 
+    def refuse(self, prefix: Prefix, reason: str) -> None:
+        """Take note that a learned route must not be written, and want nothing for it."""
+        self.forget(prefix)
+        self.refused[prefix] = Refusal(0, reason)
+        self.counters["route_refused"] += 1
+
     def retract(self, prefix: Prefix) -> None:
         """Want packets for a prefix refused, never sent along a shorter one (RFC 8966, section 3.5.4)."""
         self.learned[prefix] = Route(prefix, self.table, UNREACHABLE, priority=self._priority(prefix))
@@ -82,6 +89,7 @@ class KernelRoutes:
     def forget(self, prefix: Prefix) -> None:
         """Want nothing for a prefix."""
         self.learned.pop(prefix, None)
+        self.refused.pop(prefix, None)
         self._touch(prefix)
 
     def guard(self, guards: Mapping[Prefix, Route]) -> None:
@@ -167,7 +175,7 @@ class KernelRoutes:
 
     def _priority(self, prefix: Prefix) -> int:
         # The kernel turns an IPv6 priority of 0 into 1024; saying so keeps our value equal to what it reports.
-        return PRIORITY if prefix.family == 6 else self.priority
+        return self.priority or (PRIORITY if prefix.family == 6 else 0)
 
     def _touch(self, prefix: Prefix) -> None:
         self.adopted.discard(prefix)

@@ -210,7 +210,24 @@ def test_endpoint_with_an_unknown_zone_is_refused():
         read_endpoint("[fe80::1%nosuch]:9", no_zone)
 
 
-WORDS = ["private_key", "listen_port", "fwmark", "replace_peers", "public_key", "remove", "update_only", "preshared_key", "endpoint", "allowed_ip", "persistent_keepalive_interval", "replace_allowed_ips", "protocol_version", "errno", "rx_bytes", "nonsense"]
+WORDS = [
+    "private_key",
+    "listen_port",
+    "fwmark",
+    "replace_peers",
+    "public_key",
+    "remove",
+    "update_only",
+    "preshared_key",
+    "endpoint",
+    "allowed_ip",
+    "persistent_keepalive_interval",
+    "replace_allowed_ips",
+    "protocol_version",
+    "errno",
+    "rx_bytes",
+    "nonsense",
+]
 
 
 @pytest.mark.parametrize("seed", range(20))
