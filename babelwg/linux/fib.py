@@ -204,7 +204,6 @@ class KernelRoutes:
         prefix = operation.route.prefix
         if isinstance(operation, RemoveRoute):
             self.installed.pop(prefix, None)
-            self.refused.pop(prefix, None)
             self.counters["route_removed"] += 1
             return answer.errno in (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
         if answer.errno == 0:

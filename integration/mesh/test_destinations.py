@@ -100,3 +100,20 @@ def test_without_override_the_operators_default_stays(
     m.wait(
         "the learned default serves instead", lambda: {device(m, "b", x) for x in FAR} == {m.tunnel("b", "a")}
     )
+
+
+def test_in_table_main_a_route_that_covers_an_endpoint_is_refused_and_shown(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b", routed=True, start=False)
+    add(m.home("a") / "babelwg.toml", "announce = []", 'announce = ["198.51.0.0/16", "203.0.113.0/24"]')
+    add(m.home("b") / "babelwg.toml", "[babel]\n", '[babel]\ntable = "main"\n')
+    m.start()
+    m.wait("b reaches a", m.converged)
+    m.wait("b has the harmless route", lambda: device(m, "b", "203.0.113.9") == m.tunnel("b", "a"))
+    assert "203.0.113.0/24" in m.nodes["b"].run("ip", "route", "show", "table", "main", "proto", "42")
+    assert "6696" not in m.nodes["b"].run("ip", "rule")
+    assert device(m, "b", "198.51.100.1") == "wan"
+    told = {problem["subject"]: problem["reason"] for problem in m.ask("b", "status")["problems"]}
+    assert "it covers the endpoint 198.51.100.1 of a tunnel" in told["198.51.0.0/16"]

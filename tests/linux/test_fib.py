@@ -138,3 +138,17 @@ def test_withdraw_removes_everything_that_is_ours() -> None:
     ours.flush()
     ours.withdraw()
     assert kernel.table == {}
+
+
+def test_a_route_that_must_not_be_written_is_counted_and_shown() -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel, table=254)
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.flush()
+    ours.refuse(NET, "it covers an endpoint")
+    ours.flush()
+    assert kernel.table == {}
+    assert ours.refused == {NET: Refusal(0, "it covers an endpoint")}
+    assert ours.counters["route_refused"] == 1
+    ours.forget(NET)
+    assert ours.refused == {}
