@@ -55,8 +55,8 @@ class Host:
             return None if command is None else self._run(command)
         except (UapiError, TunError) as error:
             return _refusal(error.errno, str(error))
-        except (SocketTakenError, PeerConflictError) as error:
-            return _refusal(errno.EADDRINUSE, str(error))
+        except SocketTakenError as error:
+            return _refusal(errno.EEXIST, str(error))
         except OSError as error:
             return _refusal(error.errno or errno.EIO, str(error))
 

@@ -32,8 +32,8 @@ log = logging.getLogger("babelwg.dataplane")
 _FULL = {errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM}
 _UNREACHABLE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.ECONNREFUSED}
 _DENIED = {errno.EPERM, errno.EACCES}
-# The kernel's answers when the local address that a peer knew is no longer ours.
-_LOCAL_GONE = {errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENODEV}
+# The kernel's answers when the local address that a peer knew is no longer ours; which one depends on its version.
+_LOCAL_GONE = {errno.EINVAL, errno.EADDRNOTAVAIL, errno.ENODEV} | _UNREACHABLE
 
 
 class SystemSecrets:
