@@ -101,6 +101,19 @@ class Bench:
         self.now = end
         return found
 
+    def live(self, seconds: float) -> list[tuple[float, Datagram]]:
+        """Let time pass with Hellos and IHUs from all neighbours; return the datagrams sent meanwhile."""
+        found = []
+        end = self.now + seconds
+        while self.now < end:
+            for view in self.snapshot().neighbours:
+                number = int.from_bytes(view.address[8:], "big") - 0x1000
+                self.receive(
+                    [self.hello(number, view.interface), self.ihu(view.txcost)], number, view.interface
+                )
+            found += self.wait_datagrams(min(4.0, end - self.now))
+        return found
+
     def datagrams(self) -> list[Datagram]:
         """Return the datagrams that leave now."""
         return self.speaker.datagrams_to_send(self.now)

@@ -1,0 +1,315 @@
+"""Requests: answered, forwarded, repeated (RFC 8966, section 3.8)."""
+
+import pytest
+
+from babelwg.babel.parameters import Parameters
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import INFINITY, RouteRequest, SeqnoRequest
+from tests.babel.bench import (
+    GROUP,
+    ORIGIN,
+    OUR_ID,
+    V4,
+    Bench,
+    P,
+    Q,
+    neighbour_address,
+    retraction,
+    seqno_requests,
+    tlvs_of,
+    update,
+    updates,
+)
+
+OTHER = bytes.fromhex("02000000000000bb")
+
+
+def bench(parameters: Parameters | None = None, numbers: tuple[int, ...] = (1, 2, 3)) -> Bench:
+    """Return a speaker with tunnels to reachable neighbours."""
+    found = Bench(parameters)
+    for number in numbers:
+        found.interface(f"tun{number}")
+        found.meet(number, f"tun{number}", hellos=16)
+    found.wait(0.5)
+    return found
+
+
+@pytest.fixture
+def found() -> Bench:
+    return bench()
+
+
+def receive(bench: Bench, number: int, *tlvs, to: bytes = GROUP) -> None:
+    bench.receive(tlvs, number, f"tun{number}", to)
+
+
+def sent_by_interface(bench: Bench) -> dict[str, list]:
+    """Return what leaves now to whom; everything but multicast must name the neighbour of its tunnel."""
+    sent: dict[str, list] = {}
+    for datagram in bench.datagrams():
+        if datagram.destination[0] != GROUP:
+            assert datagram.destination[0] == neighbour_address(int(datagram.interface[-1]))
+            sent.setdefault(datagram.interface, []).extend(tlvs_of(datagram))
+    return sent
+
+
+def request(seqno: int, prefix: Prefix = P, router_id: bytes = ORIGIN, hop_count: int = 64) -> SeqnoRequest:
+    return SeqnoRequest(prefix, router_id, seqno, hop_count)
+
+
+@pytest.mark.conformance("B3.8.1.1-1", "B3.8.1-1", "B3.1-3")
+@pytest.mark.parametrize("to", [GROUP, bytes.fromhex("fe800000000000000000000000000001")])
+def test_a_route_request_for_a_selected_route_is_answered_by_an_update(found: Bench, to: bytes) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 2, RouteRequest(P), to=to)
+    answers = updates(sent_by_interface(found)["tun2"])
+    assert [(u.metric, u.seqno, u.router_id) for u in answers] == [(196, 7, ORIGIN)]
+
+
+@pytest.mark.conformance("B3.8.1.1-1")
+def test_the_next_hop_itself_gets_an_update_when_it_asks(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 1, RouteRequest(P))
+    assert [u.metric for u in updates(sent_by_interface(found)["tun1"])] == [196]
+
+
+@pytest.mark.conformance("B3.8.1.1-2")
+def test_a_route_request_for_an_unknown_prefix_is_answered_by_a_retraction(found: Bench) -> None:
+    receive(found, 2, RouteRequest(P), RouteRequest(V4))
+    sent = sent_by_interface(found)["tun2"]
+    assert [u.metric for u in updates(sent)] == [INFINITY]
+    assert [u.metric for u in updates(sent, V4)] == [INFINITY]
+
+
+@pytest.mark.conformance("B3.8.1.1-5")
+def test_route_requests_are_never_forwarded(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 2, RouteRequest(P), RouteRequest(Q))
+    assert not [t for t in found.wait(1) if isinstance(t, RouteRequest)]
+
+
+@pytest.mark.conformance("B3.8.1.1-3", "V2.3-4", "V2.3-3")
+def test_a_wildcard_request_is_answered_by_everything(found: Bench) -> None:
+    found.speaker.announce(Q, 0, found.now)
+    receive(found, 1, update(P, metric=100), update(V4, metric=100))
+    found.wait(3)
+    receive(found, 2, RouteRequest(None))
+    sent = sent_by_interface(found)["tun2"]
+    assert [(u.metric, u.router_id) for u in updates(sent, Q)] == [(0, OUR_ID)]
+    assert [u.metric for u in updates(sent, P)] == [196]
+    assert [(u.metric, u.next_hop is not None and len(u.next_hop)) for u in updates(sent, V4)] == [(196, 16)]
+
+
+@pytest.mark.conformance("B3.8.1.1-4")
+def test_full_dumps_to_one_neighbour_are_rate_limited(found: Bench) -> None:
+    found.speaker.announce(Q, 0, found.now)
+    found.wait(5)
+    dumps = []
+    for _ in range(50):
+        receive(found, 2, RouteRequest(None))
+        dumps += updates(sent_by_interface(found).get("tun2", []), Q)
+        found.now += 0.01
+    assert len(dumps) == 1
+    later = [t for when, d in found.wait_datagrams(3) if d.destination[0] != GROUP for t in tlvs_of(d)]
+    assert len(updates(later, Q)) == 1
+
+
+@pytest.mark.conformance("B3.8.1.2-1")
+@pytest.mark.parametrize(("router_id", "seqno"), [(ORIGIN, 7), (ORIGIN, 6), (OTHER, 9)])
+def test_a_seqno_request_that_our_route_satisfies_is_answered(
+    found: Bench, router_id: bytes, seqno: int
+) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 2, request(seqno, router_id=router_id))
+    sent = sent_by_interface(found)
+    assert list(sent) == ["tun2"]
+    assert [(u.seqno, u.metric) for u in updates(sent["tun2"])] == [(7, 196)]
+
+
+@pytest.mark.conformance("B3.8.1.2-2", "B3.8.1.2-3", "B3.7-2", "B3.2.2-1", "B3-1")
+def test_our_seqno_rises_by_one_for_a_request_and_never_by_itself(found: Bench) -> None:
+    found.speaker.announce(Q, 0, found.now)
+    found.wait(1000)
+    assert found.snapshot().seqno == 100
+    for number in (1, 2, 3):
+        found.meet(number, f"tun{number}")
+    receive(found, 2, request(1100, Q, OUR_ID))
+    assert found.events() == ["seqno-increased"]
+    assert [(u.seqno, u.metric) for u in updates(sent_by_interface(found)["tun2"], Q)] == [(101, 0)]
+    receive(found, 2, request(101, Q, OUR_ID))
+    assert found.events() == []
+    assert [u.seqno for u in updates(sent_by_interface(found)["tun2"], Q)] == [101]
+
+
+@pytest.mark.conformance("B3.8.1.2-4", "B3.8.1.2-5", "B3.8.1.2-7", "B3.8.1.2-8", "B3.8.1.2-11", "B4.6.11-5")
+def test_a_seqno_request_is_forwarded_at_once_to_one_next_hop(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    receive(found, 3, update(metric=900, number=3, seqno=9))
+    found.wait(0.2)
+    receive(found, 2, request(50, hop_count=9))
+    sent = sent_by_interface(found)
+    assert list(sent) == ["tun1"]
+    assert seqno_requests(sent["tun1"]) == [request(50, hop_count=8)]
+
+
+@pytest.mark.conformance("B3.8.1.2-4", "B4.6.11-5")
+def test_a_seqno_request_at_its_last_hop_is_dropped(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 2, request(50, hop_count=1))
+    assert seqno_requests(found.wait(1)) == []
+    assert found.speaker.counters["request_ignored.hop-count"] == 1
+
+
+@pytest.mark.conformance("B3.8.1.2-5", "B3.8.1.2-6")
+def test_a_request_from_our_next_hop_goes_to_another_neighbour(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 3, update(metric=900, number=3))  # unfeasible
+    receive(found, 1, request(50))
+    assert seqno_requests(sent_by_interface(found)["tun3"]) == [request(50, hop_count=63)]
+    receive(found, 2, update(metric=150, number=2))  # feasible
+    receive(found, 1, request(51))
+    assert seqno_requests(sent_by_interface(found)["tun2"]) == [request(51, hop_count=63)]
+
+
+def test_a_request_that_could_only_go_back_is_dropped(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 1, request(50))
+    assert sent_by_interface(found) == {}
+    assert found.speaker.counters["request_ignored.no-next-hop"] == 1
+
+
+def test_a_request_for_what_we_do_not_announce_is_dropped(found: Bench) -> None:
+    receive(found, 2, request(50))
+    receive(found, 2, request(50, router_id=OUR_ID))
+    assert sent_by_interface(found) == {}
+    assert found.speaker.counters["request_ignored.not-announced"] == 2
+
+
+@pytest.mark.conformance("B3.8.1.2-10", "B3.2.7-1")
+def test_a_duplicate_is_not_forwarded_but_a_newer_one_and_another_router_are(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 2, request(50))
+    receive(found, 3, request(50))
+    receive(found, 3, request(49))
+    assert len(seqno_requests(found.sent())) == 1
+    receive(found, 3, request(51))
+    assert len(seqno_requests(found.sent())) == 1
+    receive(found, 1, update(metric=100, router_id=OTHER, seqno=3))
+    receive(found, 2, request(4, router_id=OTHER))
+    assert len(seqno_requests(found.sent())) == 1
+    found.wait(5)
+    receive(found, 2, request(4, router_id=OTHER))
+    assert len(seqno_requests(found.sent())) == 1
+
+
+@pytest.mark.conformance("B3.8.1.2-9", "B3.7.2-7")
+def test_the_update_that_satisfies_a_forwarded_request_is_passed_on_at_once(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.live(3)
+    receive(found, 1, update(metric=100, seqno=8))
+    assert updates(found.wait(1)) == []  # a new seqno alone is no news
+    receive(found, 2, request(50))
+    receive(found, 3, request(50))
+    found.sent()
+    receive(found, 1, update(metric=100, seqno=49))
+    assert sent_by_interface(found) == {}
+    receive(found, 1, update(metric=100, seqno=50))
+    sent = sent_by_interface(found)
+    assert sorted(sent) == ["tun2", "tun3"]
+    assert [u.seqno for u in updates(sent["tun2"])] == [50]
+
+
+@pytest.mark.conformance("B3.8.2.1-1", "B3.8.2.1-2", "B3.8.2.1-3", "B3.8.2.1-4")
+def test_losing_the_last_feasible_route_asks_all_who_have_an_unfeasible_one(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 2, update(metric=300, seqno=7, number=2))
+    receive(found, 3, update(metric=400, seqno=6, number=3))
+    found.sent()
+    receive(found, 1, retraction())
+    sent = sent_by_interface(found)
+    assert sorted(sent) == ["tun2", "tun3"]
+    assert seqno_requests(sent["tun2"]) == seqno_requests(sent["tun3"]) == [request(8)]
+    receive(found, 3, update(metric=400, seqno=8, number=3))
+    assert found.selected() == neighbour_address(3)
+
+
+@pytest.mark.conformance("B3.8.2.1-5", "B3.8.2-1")
+def test_an_unanswered_request_is_repeated_three_times_at_growing_intervals(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 2, update(metric=300, seqno=7, number=2))
+    found.sent()
+    receive(found, 1, retraction())
+    start = found.now
+    times = [when - start for when, d in found.live(40) if seqno_requests(tlvs_of(d))]
+    assert times == pytest.approx([0, 2, 6, 14])
+
+
+def test_a_request_is_not_repeated_once_there_is_a_route(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 2, update(metric=300, seqno=7, number=2))
+    receive(found, 1, retraction())
+    found.sent()
+    receive(found, 2, update(metric=300, seqno=8, number=2))
+    assert seqno_requests(found.wait(20)) == []
+
+
+@pytest.mark.conformance("B3.8.2.2-2")
+def test_a_better_but_unfeasible_route_is_asked_for_a_newer_seqno(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 1, update(metric=600, seqno=8))
+    found.wait(0.2)  # announced at 696 with seqno 8; the distance for seqno 8 is 696
+    receive(found, 2, update(metric=200, seqno=7, number=2))
+    assert [r.seqno for r in seqno_requests(sent_by_interface(found)["tun2"])] == [9]
+    found.wait(3)
+    receive(found, 2, update(metric=900, seqno=7, number=2))  # worse than what we have: nothing is asked
+    assert seqno_requests(found.sent()) == []
+
+
+@pytest.mark.conformance("B3.8.2.2-2")
+def test_an_unfeasible_route_is_asked_for_also_when_nothing_is_selected(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 1, retraction())
+    found.wait(1)
+    receive(found, 2, update(metric=300, seqno=7, number=2))
+    assert found.selected() is None
+    assert seqno_requests(sent_by_interface(found)["tun2"]) == [request(8)]
+
+
+def test_requests_for_the_same_source_do_not_pile_up(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 1, retraction())
+    for _ in range(100):
+        receive(found, 2, update(metric=300, seqno=7, number=2))
+        receive(found, 2, update(metric=301, seqno=7, number=2))
+    assert len(seqno_requests(found.sent())) == 1
+
+
+def test_pending_requests_are_bounded_and_counted() -> None:
+    found = bench(Parameters(max_pending_requests=3), (1, 2))
+    prefixes = [Prefix.parse(f"2001:db8:{number:x}::/48") for number in range(5)]
+    receive(found, 1, *[update(prefix, metric=100) for prefix in prefixes])
+    found.wait(0.2)
+    receive(found, 2, *[request(50, prefix) for prefix in prefixes])
+    assert len(seqno_requests(found.sent())) == 3
+    assert found.speaker.counters["request_suppressed.table-full"] == 2
+
+
+def test_answers_for_one_neighbour_are_bounded_and_counted() -> None:
+    found = bench(Parameters(max_queued_answers=10), (1,))
+    receive(found, 1, *[RouteRequest(Prefix.parse(f"2001:db8:{number:x}::/48")) for number in range(30)])
+    assert len(found.sent()) == 10
+    assert found.speaker.counters["answer_suppressed.queue-full"] == 20
