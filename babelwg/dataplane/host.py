@@ -175,7 +175,7 @@ class Host:
             return format_errno(error.errno)
         except PeerConflictError as error:
             log.warning("%s: %s", tunnel.name, error)
-            return format_errno(errno.EADDRINUSE)
+            return format_errno(errno.ENOTUNIQ)
         except OSError as error:
             log.warning("%s: %s", tunnel.name, error)
             return format_errno(error.errno or errno.EIO)

@@ -11,6 +11,11 @@ from typing import Protocol
 MAX_WAIT = 3600.0  # seconds
 
 
+def boot_time() -> float:
+    """Return seconds since the machine started, with those it slept: sessions age meanwhile at the other end."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Clocked(Protocol):
     """Something with deadlines."""
 
@@ -24,7 +29,7 @@ class Clocked(Protocol):
 class Loop:
     """Calls back when a descriptor can be read or written, and when a deadline has come."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = boot_time) -> None:
         self.clock = clock
         self._epoll = select.epoll()
         self._ready: dict[int, Callable[[int], None]] = {}

@@ -16,7 +16,7 @@ from babelwg.linux.sockets import (
     received_at,
 )
 from babelwg.wireguard.device import Device, Outgoing
-from babelwg.wireguard.events import LocalAddress
+from babelwg.wireguard.events import LocalAddress, describe
 from babelwg.wireguard.indices import IndexTable
 from babelwg.wireguard.interface import Interface
 from babelwg.wireguard.noise.crypto import PacketBuffer, SecretSource
@@ -99,7 +99,7 @@ class UdpPort:
         for interface, packet in self.device.packets_to_deliver():
             self._write(interface, packet)
         for event in self.device.events():
-            log.debug("%s", event)
+            log.debug("%s", describe(event))
 
     def _read(self, udp: socket.socket) -> None:
         self.set_clock()

@@ -79,6 +79,8 @@ class HostedTunnel:
 
     def _read(self) -> None:
         descriptor, buffer, interface = self._tun.fileno(), self._buffer, self.interface
+        if self.port is not None:
+            self.port.set_clock()
         room = [buffer.room]
         for _ in range(PACKETS_PER_TURN):
             if not self.is_open:

@@ -1,5 +1,6 @@
 """What the core tells its owner: changes of sessions and endpoints, never single packets."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -57,3 +58,15 @@ class SessionLost:
 
 
 Event = HandshakeCompleted | HandshakeAbandoned | EndpointMoved | SessionLost
+
+
+def describe(event: Event) -> str:
+    """Return an event as one line of words and key=value pairs."""
+    words = "".join(f"-{c.lower()}" if c.isupper() else c for c in type(event).__name__).lstrip("-")
+    peer = b64encode(event.public_key).decode()
+    line = f"{words} interface={event.interface} peer={peer}"
+    if isinstance(event, EndpointMoved):
+        return f"{line} endpoint={event.remote[0]}:{event.remote[1]}"
+    if isinstance(event, HandshakeCompleted):
+        return f"{line} role={'initiator' if event.initiator else 'responder'}"
+    return line

@@ -57,7 +57,7 @@ def test_no_packet_is_lost_while_we_renew_the_session(bench, inner, other):
     assert received(text) == (400, 400)
     assert handshake(b) >= first + 3
     log = a.log.read_text()
-    assert log.count("HandshakeCompleted") >= 4
+    assert log.count("handshake-completed") >= 4
 
 
 @pytest.mark.slow

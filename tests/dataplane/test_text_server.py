@@ -1,0 +1,164 @@
+"""The Unix sockets of the data plane, driven by their real loop."""
+
+import os
+import socket
+import stat
+
+import pytest
+
+from babelwg.dataplane.loop import Loop
+from babelwg.dataplane.textserver import (
+    MAX_CONNECTIONS,
+    MAX_REQUEST,
+    HangupError,
+    SocketTakenError,
+    TextServer,
+)
+
+
+@pytest.fixture
+def loop():
+    loop = Loop()
+    yield loop
+    loop.close()
+
+
+def echo(received):
+    """Answer each line with itself; hang up after `bye`."""
+    end = received.find(b"\n")
+    if end < 0:
+        return None
+    line = received[:end].decode()
+    del received[: end + 1]
+    if line == "bye":
+        raise HangupError("farewell\n")
+    return f"{line}\n" * (100_000 if line == "flood" else 1)
+
+
+@pytest.fixture
+def server(loop, tmp_path):
+    server = TextServer(loop, tmp_path / "socket", echo)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def client(loop, server):
+    clients = []
+
+    def connect():
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(server.path))
+        client.setblocking(False)
+        clients.append(client)
+        return client
+
+    yield connect
+    for client in clients:
+        client.close()
+
+
+def converse(loop, client, turns=50):
+    """Return all that arrives while the loop takes some turns; None at the end stands for a closed connection."""
+    data = b""
+    for _ in range(turns):
+        loop.turn(0.0)
+        try:
+            part = client.recv(1 << 20)
+        except BlockingIOError:
+            continue
+        except ConnectionResetError:
+            return data, None
+        if not part:
+            return data, None
+        data += part
+    return data, "open"
+
+
+def test_requests_are_answered_in_order(loop, client):
+    one = client()
+    one.sendall(b"a\nb\nc")
+    assert converse(loop, one) == (b"a\nb\n", "open")
+    one.sendall(b"d\n")
+    assert converse(loop, one) == (b"cd\n", "open")
+
+
+def test_hangup_gives_its_last_words(loop, client):
+    one = client()
+    one.sendall(b"a\nbye\nb\n")
+    assert converse(loop, one) == (b"a\nfarewell\n", None)
+
+
+def test_answer_larger_than_the_socket_takes_arrives_whole(loop, client):
+    one = client()
+    one.sendall(b"flood\nafter\n")
+    data, state = converse(loop, one, turns=500)
+    assert (len(data), data[-6:], state) == (600_000 + 6, b"after\n", "open")
+
+
+def test_client_that_does_not_read_holds_nobody_up(loop, client):
+    lazy, busy = client(), client()
+    lazy.sendall(b"flood\n" * 50)
+    for _ in range(20):
+        loop.turn(0.0)
+    busy.sendall(b"x\n")
+    assert converse(loop, busy) == (b"x\n", "open")
+
+
+def test_request_without_end_is_cut(loop, client):
+    one = client()
+    sent = 0
+    block = bytes(65536)
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        for _ in range(10 * MAX_REQUEST // len(block)):
+            try:
+                sent += one.send(block)
+            except BlockingIOError:
+                loop.turn(0.0)
+    assert sent <= MAX_REQUEST + 1_000_000
+
+
+def test_connections_beyond_the_limit_are_closed(loop, client):
+    kept = []
+    for _ in range(MAX_CONNECTIONS):
+        kept.append(client())
+        loop.turn(0.0)
+    extra = client()
+    assert converse(loop, extra) == (b"", None)
+    kept[0].close()
+    loop.turn(0.0)
+    again = client()
+    again.sendall(b"x\n")
+    assert converse(loop, again) == (b"x\n", "open")
+
+
+def test_client_that_vanishes_is_forgotten(loop, server, client):
+    one = client()
+    one.sendall(b"flood\n")
+    loop.turn(0.0)
+    one.close()
+    for _ in range(10):
+        loop.turn(0.0)
+    assert not server._connections
+
+
+def test_socket_is_for_its_user_alone_and_goes_with_the_server(loop, tmp_path):
+    before = os.umask(0)
+    os.umask(before)
+    server = TextServer(loop, tmp_path / "x", echo)
+    assert stat.S_IMODE((tmp_path / "x").stat().st_mode) == 0o600
+    server.close()
+    assert not (tmp_path / "x").exists()
+    assert os.umask(before) == before
+
+
+def test_socket_of_a_dead_program_is_replaced(loop, tmp_path):
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "x"))
+    TextServer(loop, tmp_path / "x", echo).close()
+
+
+def test_socket_of_a_living_program_is_left_alone(loop, server):
+    with pytest.raises(SocketTakenError, match="is served by a program that is running"):
+        TextServer(loop, server.path, echo)
+    assert server.path.exists()
