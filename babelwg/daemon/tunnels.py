@@ -13,7 +13,7 @@ from babelwg.daemon.endpoints import EndpointResolver
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
 from babelwg.linux.errors import KernelError
-from babelwg.linux.links import IpRoute, set_up_tunnel
+from babelwg.linux.links import IpRoute, alias_of, set_up_tunnel
 from babelwg.linux.tunnels.embedded import EmbeddedBackend
 from babelwg.linux.tunnels.kernel import KernelBackend, kernel_has_wireguard
 from babelwg.linux.tunnels.tunnel import (
@@ -238,7 +238,9 @@ class TunnelService:
             await self._create(backend, tunnel)
         await backend.configure(tunnel, previous)
         if previous is None or (previous.mtu, previous.link_local) != (tunnel.mtu, tunnel.link_local):
-            await set_up_tunnel(self._iproute, tunnel.interface, tunnel.mtu, tunnel.link_local)
+            await set_up_tunnel(
+                self._iproute, tunnel.interface, tunnel.mtu, tunnel.link_local, _alias(tunnel)
+            )
             self._sysctls([tunnel.interface])
         self.actual[tunnel.interface] = tunnel
         log.info("tunnel-set interface=%s peer=%s backend=%s", tunnel.interface, tunnel.peer, tunnel.backend)
@@ -247,7 +249,8 @@ class TunnelService:
     async def _create(self, backend: TunnelBackend, tunnel: Tunnel) -> None:
         name = tunnel.interface
         known = name in self._store.tunnels()
-        if not known and await self._iproute.link_lookup(ifname=name):
+        # The alias outlives the state directory: without it a tunnel of ours would be a stranger's for ever.
+        if not known and await alias_of(self._iproute, name) not in (None, _alias(tunnel)):
             raise TunnelError(
                 f"the interface name {name} is taken by something that is not ours",
                 f"remove it (`ip link del {name}`), or give the peer another `interface`",
@@ -316,3 +319,8 @@ class TunnelService:
             silent = state is not None and time.time() - state.latest_handshake > HANDSHAKE_FRESH
             if len(peer.endpoints) > 1 and silent and self.resolvers[peer.name].next():
                 log.info("endpoint-next peer=%s", peer.name)
+
+
+def _alias(tunnel: Tunnel) -> str:
+    """Return the mark by which we know an interface as ours: it names the node's public key."""
+    return f"babelwg {public_of(tunnel.private_key)}"

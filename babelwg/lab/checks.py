@@ -1,14 +1,63 @@
 """What must be true of forwarding: never a loop for one origin, and all reachable at rest."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import pairwise
+from typing import Any, Protocol
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.lab.simulator.network import SimNetwork
-from babelwg.lab.simulator.node import SimNode
 
 ANYCAST_LIMIT = 2.0  # seconds that a loop may live for a prefix that several nodes announce (RFC 8966, §1.1)
+
+
+class Entry(Protocol):
+    """Where packets go: to a node, or nowhere."""
+
+    @property
+    def via(self) -> str | None: ...
+
+
+class CheckedLink(Protocol):
+    """A link: whether it carries anything, and what it costs without loss."""
+
+    @property
+    def up(self) -> bool: ...
+    @property
+    def cost(self) -> int: ...
+
+
+class CheckedNode(Protocol):
+    """A node: its forwarding table, what it announces with which metric, its neighbours, whether its daemon runs."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def fib(self) -> Mapping[Prefix, Entry]: ...
+    @property
+    def xroutes(self) -> Mapping[Prefix, int]: ...
+    @property
+    def interfaces(self) -> Collection[str]: ...
+    @property
+    def running(self) -> bool: ...
+
+
+class CheckedNetwork(Protocol):
+    """What both engines of the lab show of a network; `now` in seconds, origins are all that ever announced."""
+
+    @property
+    def now(self) -> float: ...
+    @property
+    def nodes(self) -> Mapping[str, CheckedNode]: ...
+    @property
+    def origins(self) -> Mapping[Prefix, set[str]]: ...
+    def link(self, a: str, b: str) -> CheckedLink: ...
+
+
+class WatchedNetwork(CheckedNetwork, Protocol):
+    """A network that tells of each change of a forwarding table."""
+
+    observers: list[Any]
 
 
 @dataclass(slots=True)
@@ -20,7 +69,7 @@ class LoopCheck:
     changes: int = 0
     _open: dict[Prefix, tuple[float, list[str]]] = field(default_factory=dict)
 
-    def observe(self, net: SimNetwork, node: SimNode, prefix: Prefix) -> None:
+    def observe(self, net: CheckedNetwork, node: CheckedNode, prefix: Prefix) -> None:
         """Look for a loop through the entry that has just changed."""
         self.changes += 1
         self._close(net, prefix)
@@ -32,38 +81,38 @@ class LoopCheck:
             self.anycast_loops += 1
             self._open[prefix] = (net.now, loop)
 
-    def finish(self, net: SimNetwork) -> None:
+    def finish(self, net: CheckedNetwork) -> None:
         """Report the loops that never ended."""
         for prefix in list(self._open):
             self._close(net, prefix)
             if prefix in self._open:
                 self._judge(net, prefix)
 
-    def _close(self, net: SimNetwork, prefix: Prefix) -> None:
+    def _close(self, net: CheckedNetwork, prefix: Prefix) -> None:
         if prefix in self._open and find_loop(net, self._open[prefix][1][0], prefix) is None:
             self._judge(net, prefix)
             del self._open[prefix]
 
-    def _judge(self, net: SimNetwork, prefix: Prefix) -> None:
+    def _judge(self, net: CheckedNetwork, prefix: Prefix) -> None:
         since, loop = self._open[prefix]
         if net.now - since > ANYCAST_LIMIT:
             self.violations.append(f"{since:.6f} {prefix} looped until {net.now:.6f}: {' -> '.join(loop)}")
 
 
-def loop_free(net: SimNetwork) -> LoopCheck:
+def loop_free(net: WatchedNetwork) -> LoopCheck:
     """Return a check that watches a network from now on."""
     check = LoopCheck()
     net.observers.append(check.observe)
     return check
 
 
-def find_loop(net: SimNetwork, start: str, prefix: Prefix) -> list[str] | None:
+def find_loop(net: CheckedNetwork, start: str, prefix: Prefix) -> list[str] | None:
     """Return the nodes that a packet for a prefix passes from `start` until it is where it was."""
     path = trace_path(net, start, prefix)
     return path if path.count(path[-1]) > 1 else None
 
 
-def trace_path(net: SimNetwork, start: str, prefix: Prefix) -> list[str]:
+def trace_path(net: CheckedNetwork, start: str, prefix: Prefix) -> list[str]:
     """Return the nodes that a packet passes, up to its destination, its loss or the second visit of a node."""
     path = [start]
     while prefix not in net.nodes[path[-1]].xroutes:
@@ -76,7 +125,7 @@ def trace_path(net: SimNetwork, start: str, prefix: Prefix) -> list[str]:
     return path
 
 
-def no_blackhole(net: SimNetwork) -> list[str]:
+def no_blackhole(net: CheckedNetwork) -> list[str]:
     """Return what cannot be reached although a path of running nodes and links exists."""
     complaints = []
     for prefix, distances in distances_by_prefix(net).items():
@@ -88,26 +137,26 @@ def no_blackhole(net: SimNetwork) -> list[str]:
     return complaints
 
 
-def converged(net: SimNetwork, optimal: bool = True) -> list[str]:
+def converged(net: CheckedNetwork, optimal: bool = True) -> list[str]:
     """Return what is not as it should be at rest: unreached, not the cheapest way, or known in vain."""
     complaints = no_blackhole(net)
     distances = distances_by_prefix(net)
     for name, node in net.nodes.items():
         for prefix in node.fib:
-            if node.speaker is not None and name not in distances.get(prefix, {}):
+            if node.running and name not in distances.get(prefix, {}):
                 complaints.append(f"{name} still knows {prefix}")
     if not complaints and optimal:
         complaints += _detours(net, distances)
     return complaints
 
 
-def distances_by_prefix(net: SimNetwork) -> dict[Prefix, dict[str, int]]:
+def distances_by_prefix(net: CheckedNetwork) -> dict[Prefix, dict[str, int]]:
     """Return the cost of the cheapest way to each prefix from each running node that has one."""
     return {prefix: _distances(net, prefix) for prefix in net.origins}
 
 
-def _distances(net: SimNetwork, prefix: Prefix) -> dict[str, int]:
-    heap = [(n.xroutes[prefix], name) for name, n in net.nodes.items() if n.speaker and prefix in n.xroutes]
+def _distances(net: CheckedNetwork, prefix: Prefix) -> dict[str, int]:
+    heap = [(n.xroutes[prefix], name) for name, n in net.nodes.items() if n.running and prefix in n.xroutes]
     distances: dict[str, int] = {}
     while heap:
         distance, name = heappop(heap)
@@ -116,12 +165,12 @@ def _distances(net: SimNetwork, prefix: Prefix) -> dict[str, int]:
         distances[name] = distance
         for peer in net.nodes[name].interfaces:
             link = net.link(name, peer)
-            if link.up and net.nodes[peer].speaker is not None:
+            if link.up and net.nodes[peer].running:
                 heappush(heap, (distance + link.cost, peer))
     return distances
 
 
-def _detours(net: SimNetwork, distances: dict[Prefix, dict[str, int]]) -> list[str]:
+def _detours(net: CheckedNetwork, distances: dict[Prefix, dict[str, int]]) -> list[str]:
     complaints = []
     for prefix, by_name in distances.items():
         for name, best in by_name.items():

@@ -26,8 +26,17 @@ async def index_of(iproute: AsyncIPRoute, name: str) -> int:
     return int(found[0])
 
 
-async def set_up_tunnel(iproute: AsyncIPRoute, name: str, mtu: int, link_local: bytes) -> int:
-    """Bring a tunnel up with its MTU (octets) and our link-local address (packed); return its index."""
+async def alias_of(iproute: AsyncIPRoute, name: str) -> str | None:
+    """Return the alias that somebody gave an interface, "" for none; None when there is no such interface."""
+    for index in await iproute.link_lookup(ifname=name):
+        async for link in await iproute.link("dump", index=index):
+            if link["index"] == index:
+                return str(link.get_attr("IFLA_IFALIAS") or "")
+    return None
+
+
+async def set_up_tunnel(iproute: AsyncIPRoute, name: str, mtu: int, link_local: bytes, alias: str) -> int:
+    """Bring a tunnel up with its MTU (octets), our link-local address (packed) and an alias; return its index."""
     index = await index_of(iproute, name)
     try:
         # In a request of its own, before the link rises, or the kernel makes up a link-local address itself.
@@ -37,7 +46,12 @@ async def set_up_tunnel(iproute: AsyncIPRoute, name: str, mtu: int, link_local: 
             af_spec={"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", ADDR_GEN_MODE_NONE)]})]},
         )
         await iproute.link(
-            "set", index=index, mtu=mtu, flags=IFF_UP | IFF_MULTICAST, change=IFF_UP | IFF_MULTICAST
+            "set",
+            index=index,
+            mtu=mtu,
+            ifalias=alias,
+            flags=IFF_UP | IFF_MULTICAST,
+            change=IFF_UP | IFF_MULTICAST,
         )
         await iproute.addr(
             "replace",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.keys import Key, generate_private, interface_name, public_of
 from babelwg.lab.netns.node import Node, connect
 from babelwg.lab.netns.wire import Impairment, Wire
-from babelwg.lab.topology import Link, Topology
+from babelwg.lab.topology import Link, Step, Topology
 
 # Implementation constants
 PORT = 51820
@@ -66,6 +68,8 @@ class Mesh:
         self.keys: dict[str, Key] = {spec.name: generate_private() for spec in topology.nodes}
         self.links: dict[frozenset[str], Underlay] = {}
         self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self.down: set[frozenset[str]] = set()  # the links that are cut
+        self.withdrawn: set[tuple[str, Prefix]] = set()
         self._stack = ExitStack()
         self._router = "router" if routed else None
 
@@ -150,10 +154,11 @@ class Mesh:
         with os.fdopen(descriptor, "w") as file:
             file.write(f"{self.keys[name]}\n")
         spec = self.topology.node(name)
+        present = self.announced(name)
         sections = {
             "node": f'name = "{name}"\nprivate-key-file = "node.key"\n'
-            f"addresses = {json.dumps(list(map(str, spec.addresses)))}\n"
-            f"announce = {json.dumps(list(map(str, spec.announce)))}\n",
+            f"addresses = {json.dumps([str(prefix) for prefix in spec.addresses if prefix in present])}\n"
+            f"announce = {json.dumps([str(prefix) for prefix in spec.announce if prefix in present])}\n",
             "tunnels": f'backend = "{self.backend}"\nlisten-port = {PORT}\n',
             "babel": "",
         }
@@ -182,6 +187,7 @@ class Mesh:
     def cut(self, a: str, b: str) -> None:
         """Drop everything on a link in silence: no interface goes down."""
         underlay = self.links[frozenset((a, b))]
+        self.down.add(frozenset((a, b)))
         if underlay.wire is not None:
             underlay.wire.set(loss=1.0)
             return
@@ -192,11 +198,42 @@ class Mesh:
     def restore(self, a: str, b: str) -> None:
         """Undo `cut`."""
         underlay = self.links[frozenset((a, b))]
+        self.down.discard(frozenset((a, b)))
         if underlay.wire is not None:
             underlay.wire.set(loss=underlay.link.loss)
             return
         for name in (a, b):
             self.nodes[name].run("nft", "delete", "table", "inet", f"cut_{underlay.interfaces[name]}")
+
+    def perform(self, step: Step) -> None:
+        """Do what one step of a topology says; a wire is needed to impair a link."""
+        if step.link is not None:
+            changes = {_WIRE_KEYS[key][0]: value * _WIRE_KEYS[key][1] for key, value in step.changes.items()}
+            a, b = step.link
+            if step.action == "impair":
+                self.impair(a, b, **changes)
+            else:
+                {"cut": self.cut, "restore": self.restore}[step.action](a, b)
+        elif step.node is not None and step.action == "crash":
+            self.stop_daemon(step.node, signal.SIGKILL)
+        elif step.node is not None and step.action == "restart":
+            self._restart(step.node, step.lost)
+        elif step.node is not None and step.prefix is not None:
+            self._announce(step.node, step.prefix, step.action == "announce")
+
+    def play(self) -> None:
+        """Perform the steps of the topology, each at its time after now."""
+        start = time.monotonic()
+        for step in self.topology.steps:
+            time.sleep(max(0.0, step.at - (time.monotonic() - start)))
+            self.perform(step)
+
+    def announced(self, name: str) -> set[Prefix]:
+        """Return what a node announces of its own."""
+        spec = self.topology.node(name)
+        return {
+            prefix for prefix in (*spec.addresses, *spec.announce) if (name, prefix) not in self.withdrawn
+        }
 
     def impair(self, a: str, b: str, **values: float) -> None:
         """Change delay, jitter (seconds), loss or rate of a link that has a wire."""
@@ -250,6 +287,18 @@ class Mesh:
             lines = (self.home(name) / "daemon.log").read_text(errors="replace").splitlines()[-12:]
             words += [f"--- {name}", *lines]
         return "\n".join(words)
+
+    def _restart(self, name: str, lost: bool) -> None:
+        if name in self.daemons:
+            self.stop_daemon(name, signal.SIGKILL)
+        if lost:
+            shutil.rmtree(self.home(name) / "state")
+        self.start_daemon(name)
+
+    def _announce(self, name: str, prefix: Prefix, present: bool) -> None:
+        self.withdrawn = self.withdrawn - {(name, prefix)} if present else self.withdrawn | {(name, prefix)}
+        self.write_config(name)
+        self.ask(name, "reload")
 
     def _answers(self, name: str) -> bool:
         daemon = self.daemons[name]
@@ -317,6 +366,13 @@ def wan_addresses(number: int) -> list[str]:
     return [f"198.51.100.{4 * number + 1}/30", f"2001:db8:f:{number}::1/64"]
 
 
+# What a topology calls the values of a link, what a wire calls them, and the factor between.
+_WIRE_KEYS = {
+    "delay_ms": ("delay", 1e-3),
+    "jitter_ms": ("jitter", 1e-3),
+    "loss": ("loss", 1.0),
+    "rate_mbit": ("rate", 1e6),
+}
 _DROP = """
 table inet cut_IFACE {
     chain in { type filter hook input priority 0; iifname "IFACE" drop; }

@@ -49,6 +49,11 @@ class SimNode:
         self._rng = Random(f"{seed} {name}")
         self._changed = changed
 
+    @property
+    def running(self) -> bool:
+        """Whether the speaker runs."""
+        return self.speaker is not None
+
     def start(self, memory: Memory, now: float) -> None:
         """Run a new speaker on all interfaces, with an empty forwarding table."""
         for prefix in list(self.fib):
