@@ -43,7 +43,9 @@ class Parameters:
     max_pending_requests: int = 16384
     max_requesters: int = 64  # of one pending request
     max_pending_acknowledgments: int = 1024
-    max_queued_answers: int = 32768  # per neighbour
+    max_queued_answers: int = 32768  # per neighbour, and as many requests
+    max_queued_updates: int = 262144  # per interface
+    max_holds: int = 262144
     max_undrained_notices: int = 256
     # Implementation constants: our own pace.
     dump_interval: float = 2.0  # at least this long between two full dumps to one neighbour

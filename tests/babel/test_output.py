@@ -315,3 +315,32 @@ def test_a_graceful_stop_retracts_everything_and_lets_neighbours_go() -> None:
     receive(found, 0, found.hello(0, "if0"), update())
     assert found.wait(100) == []
     assert found.speaker.next_deadline() is None
+
+
+@pytest.mark.conformance("B3.4.1-1", "B4.6.5-3", "B4-8")
+def test_one_hello_for_all_neighbours_goes_to_the_group() -> None:
+    found = Bench()
+    found.interface("lan", WIRED)
+    for number in (1, 2, 3):
+        found.meet(number, "lan")
+    hellos = []
+    for _, datagram in found.live(20):
+        assert len(datagram.data) <= 65535 - 48
+        hellos += [(datagram.destination, t) for t in tlvs_of(datagram) if isinstance(t, Hello)]
+    assert {destination for destination, _ in hellos} == {(GROUP, PORT)}
+    assert not any(hello.unicast for _, hello in hellos)
+    assert len({hello.seqno for _, hello in hellos}) == len(hellos)
+
+
+def test_updates_that_wait_are_bounded_and_counted() -> None:
+    found = bench(InterfaceParameters(), node=Parameters(max_queued_updates=10, max_holds=5))
+    prefixes = [Prefix(6, bytes([32, 1, 13, 184, 0, number]) + bytes(10), 48) for number in range(30)]
+    for prefix in prefixes:
+        found.speaker.announce(prefix, 0, found.now)
+    assert len([t for t in found.sent() if isinstance(t, Update)]) == 10
+    assert found.speaker.counters["update_suppressed.queue-full"] == 20
+    for prefix in prefixes:
+        found.speaker.withdraw(prefix, found.now)
+    assert len(found.snapshot().held) == 5
+    assert found.speaker.counters["hold_refused.table-full"] == 25
+    assert found.events().count("route-flushed") == 25

@@ -9,7 +9,7 @@ from babelwg.lab.checks import converged, find_loop, loop_free
 from babelwg.lab.scenario import numbered_prefix, random_mesh, storm
 from babelwg.lab.simulator.network import SimNetwork
 from babelwg.lab.simulator.node import FibEntry
-from babelwg.lab.topology import Topology
+from babelwg.lab.topology import ACTIONS, Topology
 
 SEEDS = int(os.environ.get("SIM_SEEDS", "100"))  # more for a long run
 START, END = 15.0, 60.0  # seconds of virtual time during which things happen
@@ -188,3 +188,75 @@ def play(
 def time_of(net: SimNetwork, words: str) -> float:
     """Return when a line of the trace was written last."""
     return float([line for line in net.trace if words in line][-1].split()[0])
+
+
+SCENARIO = """
+duration = 60
+[[node]]
+name = "a"
+announce = ["10.1.0.0/16"]
+[[node]]
+name = "b"
+addresses = ["10.0.0.2"]
+[[node]]
+name = "c"
+[[link]]
+a = "a"
+b = "b"
+[[link]]
+a = "b"
+b = "c"
+delay_ms = 3
+[[link]]
+a = "a"
+b = "c"
+cost = 300
+[[step]]
+at = 10
+action = "cut"
+link = "a-b"
+[[step]]
+at = 30
+action = "impair"
+link = "b-c"
+delay_ms = 50
+[[step]]
+at = 31
+action = "crash"
+node = "b"
+[[step]]
+at = 32
+action = "restart"
+node = "b"
+[[step]]
+at = 33
+action = "withdraw"
+node = "a"
+prefix = "10.1.0.0/16"
+[[step]]
+at = 34
+action = "announce"
+node = "c"
+prefix = "10.9.0.0/16"
+[[step]]
+at = 40
+action = "restore"
+link = "a-b"
+"""
+
+
+def test_a_described_network_does_what_its_steps_say() -> None:
+    topology = Topology.parse(SCENARIO)
+    net = SimNetwork(topology, topology.seed)
+    check = loop_free(net)
+    net.run(seconds=5)
+    assert net["c"].next_hop("a") == "b"
+    net.run(seconds=20)
+    assert net["c"].next_hop("a") == "a"
+    net.run(seconds=topology.duration - 25)
+    assert net.link("c", "b").delay == pytest.approx(0.05)
+    assert converged(net) == []
+    assert check.violations == []
+    assert sorted(str(prefix) for prefix in net.nodes["b"].fib) == ["10.9.0.0/16"]
+    steps = [line.split()[1] for line in net.trace if line.split()[1] in ACTIONS]
+    assert steps == [step.action for step in topology.steps]

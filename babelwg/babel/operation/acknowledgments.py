@@ -72,6 +72,10 @@ def forget_neighbour(state: State, neighbour: Neighbour, why: str) -> None:
 def start_hold(state: State, prefix: Prefix, interval: float, cause: str, now: float) -> None:
     """Make a prefix unreachable until no neighbour can send us packets for it (§3.5.4)."""
     end_hold(state, prefix)
+    if len(state.holds) >= state.parameters.max_holds:
+        state.count("hold_refused.table-full")
+        state.emit(RouteFlushed(prefix, cause))
+        return
     waiting = {
         neighbour: None
         for interface in state.interfaces.values()

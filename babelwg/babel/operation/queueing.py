@@ -1,5 +1,7 @@
 """When what waits may leave: at once, jittered, or when a pacer allows (RFC 8966, section 3.1)."""
 
+from collections.abc import Sized
+
 from babelwg.babel.parameters import URGENT_TIMEOUT
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
@@ -51,6 +53,9 @@ def queue_small(state: State, neighbour: Neighbour, tlv: SmallTlv, delay: float,
 
 def queue_request(state: State, neighbour: Neighbour, tlv: RouteRequest | SeqnoRequest, now: float) -> None:
     """Queue a request, which is urgent because packets may be lost until it is answered."""
+    if len(neighbour.outbox.requests) >= state.parameters.max_queued_answers:
+        state.count("request_suppressed.queue-full")
+        return
     neighbour.outbox.requests[tlv] = None
     state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))
 
@@ -67,7 +72,7 @@ def queue_answer(state: State, neighbour: Neighbour, prefix: Prefix, now: float)
 def queue_urgent(state: State, prefix: Prefix, now: float) -> None:
     """Queue an update of a prefix to all neighbours, to leave within the urgent timeout (§3.7.2)."""
     for interface in state.interfaces.values():
-        if interface.neighbours:
+        if interface.neighbours and _has_room(state, interface.outbox.urgent):
             interface.outbox.urgent[prefix] = 1
             if interface.outbox.timer.when is None or interface.outbox.timer.when > now:
                 state.sending.advance(interface.outbox.timer, now + urgent_delay(state, interface))
@@ -76,6 +81,15 @@ def queue_urgent(state: State, prefix: Prefix, now: float) -> None:
 def queue_ordinary(state: State, prefix: Prefix, now: float) -> None:
     """Queue an update of a prefix to all neighbours, with jitter."""
     for interface in state.interfaces.values():
-        if interface.neighbours and prefix not in interface.outbox.urgent:
-            interface.outbox.updates[prefix] = None
-            state.sending.advance(interface.outbox.timer, now + ordinary_delay(state, interface))
+        outbox = interface.outbox
+        if interface.neighbours and prefix not in outbox.urgent and _has_room(state, outbox.updates):
+            outbox.updates[prefix] = None
+            state.sending.advance(outbox.timer, now + ordinary_delay(state, interface))
+
+
+def _has_room(state: State, queue: Sized) -> bool:
+    """Return whether a queue of updates may grow; the periodic update repairs what it could not take."""
+    if len(queue) < state.parameters.max_queued_updates:
+        return True
+    state.count("update_suppressed.queue-full")
+    return False

@@ -63,10 +63,9 @@ def handle_purge_timer(state: State, neighbour: Neighbour, now: float) -> None:
     delay = urgent_delay(state, neighbour.interface)
     queue_small(state, neighbour, wildcard_retraction(state), delay, now)
     queue_small(state, neighbour, AcknowledgmentRequest(nonce, ACKNOWLEDGMENT_INTERVAL), delay, now)
-    if neighbour.purge_attempts:
-        # The copy also retracts what this life has announced since the first one.
-        neighbour.dump_allowed = now
-        queue_dump(state, neighbour, now)
+    # The neighbour may have heard announcements of this life already, which are retracted along with the old ones.
+    neighbour.dump_allowed = now
+    queue_dump(state, neighbour, now)
     patience = state.parameters.purge_retry * 2.0**neighbour.purge_attempts
     neighbour.purge_attempts = min(neighbour.purge_attempts + 1, 16)
     state.timers.set(neighbour.purge_timer, now + min(patience, state.parameters.purge_retry_max))
