@@ -66,6 +66,7 @@ class UdpPort:
         self._by_length = {2 if udp.family == socket.AF_INET else 4: udp for udp in self._sockets}
         self._locals: dict[tuple[int, int, bytes], LocalAddress | None] = {}
         self._ancillary: dict[tuple[int, LocalAddress | None, int, int], Ancillary] = {}
+        self._logged: set[int | None] = set()
         for udp in self._sockets:
             loop.watch(udp.fileno(), lambda _, udp=udp: self._read(udp))  # type: ignore[misc]
         loop.add_clocked(self)
@@ -162,5 +163,7 @@ class UdpPort:
             reason = Reason.SEND_DENIED
         else:
             reason = Reason.SEND_FAILED
-            log.warning("sending from port %d: %s", self.number, error)
+            if error.errno not in self._logged:  # once each, as every packet may meet it
+                self._logged.add(error.errno)
+                log.warning("sending from port %d: %s", self.number, error)
         self.device.refusals[reason] += 1

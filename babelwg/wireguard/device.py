@@ -14,8 +14,6 @@ from babelwg.wireguard.interface import Interface
 from babelwg.wireguard.keypair import REJECT_AFTER_MESSAGES
 from babelwg.wireguard.noise.cookie import CookieServer, LoadMeter, RateLimiter, has_valid_mac1
 from babelwg.wireguard.noise.crypto import (
-    HEADER_SIZE,
-    TAG_SIZE,
     AuthenticationError,
     PacketBuffer,
     SecretSource,
@@ -241,11 +239,9 @@ class Device:
         elif not keypair.replay.accept(counter):
             refusals[Reason.REPLAYED_PACKET] += 1
         else:
-            peer.rx_bytes += buffer.length
-            octets = buffer.length - HEADER_SIZE - TAG_SIZE
-            if octets:
-                self._deliver(peer, buffer.room[:octets])
-            peer.receive_packet(keypair, source, local, octets, now)
+            if buffer.length > TRANSPORT_MINIMUM:
+                self._deliver(peer, buffer.room[: buffer.length - TRANSPORT_MINIMUM])
+            peer.receive_packet(keypair, source, local, buffer.length, now)
 
     def _deliver(self, peer: Peer, packet: memoryview) -> None:
         interface = peer.interface
@@ -325,7 +321,7 @@ class Device:
         if peer is None:
             session = self.indices.sessions.get(reply.receiver)
             peer = session.peer if session is not None else None
-        if peer is None or peer.interface.device is not self or not peer.jar.take(reply, now):
+        if peer is None or peer.interface.device is not self or not peer.handshake.jar.take(reply, now):
             return Reason.UNEXPECTED_COOKIE
         peer.rx_bytes += COOKIE_REPLY_SIZE
         return None
@@ -342,7 +338,7 @@ class Device:
         peer = identity.peers.get(received.static)
         if peer is None:
             return Reason.UNKNOWN_PEER
-        return peer.receive_initiation(received, source, local, now)
+        return peer.handshake.receive_initiation(received, source, local, now)
 
     def _receive_response(
         self, message: Response, source: SocketAddress, local: LocalAddress | None, now: float
@@ -350,7 +346,7 @@ class Device:
         peer = self.indices.handshakes.get(message.receiver)
         if peer is None or peer.interface.device is not self:
             return Reason.UNEXPECTED_RESPONSE
-        return peer.receive_response(message, source, local, now)
+        return peer.handshake.receive_response(message, source, local, now)
 
     def _identity_of(self, peer: Peer) -> Identity:
         assert peer.interface.keys is not None

@@ -91,7 +91,7 @@ class Interface:
     def start_peer(self, peer: Peer, now: float) -> None:
         """Begin at once with a peer that can now be reached, if its path is to be kept open."""
         if self.device is not None and peer.persistent_keepalive and peer.keypairs.current is None:
-            peer.send_initiation(now)
+            peer.handshake.initiate(now)
 
     def remove_peer(self, public_key: bytes) -> None:
         """Forget a peer and its keys, if it is known."""

@@ -23,6 +23,7 @@ class Keypair:
         "initiator",
         "local_index",
         "peer",
+        "preferred",
         "receiving",
         "remote_index",
         "replay",
@@ -48,6 +49,7 @@ class Keypair:
         self.created = created  # seconds
         self.counter = 0  # of the next packet to send
         self.replay = ReplayWindow()
+        self.preferred = False  # over our own of the same moment, once it is used
 
     def erase(self) -> None:
         """Overwrite both keys."""
@@ -87,6 +89,10 @@ class Keypairs:
         dropped = [self.previous]
         self.previous, self.current, self.next = self.current, self.next, None
         return [keypair for keypair in dropped if keypair is not None]
+
+    def go_back(self) -> None:
+        """Exchange the current session and the previous one."""
+        self.previous, self.current = self.current, self.previous
 
     def clear(self) -> list[Keypair]:
         """Empty all three slots."""

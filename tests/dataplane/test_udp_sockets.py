@@ -130,7 +130,7 @@ def test_two_ports_complete_a_handshake_over_loopback(loop, make_port):
         endpoint = f"127.0.0.1:{port.number}" if port else None
         config = PeerConfig(other.keys.public, endpoint=endpoint, allowed_ips=("0.0.0.0/0",))
         interface.configure_peer(config, loop.clock(), int)
-    interfaces[0].peers[interfaces[1].keys.public].send_initiation(loop.clock())
+    interfaces[0].peers[interfaces[1].keys.public].handshake.initiate(loop.clock())
     ports[0].pump(loop.clock())
     for _ in range(10):
         loop.turn(0.01)

@@ -38,7 +38,7 @@ def test_first_packet_survives_the_handshake(pair, packets):
 
 def test_counters_hold_whole_udp_payloads(pair):
     # Recorded against wireguard-go: one handshake, a keepalive and one ping.
-    pair.a.peer.send_initiation(0.0)
+    pair.a.peer.handshake.initiate(0.0)
     pair.exchange()
     assert (pair.a.peer.tx_bytes, pair.a.peer.rx_bytes) == (148 + 32, 92)
     assert (pair.b.peer.tx_bytes, pair.b.peer.rx_bytes) == (92, 148 + 32)
@@ -88,7 +88,7 @@ def test_mac2_is_ignored_without_load(pair, initiation):
 def test_initiation_of_an_unknown_peer_is_dropped(pair, make_end):
     eve = make_end("eve", b"\x66" * 32, "198.51.100.9", 3)
     eve.configure(public_key=pair.b.public, endpoint="192.0.2.2:51820")
-    eve.peer.send_initiation(0.0)
+    eve.peer.handshake.initiate(0.0)
     [data] = eve.collect(0.0)
     assert answer(pair, data) == []
     assert pair.b.refused() == {"unknown-peer": 1}
@@ -109,7 +109,7 @@ def test_initiations_within_20_ms_are_not_answered(pair, make_end):
         twin = make_end("a", b"\x11" * 32, "192.0.2.1", 10 + number)
         twin.device.clock_offset += number
         twin.configure(public_key=pair.b.public, endpoint="192.0.2.2:51820")
-        twin.peer.send_initiation(0.0)
+        twin.peer.handshake.initiate(0.0)
         messages += twin.collect(0.0)
     assert len(answer(pair, messages[0], 1.0)) == 1
     assert answer(pair, messages[1], 1.019) == []
@@ -122,18 +122,25 @@ def test_initiations_within_20_ms_are_not_answered(pair, make_end):
 def test_failed_initiation_leaves_the_peer_as_it_was(pair, initiation, offset):
     bad = bytearray(initiation)
     bad[offset] ^= 1
-    pair.b.peer.jar.last_mac1 = None
-    forged = pair.a.peer.jar.add_macs(bytes(bad[:116]) + bytes(32), 0.0)
+    pair.b.peer.handshake.jar.last_mac1 = None
+    forged = pair.a.peer.handshake.jar.add_macs(bytes(bad[:116]) + bytes(32), 0.0)
     assert answer(pair, forged) == []
     assert pair.b.refused() == {"unauthentic": 1}
     peer = pair.b.peer
-    assert (peer.greatest_timestamp, peer.endpoint, peer.rx_bytes, peer.keypairs.next) == (b"", None, 0, None)
+    assert (peer.handshake.greatest_timestamp, peer.endpoint, peer.rx_bytes, peer.keypairs.next) == (
+        b"",
+        None,
+        0,
+        None,
+    )
     assert len(answer(pair, initiation)) == 1
 
 
 @pytest.mark.conformance("W-hs-6")
 def test_ephemeral_of_low_order_is_refused(pair, initiation):
-    forged = pair.a.peer.jar.add_macs(initiation[:8] + bytes(32) + initiation[40:116] + bytes(32), 0.0)
+    forged = pair.a.peer.handshake.jar.add_macs(
+        initiation[:8] + bytes(32) + initiation[40:116] + bytes(32), 0.0
+    )
     assert answer(pair, forged) == []
     assert pair.b.refused() == {"weak-point": 1}
 
@@ -141,7 +148,7 @@ def test_ephemeral_of_low_order_is_refused(pair, initiation):
 @pytest.mark.conformance("W-hs-6")
 def test_peer_key_of_low_order_gets_no_handshake(pair):
     pair.a.configure(public_key=bytes(32), endpoint="192.0.2.3:1")
-    pair.a.interface.peers[bytes(32)].send_initiation(0.0)
+    pair.a.interface.peers[bytes(32)].handshake.initiate(0.0)
     assert pair.a.collect(0.0) == []
     assert pair.a.refused() == {"weak-point": 1}
 
@@ -159,7 +166,9 @@ def test_second_response_is_ignored(pair, initiation):
 @pytest.mark.conformance("W-hs-5")
 def test_response_for_another_index_is_ignored(pair, initiation):
     [response] = answer(pair, initiation)
-    wrong = pair.b.peer.jar.add_macs(response[:8] + b"\xff\xff\xff\xff" + response[12:60] + bytes(32), 0.0)
+    wrong = pair.b.peer.handshake.jar.add_macs(
+        response[:8] + b"\xff\xff\xff\xff" + response[12:60] + bytes(32), 0.0
+    )
     pair.a.receive(wrong, pair.b.source, 0.2)
     assert pair.a.refused() == {"unexpected-response": 1}
     assert pair.a.peer.keypairs.current is None
@@ -170,7 +179,7 @@ def test_forged_response_leaves_the_handshake_open(pair, initiation):
     [response] = answer(pair, initiation)
     body = bytearray(response[:60])
     body[50] ^= 1
-    pair.a.receive(pair.b.peer.jar.add_macs(bytes(body) + bytes(32), 0.0), pair.b.source, 0.2)
+    pair.a.receive(pair.b.peer.handshake.jar.add_macs(bytes(body) + bytes(32), 0.0), pair.b.source, 0.2)
     assert pair.a.refused() == {"unauthentic": 1}
     pair.a.receive(response, pair.b.source, 0.3)
     assert pair.a.peer.keypairs.current is not None
@@ -180,7 +189,7 @@ def test_forged_response_leaves_the_handshake_open(pair, initiation):
 def test_repeated_initiation_has_a_new_ephemeral_index_and_timestamp(pair):
     pair.passes = lambda sender, data: False
     pair.a.device.clock_offset = 1_700_000_000.0
-    pair.a.peer.send_initiation(0.0)
+    pair.a.peer.handshake.initiate(0.0)
     pair.advance(30.0)
     messages = [Initiation.decode(data) for data in pair.a.sent]
     assert len(messages) in (5, 6)
@@ -195,7 +204,7 @@ def test_repeated_initiation_has_a_new_ephemeral_index_and_timestamp(pair):
 @pytest.mark.conformance("W-hs-2")
 def test_timestamps_grow_though_the_wall_clock_is_set_back(pair):
     pair.passes = lambda sender, data: False
-    pair.a.peer.send_initiation(0.0)
+    pair.a.peer.handshake.initiate(0.0)
     pair.a.device.clock_offset -= 86400.0
     pair.advance(6.0)
     assert len(pair.a.sent) == 2
@@ -246,9 +255,52 @@ def test_both_ends_that_start_at_once_are_connected_at_once(pair, packets):
     assert (pair.a.packets, pair.b.packets) == ([packets.ipv4(b"from b")], [packets.ipv4(b"from a")])
     pair.send(pair.a, packets.ipv4(b"more"))
     pair.send(pair.b, packets.ipv4(b"back"))
+    # Both have settled on one session, so a renewal drops none that is in use.
+    assert pair.a.peer.keypairs.current.remote_index == pair.b.peer.keypairs.current.local_index
+    assert pair.a.peer.keypairs.current.initiator is (pair.a.public > pair.b.public)
     assert pair.b.packets[1:] == [packets.ipv4(b"more")]
     assert pair.a.packets[1:] == [packets.ipv4(b"back")]
     assert pair.a.refused() == pair.b.refused() == {}
+
+
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_ends_that_start_at_once_settle_on_one_session_in_any_order(pair, packets, first):
+    pair.b.configure(public_key=pair.a.public, endpoint="192.0.2.1:51820")
+    for end in (pair.a, pair.b):
+        end.send(packets.ipv4(b"x"), 0.0)
+    slow = pair.b if first == "a" else pair.a
+    quick = pair.other(slow)
+    # What the quick end sends arrives and is answered before anything of the slow one does.
+    held = slow.collect(0.0)
+    for _ in range(3):
+        for data in quick.collect(0.1):
+            slow.receive(data, quick.source, 0.1)
+        held, arriving = slow.collect(0.1), held
+        for data in arriving:
+            quick.receive(data, slow.source, 0.1)
+    for data in held:
+        quick.receive(data, slow.source, 0.1)
+    pair.exchange()
+    for end in (pair.a, pair.b, pair.a):
+        pair.send(end, packets.ipv4(b"settle"))
+    sessions = [end.peer.keypairs.current for end in (pair.a, pair.b)]
+    assert sessions[0].remote_index == sessions[1].local_index
+    assert pair.a.refused() == pair.b.refused() == {}
+    # A renewal while packets of the old session are still under way loses none of them.
+    pair.forget()
+    pair.now = 30.0
+    under_way = []
+    for end in (pair.a, pair.b):
+        end.send(packets.ipv4(b"late"), pair.now)
+        under_way += [(pair.other(end), data, end.source) for data in end.collect(pair.now)]
+    initiator = pair.a if sessions[0].initiator else pair.b
+    initiator.peer.handshake.initiate(pair.now)
+    pair.exchange()
+    renewed = [end.peer.keypairs.current for end in (pair.a, pair.b)]
+    for end, data, source in under_way:
+        end.receive(data, source, pair.now)
+    assert [end.packets for end in (pair.a, pair.b)] == [[packets.ipv4(b"late")]] * 2
+    assert [end.peer.keypairs.current for end in (pair.a, pair.b)] == renewed
 
 
 @pytest.mark.conformance("W-hs-9")
@@ -288,7 +340,7 @@ def loaded(pair, initiation):
 @pytest.mark.conformance("W-cookie-1", "W-cookie-2", "W-cookie-4", "W-mac-2")
 def test_loaded_device_answers_with_a_cookie_and_then_to_its_bearer(loaded):
     pair = loaded
-    pair.a.peer.send_initiation(6.0)
+    pair.a.peer.handshake.initiate(6.0)
     pair.b.device._load._until = 60.0
     [initiation] = pair.a.collect(6.0)
     [reply] = answer(pair, initiation, 6.0, pair.a.source)
@@ -317,7 +369,7 @@ def test_loaded_device_limits_the_bearers_of_cookies_by_source(loaded, initiatio
     pair.b.device._load._until = 60.0
     [reply] = answer(pair, initiation, 1.0, STRANGER)
     pair.a.receive(reply, pair.b.source, 1.0)
-    with_cookie = pair.a.peer.jar.add_macs(initiation, 1.0)
+    with_cookie = pair.a.peer.handshake.jar.add_macs(initiation, 1.0)
     pair.b.device.refusals.clear()
     for _ in range(7):
         answer(pair, with_cookie, 1.0, STRANGER)
@@ -329,7 +381,7 @@ def test_forged_cookie_reply_is_ignored(pair, initiation):
     forged = b"\3\0\0\0" + initiation[4:8] + bytes(56)
     pair.a.receive(forged, STRANGER, 0.1)
     assert pair.a.refused() == {"unexpected-cookie": 1}
-    assert pair.a.peer.jar.cookie is None
+    assert pair.a.peer.handshake.jar.cookie is None
 
 
 def test_rate_limiter_allows_a_burst_then_twenty_a_second():
@@ -376,7 +428,7 @@ def test_local_address_is_forgotten_when_the_handshake_is_retried(pair, initiati
     assert pair.a.peer.endpoint.local == local
     pair.passes = lambda sender, data: False
     pair.now = 0.3
-    pair.a.peer.send_initiation(5.3)
+    pair.a.peer.handshake.initiate(5.3)
     pair.now = 5.3
     pair.advance(5.5)
     assert pair.a.peer.endpoint.local is None

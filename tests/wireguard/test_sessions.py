@@ -24,7 +24,7 @@ def connected(pair):
 def rekey(pair):
     """Complete another handshake from a."""
     pair.now += 10.0
-    pair.a.peer.send_initiation(pair.now)
+    pair.a.peer.handshake.initiate(pair.now)
     pair.exchange()
 
 
@@ -314,7 +314,7 @@ def test_authentic_packet_from_elsewhere_moves_the_endpoint(connected, packets, 
     elif what == "keepalive":
         pair.a.peer.send_keepalive(pair.now)
     else:
-        pair.a.peer.send_initiation(pair.now)
+        pair.a.peer.handshake.initiate(pair.now)
     pair.b.receive(pair.a.collect(pair.now)[0], ("203.0.113.5", 9), pair.now)
     assert pair.b.peer.endpoint.remote == ("203.0.113.5", 9)
     assert pair.b.device.events() == [EndpointMoved("b", pair.a.public, ("203.0.113.5", 9))]
