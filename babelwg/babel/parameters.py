@@ -66,7 +66,7 @@ class InterfaceParameters:
     kind: Kind = "tunnel"
     hello_interval: float = HELLO_INTERVAL
     update_interval: float = UPDATE_INTERVAL
-    rxcost: int = 96  # what one reception costs without loss, C in appendix A.2
+    rxcost: int = 96  # what reception costs without loss: C of appendix A.2.1, 256 of A.2.2
     link_quality: bool = True  # loss raises the cost
     split_horizon: bool = True
     cost: int = 0  # added to what is measured

@@ -266,7 +266,7 @@ def test_a_link_never_costs_nothing() -> None:
     assert cost(found) == 1
 
 
-@pytest.mark.conformance("B3.4.1-4", "B4.6.5-2", "B3.2.3-1", "B4.6.5-4", "B3.1-4", "B3.2.3-2")
+@pytest.mark.conformance("BF-1", "B3.4.1-4", "B4.6.5-2", "B3.2.3-1", "B4.6.5-4", "B3.1-4", "B3.2.3-2")
 def test_hellos_come_a_little_early_with_counting_seqnos() -> None:
     found = bench()
     datagrams = found.wait_datagrams(60)
@@ -274,7 +274,7 @@ def test_hellos_come_a_little_early_with_counting_seqnos() -> None:
     assert all(len(tlvs) == 1 for _, tlvs in hellos)
     seqnos = [tlvs[0].seqno for _, tlvs in hellos]
     assert seqnos == [(seqnos[0] + number) % 65536 for number in range(len(seqnos))]
-    assert {tlvs[0].interval for _, tlvs in hellos} == {4.0}
+    assert {(tlvs[0].interval, tlvs[0].unicast) for _, tlvs in hellos} == {(4.0, False)}
     gaps = [round(later - earlier, 3) for (earlier, _), (later, _) in pairwise(hellos)]
     assert all(3.6 <= gap <= 4.0 for gap in gaps)
     assert len(set(gaps)) > 1

@@ -27,7 +27,7 @@ def compute_rxcost(neighbour: Neighbour) -> int:
     if _uses_etx(parameters):
         # All six Hellos count even when fewer were due: one lucky Hello over a bad link proves nothing.
         ones = neighbour.multicast.ones(ETX_WINDOW)
-        return min(MAX_COST, ETX_UNIT * ETX_WINDOW // ones) if ones else INFINITY
+        return min(MAX_COST, parameters.rxcost * ETX_WINDOW // ones) if ones else INFINITY
     if not (is_up(neighbour.multicast) or is_up(neighbour.unicast)):
         return INFINITY
     return min(MAX_COST, _divide(parameters.rxcost, _share(neighbour)))
