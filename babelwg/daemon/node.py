@@ -133,7 +133,9 @@ class Node:
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
         self.routes = KernelRoutes(self.requests, self._table(), self._priority())
-        self.monitor = Monitor(self.requests, self._table(), self._kernel_changed, self._route_lost)
+        self.monitor = Monitor(
+            self.requests, self._table(), self._kernel_changed, self._route_lost, self.routes.interface_lost
+        )
         self._stack.callback(self.monitor.close)
         self.routing = RoutingService(
             Speaker(self._router_id(), Parameters(), SystemRandom(), self.store.memory()),
@@ -236,6 +238,7 @@ class Node:
                 self.tunnels.interface_missing(gone)
             self._seen_links = names
             self.routing.sync_interfaces()
+            self.tunnels.mend_addresses(self.monitor.mirror)
         if "main" in what:
             self.routing.guard()
         if what & {"main", "address", "link"} and self._babeld() is not None:

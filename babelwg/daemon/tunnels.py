@@ -14,6 +14,7 @@ from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
 from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, alias_of, set_up_tunnel
+from babelwg.linux.monitor import Mirror
 from babelwg.linux.tunnels.embedded import EmbeddedBackend
 from babelwg.linux.tunnels.kernel import KernelBackend, kernel_has_wireguard
 from babelwg.linux.tunnels.tunnel import (
@@ -140,6 +141,15 @@ class TunnelService:
         for resolver in self.resolvers.values():
             resolver.close()
         await self.embedded.detach()
+
+    def mend_addresses(self, mirror: Mirror) -> None:
+        """Set up again the tunnels that are up without their link-local address: going down takes it away."""
+        for name, tunnel in [*self.actual.items()]:
+            link = mirror.link(name)
+            if link is not None and link.up and mirror.link_local(link.index) != tunnel.link_local:
+                log.warning("tunnel-lost-its-address interface=%s: set again", name)
+                del self.actual[name]
+                self.wake()
 
     def interface_missing(self, name: str) -> None:
         """Make a tunnel anew whose interface went away behind our back."""

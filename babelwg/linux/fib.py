@@ -161,6 +161,12 @@ class KernelRoutes:
         self._touch(route.prefix)
         return self.wanted(route.prefix) is not None
 
+    def interface_lost(self, interface: int) -> None:
+        """Take note that an interface (index) went down or away, and the kernel's routes over it with it."""
+        for prefix in [p for p, route in self.installed.items() if route.interface == interface]:
+            del self.installed[prefix]
+            self._changed.add(prefix)
+
     def retry(self) -> None:
         """Try the refused routes again at the next flush: an interface or address they need may be there now."""
         self._changed |= set(self.refused)

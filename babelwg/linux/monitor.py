@@ -111,8 +111,10 @@ class Mirror:
 class Monitor:
     """Feeds a mirror from the kernel's notifications and calls back with what changed.
 
-    `changed(what)` is called once per batch with a set of "link", "address", "main", "rule"; `route_lost(route)` for
-    each route that leaves `table`. After an overrun everything is read anew and `changed` gets "overrun" besides.
+    `changed(what)` is called once per batch with a set of "link", "address", "main", "rule"; `route_lost(route)`
+    for each route that leaves `table`, and `link_lost(index)` for an interface that goes down or away: the kernel
+    then drops the IPv4 routes over it without a word. After an overrun everything is read anew and `changed` gets
+    "overrun" besides.
     """
 
     def __init__(
@@ -121,6 +123,7 @@ class Monitor:
         table: int,
         changed: Callable[[set[str]], None],
         route_lost: Callable[[Route], None],
+        link_lost: Callable[[int], None],
     ) -> None:
         self.mirror = Mirror()
         self.overruns = 0
@@ -128,6 +131,8 @@ class Monitor:
         self._table = table
         self._changed = changed
         self._route_lost = route_lost
+        self._link_lost = link_lost
+        self._main_is_stale = False
         self._socket = socket.socket(
             socket.AF_NETLINK,
             socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
@@ -150,14 +155,12 @@ class Monitor:
         mirror = self.mirror
         mirror.links.clear()
         mirror.addresses.clear()
-        mirror.main.clear()
         changed: set[str] = set()
         for message in self._requests.dump(RTM_GETLINK, IFINFO.pack(0, 0, 0, 0, 0)):
             self._handle(message, changed)
         for message in self._requests.dump(RTM_GETADDR, IFADDR.pack(0, 0, 0, 0, 0)):
             self._handle(message, changed)
-        for route in dump_routes(self._requests, TABLE_MAIN):
-            mirror.main[_main_key(route)] = route
+        self._read_main()
 
     def receive(self) -> None:
         """Take what the kernel has told since; never blocks."""
@@ -176,8 +179,15 @@ class Monitor:
                 continue
             for message in messages(data):
                 self._handle(message, changed)
+        if self._main_is_stale:
+            self._read_main()
+            changed.add("main")
         if changed:
             self._changed(changed)
+
+    def _read_main(self) -> None:
+        self.mirror.main = {_main_key(route): route for route in dump_routes(self._requests, TABLE_MAIN)}
+        self._main_is_stale = False
 
     def _handle(self, message: Message, changed: set[str]) -> None:
         if message.type in (RTM_NEWROUTE, RTM_DELROUTE):
@@ -209,6 +219,7 @@ class Monitor:
             return  # a bridge's own news about a port, not about the interface
         if message.type == RTM_DELLINK:
             known = self.mirror.links.pop(index, None) is not None
+            self._lose_link(index)
             gone = [key for key in self.mirror.addresses if key[0] == index]
             for key in gone:
                 del self.mirror.addresses[key]
@@ -220,9 +231,16 @@ class Monitor:
         info = attributes(found[IFLA_LINKINFO]) if IFLA_LINKINFO in found else {}
         kind = bytes(info.get(IFLA_INFO_KIND, b"")).rstrip(b"\0").decode(errors="replace")
         link = Link(index, name, mtu, flags, kind)
-        if self.mirror.links.get(index) != link:
+        before = self.mirror.links.get(index)
+        if before is not None and before.flags & IFF_UP and not flags & IFF_UP:
+            self._lose_link(index)
+        if before != link:
             self.mirror.links[index] = link
             changed.add("link")
+
+    def _lose_link(self, index: int) -> None:
+        self._main_is_stale = True
+        self._link_lost(index)
 
     def _handle_address(self, message: Message, changed: set[str]) -> None:
         family, plen, flags, _scope, index = IFADDR.unpack_from(message.payload)

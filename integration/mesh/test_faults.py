@@ -234,6 +234,10 @@ def test_routes_and_rules_that_somebody_removes_come_back(
     m.wait("the routes are back", lambda: reaches_b(m))
     m.nodes["a"].run("ip", "-6", "rule", "del", "priority", "6696")
     m.wait("the rule is back", lambda: "6696:" in m.nodes["a"].run("ip", "-6", "rule"))
+    m.nodes["a"].ip(f"link set {m.tunnel('a', 'b')} down")
+    m.wait("a takes note", lambda: not reaches_b(m))
+    m.nodes["a"].ip(f"link set {m.tunnel('a', 'b')} up")
+    m.wait("address and routes are back", lambda: reaches_b(m))
     m.nodes["a"].run("ip", "link", "del", m.tunnel("a", "b"))
     m.wait("the tunnel is back", lambda: reaches_b(m))
 

@@ -1,5 +1,6 @@
 """A changed configuration touches nothing that it does not change."""
 
+import signal
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -81,5 +82,9 @@ def test_a_wrong_configuration_is_refused_and_the_old_one_stays(
     assert 'did you mean "endpoint"' in said
     assert 'did you mean "listen-port"' in said
     assert m.kernel_device("a", B6) == m.tunnel("a", "b")
-    path.write_text(good)
-    m.ask("a", "reload")
+    log = m.home("a") / "daemon.log"
+    m.daemons["a"].send_signal(signal.SIGHUP)
+    m.wait("SIGHUP is refused too", lambda: "configuration-refused" in log.read_text())
+    path.write_text(good.replace('"10.23.0.1/32"', '"10.23.0.1/32", "10.23.0.11/32"'))
+    m.daemons["a"].send_signal(signal.SIGHUP)
+    m.wait("b learns the new address", lambda: m.kernel_device("b", "10.23.0.11") == m.tunnel("b", "a"))

@@ -152,3 +152,17 @@ def test_a_route_that_must_not_be_written_is_counted_and_shown() -> None:
     assert ours.counters["route_refused"] == 1
     ours.forget(NET)
     assert ours.refused == {}
+
+
+def test_routes_over_an_interface_that_went_down_are_set_again() -> None:
+    # The kernel drops IPv4 routes over it without telling.
+    kernel = FakeKernel()
+    ours = routes(kernel)
+    ours.learn(LAN, NEXT_HOP, 3, b"")
+    ours.learn(NET, NEXT_HOP, 4, b"")
+    ours.flush()
+    del kernel.table[LAN]
+    ours.interface_lost(3)
+    ours.flush()
+    assert set(kernel.table) == {LAN, NET}
+    assert kernel.batches == [2, 1]

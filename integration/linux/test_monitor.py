@@ -1,0 +1,76 @@
+"""The mirror of the kernel, also after more news than its socket could hold."""
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.lab.netns.node import connect
+from babelwg.linux.monitor import Monitor
+from babelwg.linux.netlink import RequestSocket
+from babelwg.linux.netns import network_namespace
+from babelwg.linux.routes import Route, look_up
+from integration.bench.common import wait
+
+ROUTES = 3000
+
+
+def open_monitor(pid: int, changed: Callable[[set[str]], None]) -> tuple[Monitor, RequestSocket]:
+    lost: list[Route] = []
+    with network_namespace(pid):
+        requests = RequestSocket()
+        return Monitor(requests, 6696, changed, lost.append, lambda index: None), requests
+
+
+def test_the_mirror_follows_links_addresses_and_routes(nodes: Any, needs: Callable[..., None]) -> None:
+    needs("ip")
+    a, b = nodes.add("a"), nodes.add("b")
+    told: set[str] = set()
+    monitor, requests = open_monitor(a.pid, told.update)
+    try:
+        connect(a, b, "e0", "e0", ["192.0.2.1/24"], ["192.0.2.2/24"])
+        a.run("ip", "route", "add", "172.16.0.0/12", "via", "192.0.2.2")
+        wait("the news are here", lambda: bool(monitor.receive() or monitor.mirror.link("e0")), 5)
+        wait("the route is in", lambda: bool(monitor.receive() or has(monitor, "172.16.0.0/12")), 5)
+        link = monitor.mirror.link("e0")
+        assert link is not None
+        assert link.up
+        assert monitor.mirror.ipv4(link.index) == socket.inet_aton("192.0.2.1")
+        assert told >= {"link", "address", "main"}
+        found = look_up(requests, socket.inet_aton("172.16.5.5"), None)
+        assert found is not None
+        assert (found.next_hop, found.interface) == (socket.inet_aton("192.0.2.2"), link.index)
+        a.run("ip", "link", "del", "e0")
+        wait("the link is gone", lambda: bool(monitor.receive() or monitor.mirror.link("e0") is None), 5)
+        wait("its route is gone", lambda: bool(monitor.receive() or not has(monitor, "172.16.0.0/12")), 5)
+    finally:
+        monitor.close()
+        requests.close()
+
+
+def test_after_an_overrun_everything_is_read_anew(nodes: Any, needs: Callable[..., None]) -> None:
+    needs("ip")
+    a, b = nodes.add("a"), nodes.add("b")
+    connect(a, b, "e0", "e0", ["192.0.2.1/24"], ["192.0.2.2/24"])
+    told: set[str] = set()
+    monitor, requests = open_monitor(a.pid, told.update)
+    try:
+        shrink(monitor)
+        a.ip(*(f"route add 10.{i >> 8}.{i & 255}.0/24 via 192.0.2.2" for i in range(ROUTES)))
+        monitor.receive()
+        assert monitor.overruns == 1
+        assert "overrun" in told
+        assert sum(route.prefix.plen == 24 for route in monitor.mirror.main.values()) == ROUTES + 1
+    finally:
+        monitor.close()
+        requests.close()
+
+
+def has(monitor: Monitor, prefix: str) -> bool:
+    return any(route.prefix == Prefix.parse(prefix) for route in monitor.mirror.main.values())
+
+
+def shrink(monitor: Monitor) -> None:
+    """Give the monitor's socket the smallest buffer that the kernel allows."""
+    with socket.socket(fileno=socket.dup(monitor.fileno())) as same:
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
