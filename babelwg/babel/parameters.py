@@ -50,7 +50,7 @@ class Parameters:
     # Implementation constants: our own pace.
     dump_interval: float = 2.0  # at least this long between two full dumps to one neighbour
     acknowledgment_timeout: float = 0.5  # before the second copy of an urgent update, doubled each time
-    update_copies: int = 3  # of an urgent update that nobody acknowledges, at most 5 (§3.7.2)
+    update_copies: int = 4  # of an urgent update that nobody acknowledges, at most 5 (§3.7.2)
     significant_metric_change: int = 48  # half of what a tunnel without loss costs
     hysteresis_recheck: float = 1.0
     purge_retry: float = (

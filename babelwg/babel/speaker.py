@@ -50,6 +50,8 @@ from babelwg.babel.wire.tlv import (
 )
 
 FAREWELL_INTERVAL = 0.1  # seconds; neighbours that see no Hello within it let go of us
+# So far does a Hello seqno jump when memory was lost; no small multiple of it comes near to where it began.
+LOST_HELLOS = 20011
 # What newer and other speakers send to each other is no mistake, so it is counted but not reported.
 QUIET_COMPLAINTS = frozenset({"unknown-tlv", "unknown-ae", "mandatory-sub-tlv"})
 
@@ -218,11 +220,8 @@ class Speaker:
         known = state.former_hello_seqnos.get(name)
         if known is None:
             return state.rng.randrange(MODULUS)
-        return (
-            (known + MODULUS // 2) % MODULUS
-            if state.memory.lost and name in state.memory.hello_seqnos
-            else known
-        )
+        jump = LOST_HELLOS if state.memory_lost and name in state.memory.hello_seqnos else 0
+        return (known + jump) % MODULUS
 
     def _receive_packet(self, interface: Interface, datagram: Datagram, now: float) -> None:
         state = self._state

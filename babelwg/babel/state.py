@@ -30,7 +30,8 @@ class State:
         # Also of interfaces that are not there now: their neighbours expect the numbers to go on.
         self.former_hello_seqnos = dict(memory.hello_seqnos)
         self.interfaces: dict[str, Interface] = {}
-        self.sources = SourceTable(() if memory.lost else memory.sources)
+        self.sources = SourceTable(memory.sources)
+        self.memory_lost = memory.lost or self.sources.incomplete
         self.source_timer: Timer | None = None
         self.routes = RouteTable()
         self.requests: dict[Source, PendingRequest] = {}

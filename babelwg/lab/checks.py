@@ -77,7 +77,7 @@ class LoopCheck:
             return
         if len(net.origins[prefix]) == 1:
             self.violations.append(f"{net.now:.6f} {prefix} loops: {' -> '.join(loop)}")
-        elif prefix not in self._open:
+        elif prefix not in self._open and _carries(net, loop):
             self.anycast_loops += 1
             self._open[prefix] = (net.now, loop)
 
@@ -112,6 +112,11 @@ def find_loop(net: CheckedNetwork, start: str, prefix: Prefix) -> list[str] | No
     return path if path.count(path[-1]) > 1 else None
 
 
+def _carries(net: CheckedNetwork, path: list[str]) -> bool:
+    """Return whether packets get through all links of a path."""
+    return all(net.link(a, b).up for a, b in pairwise(path))
+
+
 def trace_path(net: CheckedNetwork, start: str, prefix: Prefix) -> list[str]:
     """Return the nodes that a packet passes, up to its destination, its loss or the second visit of a node."""
     path = [start]
@@ -131,8 +136,7 @@ def no_blackhole(net: CheckedNetwork) -> list[str]:
     for prefix, distances in distances_by_prefix(net).items():
         for name in distances:
             path = trace_path(net, name, prefix)
-            crosses_cut = any(not net.link(a, b).up for a, b in pairwise(path))
-            if prefix not in net.nodes[path[-1]].xroutes or crosses_cut:
+            if prefix not in net.nodes[path[-1]].xroutes or not _carries(net, path):
                 complaints.append(f"{name} does not reach {prefix}: {' -> '.join(path)}")
     return complaints
 

@@ -254,7 +254,7 @@ def test_a_confirmed_neighbour_that_returns_is_not_asked_again() -> None:
 def test_hellos_jump_after_a_loss_of_memory_so_that_neighbours_start_anew() -> None:
     found = lost_bench({"tun": 50})
     (hello,) = [t for t in found.sent() if isinstance(t, Hello)]
-    assert hello.seqno == 50 + 32768 + 1
+    assert hello.seqno == 50 + 20011 + 1
 
 
 def test_an_interface_of_the_former_life_is_waited_for_but_not_for_ever() -> None:
@@ -270,6 +270,21 @@ def test_an_interface_of_the_former_life_is_waited_for_but_not_for_ever() -> Non
     found.live(0.2)
     assert found.selected() == neighbour_address(1)
     assert not found.snapshot().recovering
+
+
+def test_a_crash_during_the_recovery_leaves_the_memory_lost() -> None:
+    found = lost_bench({"tun": 50})
+    stored = {(r.prefix, r.router_id): r for r in found.speaker.sources_to_store()}
+    assert [r.seqno for r in stored.values()] == [0]
+    again = Bench(
+        memory=Memory(seqno=100, sources=tuple(stored.values()), hello_seqnos={"tun": 51}, lost=False)
+    )
+    again.speaker.add_interface("tun", InterfaceParameters(), OUR_ADDRESS, again.now)
+    assert again.snapshot().recovering
+    assert again.snapshot().sources == ()
+    again.wait(12.1)
+    assert not again.snapshot().recovering
+    assert [r.seqno for r in again.speaker.sources_to_store()] == [None]
 
 
 @pytest.mark.conformance("B3.5.1-2", "B3.7.3-1")

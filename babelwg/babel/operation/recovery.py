@@ -31,7 +31,7 @@ def wildcard_retraction(state: State) -> Update:
 
 def begin_interface(state: State, interface: Interface, now: float) -> None:
     """Retract on a new interface what a former life may have announced there."""
-    if not state.memory.lost:
+    if not state.memory_lost:
         return
     if state.purge_until == float("-inf"):
         state.purge_until = now + LONGEST_HOLD
@@ -39,6 +39,7 @@ def begin_interface(state: State, interface: Interface, now: float) -> None:
         return
     interface.outbox.small.append(wildcard_retraction(state))
     if interface.name in state.memory.hello_seqnos:
+        state.sources.set_incomplete(True)
         timer = Timer(partial(_open_gate, state, interface.name))
         state.gate[interface.name] = timer
         state.timers.set(timer, now + SILENCE * interface.parameters.hello_interval)
@@ -101,5 +102,6 @@ def _open_gate(state: State, name: str, now: float) -> None:
     """Stop waiting for an interface; after the last one routes are selected."""
     del state.gate[name]
     if not state.gate:
+        state.sources.set_incomplete(False)
         for prefix in list(state.routes.by_prefix):
             select_route(state, prefix, "memory-recovered", now)

@@ -29,6 +29,10 @@ class FeasibilityDistance(NamedTuple):
         return seqno == self.seqno and metric < self.metric
 
 
+# Stands in the stored table while sources of an earlier life are missing; no router has this id.
+INCOMPLETE = Source(Prefix(6, bytes(16), 0), bytes(8))
+
+
 class SourceTable:
     """Feasibility distances by source, in the order in which they were last used."""
 
@@ -36,8 +40,11 @@ class SourceTable:
         self._distances: dict[Source, FeasibilityDistance] = {}
         self._used: dict[Source, float] = {}  # seconds; oldest first
         self._changed: dict[Source, None] = {}
+        self.incomplete = False
         for prefix, router_id, seqno, metric in records:
-            if seqno is not None and metric is not None:
+            if Source(prefix, router_id) == INCOMPLETE:
+                self.incomplete = seqno is not None
+            elif seqno is not None and metric is not None:
                 self._distances[Source(prefix, router_id)] = FeasibilityDistance(seqno, metric)
 
     def __len__(self) -> int:
@@ -58,6 +65,11 @@ class SourceTable:
         """Count the age of remembered sources from now on, because the time of their use is not known."""
         for source in self._distances:
             self._used.setdefault(source, now)
+
+    def set_incomplete(self, incomplete: bool) -> None:
+        """Note in the stored table whether sources are missing, so that a next life knows it too."""
+        self.incomplete = incomplete
+        self._changed[INCOMPLETE] = None
 
     def put(self, source: Source, distance: FeasibilityDistance) -> None:
         """Set the distance of a source."""
@@ -84,6 +96,10 @@ class SourceTable:
         """Return what changed since the last call, each source once."""
         records = []
         for source in self._changed:
+            if source == INCOMPLETE:
+                mark = 0 if self.incomplete else None
+                records.append(SourceRecord(source.prefix, source.router_id, mark, mark))
+                continue
             seqno, metric = self._distances.get(source, (None, None))
             records.append(SourceRecord(source.prefix, source.router_id, seqno, metric))
         self._changed.clear()
