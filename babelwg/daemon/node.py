@@ -266,8 +266,12 @@ class Node:
 
     async def _checkpoint(self) -> None:
         snapshot = self.routing.speaker.snapshot(asyncio.get_running_loop().time())
-        records = [SourceRecord(s.prefix, s.router_id, s.seqno, s.metric) for s in snapshot.sources]
-        self.store.checkpoint(snapshot.hello_seqnos, records)
+        self.store.save_hello_seqnos(snapshot.hello_seqnos)
+        # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
+        if not snapshot.recovering:
+            self.store.tidy(
+                [SourceRecord(s.prefix, s.router_id, s.seqno, s.metric) for s in snapshot.sources]
+            )
         await asyncio.to_thread(self.store.fsync)
 
     async def _release_adopted(self) -> None:

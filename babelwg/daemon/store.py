@@ -57,11 +57,14 @@ class Store:
         if self._state.reserve(seqno):
             self._save()
 
-    def checkpoint(self, hello_seqnos: Mapping[str, int], sources: Sequence[SourceRecord]) -> None:
-        """Write down where the Hellos are and keep the journal short; may wait for the disk."""
+    def save_hello_seqnos(self, hello_seqnos: Mapping[str, int]) -> None:
+        """Write down where the Hellos are; may wait for the disk."""
         if dict(hello_seqnos) != self._state.hello_seqnos:
             self._state.hello_seqnos = dict(hello_seqnos)
             self._save()
+
+    def tidy(self, sources: Sequence[SourceRecord]) -> None:
+        """Keep the journal short, and begin a new one after a failure; `sources` are all that live."""
         if not self._journal.is_open or self._journal.needs_compaction(len(sources)):
             rows = [(*record.prefix[:3], record.router_id, record.seqno, record.metric) for record in sources]
             self._attempt("journal", lambda: self._journal.compact(rows))

@@ -1,0 +1,105 @@
+"""What the daemon remembers, over restarts, lost files and failing disks."""
+
+from pathlib import Path
+
+import pytest
+
+from babelwg.babel.memory import SourceRecord
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.daemon.store import Store
+
+NET = Prefix.parse("2001:db8::/32")
+OTHER = Prefix.parse("10.1.0.0/16")
+ROUTER = b"\2" * 8
+
+
+def reopened(directory: Path, old: Store) -> Store:
+    """Return what the next life finds, without a farewell of the last one."""
+    old.close()
+    return Store(directory, "key")
+
+
+def test_a_first_start_has_lost_everything_and_draws_a_router_id(tmp_path: Path) -> None:
+    store = Store(tmp_path, "key")
+    assert store.memory().lost
+    assert len(store.router_id) == 8
+    again = reopened(tmp_path, store)
+    assert again.router_id == store.router_id
+    assert not again.memory().lost
+    again.close()
+
+
+def test_sources_survive_in_their_last_state(tmp_path: Path) -> None:
+    store = Store(tmp_path, "key")
+    store.remember([SourceRecord(NET, ROUTER, 5, 96), SourceRecord(OTHER, ROUTER, 1, 0)])
+    store.remember([SourceRecord(NET, ROUTER, 6, 200), SourceRecord(OTHER, ROUTER, None, None)])
+    again = reopened(tmp_path, store)
+    assert again.memory().sources == (SourceRecord(NET, ROUTER, 6, 200),)
+    again.close()
+
+
+def test_no_seqno_is_ever_used_twice(tmp_path: Path) -> None:
+    store = Store(tmp_path, "key")
+    used = store.memory().seqno
+    for seqno in range(used + 1, used + 40):
+        store.reserve(seqno)
+    again = reopened(tmp_path, store)
+    assert again.memory().seqno >= used + 40
+    assert again.memory().seqno <= used + 40 + 16
+    third = reopened(tmp_path, again)
+    assert third.memory().seqno > again.memory().seqno
+    third.close()
+
+
+def test_another_key_is_another_node(tmp_path: Path) -> None:
+    store = Store(tmp_path, "key")
+    store.close()
+    other = Store(tmp_path, "another key")
+    assert other.router_id != store.router_id
+    other.close()
+
+
+def test_ports_are_shared_or_next_and_stay(tmp_path: Path) -> None:
+    store = Store(tmp_path, "key")
+    names = ["bw-a", "bw-b", "bw-c"]
+    assert store.ports(names, set(names), 51820) == dict.fromkeys(names, 51820)
+    alone = store.ports(names, set(), 40820)
+    assert alone["bw-a"] == 40820
+    assert 40820 < alone["bw-b"] < alone["bw-c"]
+    again = reopened(tmp_path, store)
+    assert again.ports([*names, "bw-d"], set(), 40820) | alone == again.ports([*names, "bw-d"], set(), 40820)
+    again.close()
+
+
+def test_tunnels_are_remembered_until_they_are_gone(tmp_path: Path) -> None:
+    store = Store(tmp_path, "key")
+    store.add_tunnel("bw-a", "embedded")
+    store.add_tunnel("bw-b", "kernel")
+    store.drop_tunnel("bw-b")
+    again = reopened(tmp_path, store)
+    assert again.tunnels() == {"bw-a": "embedded"}
+    again.close()
+
+
+def test_a_disk_that_fails_is_counted_and_the_next_life_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(tmp_path, "key")
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", full)
+        store.remember([SourceRecord(NET, ROUTER, 5, 96)])
+    store.remember([SourceRecord(OTHER, ROUTER, 5, 96)])
+    assert store.counters == {"store_failed.journal": 1}
+    assert "No space left on device" in caplog.text
+    again = reopened(tmp_path, store)
+    assert again.memory().lost
+    again.close()
+    store.tidy([SourceRecord(NET, ROUTER, 5, 96)])
+    third = reopened(tmp_path, store)
+    assert not third.memory().lost
+    assert third.memory().sources == (SourceRecord(NET, ROUTER, 5, 96),)
+    third.close()
