@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -134,5 +135,5 @@ def test_only_root_and_the_daemons_own_user_may_change_something(
         return answer
 
     assert asyncio.run(run())["result"] == {"echo": {}}
-    monkeypatch.setattr("babelwg.daemon.control._user_of", lambda writer: 65534)
+    monkeypatch.setattr("babelwg.daemon.control._user_of", lambda writer: os.geteuid() + 1)
     assert asyncio.run(run())["error"] == {"code": -32002, "message": "only root may echo the daemon"}
