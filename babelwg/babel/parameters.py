@@ -37,6 +37,7 @@ class Parameters:
     source_gc_time: float = SOURCE_GC_TIME
     # Implementation constants: what a stranger can make grow is bounded.
     max_neighbours_per_interface: int = 512
+    max_neighbours_per_tunnel: int = 4  # one is expected, and another while its address changes
     max_routes_per_neighbour: int = 32768
     max_routes: int = 262144
     max_sources: int = 262144

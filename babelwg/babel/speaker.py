@@ -150,6 +150,14 @@ class Speaker:
         else:
             retract_prefix(state, prefix, "withdrawn", now)
 
+    def refuse(self, prefixes: frozenset[Prefix], now: float) -> None:
+        """Select and announce no learned route for exactly these prefixes: the kernel goes its own way there."""
+        state = self._state
+        changed = state.refused ^ prefixes
+        state.refused = prefixes
+        for prefix in changed & state.routes.by_prefix.keys():
+            select_route(state, prefix, "refused" if prefix in prefixes else "allowed", now)
+
     def receive_datagram(self, datagram: Datagram, now: float) -> None:
         """Do what a datagram says, or count why not."""
         state = self._state

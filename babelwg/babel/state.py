@@ -17,6 +17,10 @@ from babelwg.babel.timers import Timer, Timers
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.seqno import seqno_add
 
+# Implementation constants: what strangers may make us raise our seqno
+SEQNO_BURST = 16  # at once
+SEQNO_RATE = 5.0  # a second
+
 
 class State:
     """The tables of section 3.2, the timers, and what waits for the shell."""
@@ -36,6 +40,10 @@ class State:
         self.routes = RouteTable()
         self.requests: dict[Source, PendingRequest] = {}
         self.xroutes: dict[Prefix, Xroute] = {}
+        # Prefixes that our kernel would not follow us on: not selected, and so not announced.
+        self.refused: frozenset[Prefix] = frozenset()
+        self.seqno_allowance = float(SEQNO_BURST)
+        self.seqno_counted = 0.0  # when the allowance was last brought up to date
         self.holds: dict[Prefix, Hold] = {}
         self.acknowledgments: dict[int, PendingAcknowledgment] = {}
         self.next_nonce = rng.randrange(0x10000)
@@ -76,6 +84,16 @@ class State:
         """Return whether what a route's neighbour announces cannot create a loop (§3.5.1)."""
         distance = self.sources.get(route.prefix, route.router_id)
         return distance is None or distance.admits(route.seqno, route.refmetric)
+
+    def may_increase_seqno(self, now: float) -> bool:
+        """Return whether a request may raise our seqno now: each raise costs the shell a write to the disk."""
+        grown = self.seqno_allowance + (now - self.seqno_counted) * SEQNO_RATE
+        self.seqno_allowance, self.seqno_counted = min(float(SEQNO_BURST), grown), now
+        if self.seqno_allowance < 1.0:
+            self.count("request_ignored.seqno-rate")
+            return False
+        self.seqno_allowance -= 1.0
+        return True
 
     def increase_seqno(self) -> None:
         """Move our sequence number on by one (§3.8.1.2)."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import grp
 import json
 import logging
@@ -24,6 +25,7 @@ PERMISSION_REFUSED = -32002  # the group may ask; only root and the daemon's own
 REQUEST_LIMIT = 64 << 10  # octets of one request
 MAX_CLIENTS = 32
 IDLE_TIMEOUT = 60.0  # seconds a client may be silent
+CLOSE_TIMEOUT = 1.0  # seconds for a connection to end
 WRITE_TIMEOUT = 10.0  # seconds for a client to take its answer
 GROUP = "babelwg"  # whose members may ask
 
@@ -58,6 +60,8 @@ class ControlServer:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if await _answers(self._path):
             raise FileExistsError(f"a daemon already answers on {self._path}")
+        if self._path.exists() and not self._path.is_socket():
+            raise OSError(errno.ENOTSOCK, f"{self._path} is there and is no socket")
         with contextlib.suppress(FileNotFoundError):
             self._path.unlink()
         old = os.umask(0o177)
@@ -90,6 +94,8 @@ class ControlServer:
         try:
             await self._converse(reader, writer)
         except (ConnectionError, TimeoutError, asyncio.CancelledError):
+            # What it has not read, it will not read: the descriptor must not outlive the conversation.
+            writer.transport.abort()
             self._count("client_lost")
         finally:
             self._clients.discard(task)
@@ -169,5 +175,5 @@ async def _answers(path: Path) -> bool:
 
 async def _end(writer: asyncio.StreamWriter) -> None:
     writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        await asyncio.wait_for(writer.wait_closed(), CLOSE_TIMEOUT)

@@ -10,12 +10,16 @@ if TYPE_CHECKING:
     from babelwg.daemon.node import Node
 
 
+# Implementation constants
+MAX_ROUTER_IDS = 4  # per peer: one is expected, and a new one after it lost its memory
+
+
 class Names:
     """What this node knows of names; router-ids are learned from what peers originate, and kept."""
 
     def __init__(self, node: "Node") -> None:
         self._node = node
-        self._origins: dict[bytes, str] = {}
+        self._origins: dict[str, dict[bytes, None]] = {}  # by peer, the latest last
 
     @property
     def node(self) -> str:
@@ -33,15 +37,21 @@ class Names:
             # The address of a babelwg neighbour tells its key; what it announces at 0 it originates.
             name = peers.get((route.interface, route.neighbour))
             if name is not None and route.refmetric == 0:
-                self._origins[route.router_id] = name
+                known = self._origins.setdefault(name, {})
+                known.pop(route.router_id, None)
+                known[route.router_id] = None
+                while len(known) > MAX_ROUTER_IDS:
+                    del known[next(iter(known))]
+        for gone in self._origins.keys() - {peer.name for peer in config.peers}:
+            del self._origins[gone]
 
     def origin(self, router_id: bytes) -> str | None:
         """Return the peer that originates with this router-id, where we have heard it directly."""
-        return self._origins.get(router_id)
+        return next((name for name, known in self._origins.items() if router_id in known), None)
 
     def router_ids_of(self, peer: str) -> set[bytes]:
         """Return the router-ids that a peer has used."""
-        return {router_id for router_id, name in self._origins.items() if name == peer}
+        return set(self._origins.get(peer, ()))
 
     def peer_on(self, interface: str) -> str | None:
         """Return the peer whose tunnel an interface is, None for other interfaces."""

@@ -22,7 +22,7 @@ def own_xroutes(config: Config) -> Xroutes:
 def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror) -> Xroutes:
     """Return the kernel's addresses and main routes that the redistribute filters allow."""
     xroutes: Xroutes = {}
-    for address in mirror.addresses.values():
+    for address in mirror.all_addresses():
         link = mirror.links.get(address.interface)
         if not address.usable or is_link_local(address.address) or link is None:
             continue

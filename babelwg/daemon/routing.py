@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
-from babelwg.babel.events import Event, RouteFlushed, RouteRetracted, RouteSelected, SeqnoIncreased
+from babelwg.babel.events import (
+    Event,
+    PacketDropped,
+    RouteFlushed,
+    RouteRetracted,
+    RouteSelected,
+    SeqnoIncreased,
+    TlvDropped,
+)
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.prefix import Prefix, is_martian
@@ -56,7 +64,7 @@ class RoutingService:
         self.sources: dict[int, bytes] = {}  # preferred source address per family
         self.wanted: dict[str, WantedInterface] = {}
         self.announced: dict[Prefix, tuple[int, str]] = {}
-        self.endpoints: frozenset[bytes] = frozenset()  # of our tunnels, packed
+        self._endpoints: frozenset[bytes] = frozenset()  # of our tunnels, packed
         self.guarding = True  # whether main's destinations are kept from ours
         self.stopping = False
         self.errors: dict[str, str] = {}
@@ -67,6 +75,7 @@ class RoutingService:
         self._running: dict[str, tuple[int, InterfaceParameters, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._repairs = 0
+        self._refused: frozenset[Prefix] = frozenset()
         self._loop.add_reader(socket.fileno(), self._receive)
 
     def close(self) -> None:
@@ -95,7 +104,7 @@ class RoutingService:
         for prefix, (metric, origin) in xroutes.items():
             if self.announced.get(prefix) != (metric, origin):
                 self.speaker.announce(prefix, metric, now)
-                if origin == "announce":
+                if origin == "announce" and not self.routes.shared:
                     # What is ours and not there must not leave again along a learned default.
                     self.routes.retract(prefix)
         self.announced = dict(xroutes)
@@ -132,7 +141,32 @@ class RoutingService:
         # What we announce ourselves we do not learn: there main always leads.
         override = [prefix for prefix in self.override if prefix not in self.announced]
         self.routes.guard(plan_guards(main, self.routes.learned, override, self.routes.table))
-        self._flush_routes()
+        # Where main leads, packets do not follow us, so nobody shall hear that they do.
+        self.speaker.refuse(frozenset(self.routes.guards), self._loop.time())
+        self.pump()
+
+    @property
+    def endpoints(self) -> frozenset[bytes]:
+        """The addresses (packed) to which our tunnels send; in a shared table no learned route may cover one."""
+        return self._endpoints
+
+    @endpoints.setter
+    def endpoints(self, endpoints: frozenset[bytes]) -> None:
+        if endpoints == self._endpoints:
+            return
+        self._endpoints = endpoints
+        if self.routes.shared:
+            known = {*self.routes.learned, *self.routes.refused}
+            self._refused = frozenset(prefix for prefix in known if self._covered_endpoint(prefix))
+            self.speaker.refuse(self._refused, self._loop.time())
+            self.pump()
+
+    def prefer_sources(self, sources: dict[int, bytes]) -> None:
+        """Have packets of this node carry these source addresses (packed, by family) along learned routes."""
+        if sources != self.sources:
+            self.sources = sources
+            self.routes.prefer_sources(sources)
+            self._flush_routes()
 
     def route_lost(self, route: Route) -> None:
         """Put back a route that somebody else removed."""
@@ -204,15 +238,21 @@ class RoutingService:
             log.info("routes-changed events=%d", len(events))
         if log.isEnabledFor(level):
             for event in events:
-                log.log(level, "%s", event)
+                # What strangers can cause at will is counted, and told only to those who look closely.
+                noise = isinstance(event, PacketDropped | TlvDropped)
+                log.log(logging.DEBUG if noise else level, "%s", event)
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, RouteSelected):
             self._select(event)
         elif isinstance(event, RouteRetracted):
-            self.routes.retract(event.prefix)
+            # Holding a prefix unreachable that covers an endpoint would cut the tunnel off.
+            if self._covered_endpoint(event.prefix) is None:
+                self.routes.retract(event.prefix)
         elif isinstance(event, RouteFlushed):
-            if self.announced.get(event.prefix, (0, ""))[1] == "announce":
+            if self._covered_endpoint(event.prefix) is not None:
+                return
+            if self.announced.get(event.prefix, (0, ""))[1] == "announce" and not self.routes.shared:
                 self.routes.retract(event.prefix)
             else:
                 self.routes.forget(event.prefix)
@@ -223,13 +263,21 @@ class RoutingService:
         running = self._running.get(event.interface)
         if running is None:
             return
-        endpoint = next((a for a in self.endpoints if covers(event.prefix, host_prefix(a))), None)
-        if endpoint is not None and self.routes.shared:
+        endpoint = self._covered_endpoint(event.prefix)
+        if endpoint is not None:
             # Without a table of our own, the mark cannot keep a tunnel's packets out of the tunnel.
             self.routes.refuse(event.prefix, f"it covers the endpoint {ip_address(endpoint)} of a tunnel")
+            self._refused |= {event.prefix}
+            self.speaker.refuse(self._refused, self._loop.time())
             return
         source = self.sources.get(event.prefix.family, b"")
         self.routes.learn(event.prefix, event.next_hop, running[0], source)
+
+    def _covered_endpoint(self, prefix: Prefix) -> bytes | None:
+        """Return an endpoint of our tunnels that a prefix of the shared table covers."""
+        if not self.routes.shared:
+            return None
+        return next((a for a in self._endpoints if covers(prefix, host_prefix(a))), None)
 
     def _flush_routes(self) -> None:
         for prefix, refusal in self.routes.flush():

@@ -10,6 +10,7 @@ from babelwg.linux.routes import (
     PRIORITY,
     PROTOCOL_BABEL,
     TABLE_MAIN,
+    UNICAST,
     UNREACHABLE,
     Route,
     dump_routes,
@@ -124,8 +125,11 @@ class KernelRoutes:
         In our own table these are all routes of our protocol; in a shared one those over the given interfaces.
         """
         allowed = None if interfaces is None else set(interfaces)
+        # What we held unreachable has no interface; nobody else writes such routes with Babel's number.
         self.installed = {
-            route.prefix: route for route in self._dump() if allowed is None or route.interface in allowed
+            route.prefix: route
+            for route in self._dump()
+            if allowed is None or route.interface in allowed or route.kind == UNREACHABLE
         }
         self.adopted = set(self.installed)
         return len(self.adopted)
@@ -160,6 +164,14 @@ class KernelRoutes:
         del self.installed[route.prefix]
         self._touch(route.prefix)
         return self.wanted(route.prefix) is not None
+
+    def prefer_sources(self, sources: Mapping[int, bytes]) -> None:
+        """Have all learned routes prefer these source addresses (packed, by family)."""
+        for prefix, route in self.learned.items():
+            source = sources.get(prefix.family, b"")
+            if route.kind == UNICAST and route.source != source:
+                self.learned[prefix] = route._replace(source=source)
+                self._changed.add(prefix)
 
     def interface_lost(self, interface: int) -> None:
         """Take note that an interface (index) went down or away, and the kernel's routes over it with it."""

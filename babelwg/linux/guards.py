@@ -35,7 +35,8 @@ def plan_guards(
     overridden = set(override)
     guards: dict[Prefix, Route] = {}
     for route in main:
-        if route.kind not in OPERATORS_KINDS or route.prefix in overridden or not _needs_guard(route):
+        foreign = route.kind in OPERATORS_KINDS and route.protocol != PROTOCOL_BABEL
+        if not foreign or route.prefix in overridden or not _needs_guard(route):
             continue
         if (
             route.prefix.family == 6

@@ -3,11 +3,12 @@
 import errno
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.netlink import (
+    NLM_F_REPLACE,
     RTM_DELADDR,
     RTM_DELLINK,
     RTM_DELROUTE,
@@ -79,12 +80,34 @@ class Mirror:
 
     def __init__(self) -> None:
         self.links: dict[int, Link] = {}
-        self.addresses: dict[tuple[int, bytes, int], InterfaceAddress] = {}
+        self.names: dict[str, int] = {}
+        self.addresses: dict[int, dict[tuple[bytes, int], InterfaceAddress]] = {}
         self.main: dict[tuple[Prefix, int, int, bytes], Route] = {}
 
     def link(self, name: str) -> Link | None:
         """Return the interface of this name."""
-        return next((link for link in self.links.values() if link.name == name), None)
+        return self.links.get(self.names.get(name, 0))
+
+    def set_link(self, link: Link) -> None:
+        """Take in an interface, which may have been renamed."""
+        before = self.links.get(link.index)
+        if before is not None and self.names.get(before.name) == link.index:
+            del self.names[before.name]
+        self.links[link.index] = link
+        self.names[link.name] = link.index
+
+    def drop_link(self, index: int) -> bool:
+        """Forget an interface with its addresses; return whether it was known."""
+        self.addresses.pop(index, None)
+        link = self.links.pop(index, None)
+        if link is not None and self.names.get(link.name) == index:
+            del self.names[link.name]
+        return link is not None
+
+    def all_addresses(self) -> Iterator[InterfaceAddress]:
+        """Yield the addresses of all interfaces."""
+        for addresses in self.addresses.values():
+            yield from addresses.values()
 
     def name(self, index: int) -> str:
         """Return the name of an interface, or its number where it is gone."""
@@ -93,19 +116,13 @@ class Mirror:
 
     def link_local(self, index: int) -> bytes | None:
         """Return a usable link-local IPv6 address of an interface."""
-        found = sorted(
-            a.address
-            for a in self.addresses.values()
-            if a.interface == index and a.usable and is_link_local(a.address)
-        )
-        return found[0] if found else None
+        own = self.addresses.get(index, {}).values()
+        return min((a.address for a in own if a.usable and is_link_local(a.address)), default=None)
 
     def ipv4(self, index: int) -> bytes | None:
         """Return an IPv4 address of an interface."""
-        found = sorted(
-            a.address for a in self.addresses.values() if a.interface == index and len(a.address) == 4
-        )
-        return found[0] if found else None
+        own = self.addresses.get(index, {}).values()
+        return min((a.address for a in own if len(a.address) == 4), default=None)
 
 
 class Monitor:
@@ -154,6 +171,7 @@ class Monitor:
         """Read links, addresses and main routes anew."""
         mirror = self.mirror
         mirror.links.clear()
+        mirror.names.clear()
         mirror.addresses.clear()
         changed: set[str] = set()
         for message in self._requests.dump(RTM_GETLINK, IFINFO.pack(0, 0, 0, 0, 0)):
@@ -209,6 +227,8 @@ class Monitor:
             key = _main_key(route)
             if message.type == RTM_NEWROUTE:
                 self.mirror.main[key] = route
+                # Nothing tells which route this one replaced.
+                self._main_is_stale = self._main_is_stale or bool(message.flags & NLM_F_REPLACE)
             else:
                 self.mirror.main.pop(key, None)
             changed.add("main")
@@ -218,16 +238,15 @@ class Monitor:
         if family != socket.AF_UNSPEC:
             return  # a bridge's own news about a port, not about the interface
         if message.type == RTM_DELLINK:
-            known = self.mirror.links.pop(index, None) is not None
             self._lose_link(index)
-            gone = [key for key in self.mirror.addresses if key[0] == index]
-            for key in gone:
-                del self.mirror.addresses[key]
-            changed.update({"link"} if known else ())
+            if self.mirror.drop_link(index):
+                changed.add("link")
             return
         found = attributes(message.payload[16:])
+        if IFLA_MTU not in found or IFLA_IFNAME not in found:
+            return  # news of a wireless driver, not of the interface
         name = bytes(found[IFLA_IFNAME]).rstrip(b"\0").decode(errors="replace")
-        mtu = struct.unpack("=I", found[IFLA_MTU])[0] if IFLA_MTU in found else 0
+        mtu = struct.unpack("=I", found[IFLA_MTU])[0]
         info = attributes(found[IFLA_LINKINFO]) if IFLA_LINKINFO in found else {}
         kind = bytes(info.get(IFLA_INFO_KIND, b"")).rstrip(b"\0").decode(errors="replace")
         link = Link(index, name, mtu, flags, kind)
@@ -235,7 +254,7 @@ class Monitor:
         if before is not None and before.flags & IFF_UP and not flags & IFF_UP:
             self._lose_link(index)
         if before != link:
-            self.mirror.links[index] = link
+            self.mirror.set_link(link)
             changed.add("link")
 
     def _lose_link(self, index: int) -> None:
@@ -251,14 +270,16 @@ class Monitor:
         octets = bytes(found.get(IFA_LOCAL, found.get(IFA_ADDRESS, b"")))
         if IFA_FLAGS in found:
             flags = struct.unpack("=I", found[IFA_FLAGS])[0]
-        key = (index, octets, plen)
+        own = self.mirror.addresses.setdefault(index, {})
         if message.type == RTM_DELADDR:
-            self.mirror.addresses.pop(key, None)
+            own.pop((octets, plen), None)
+            # With an IPv4 address go, unannounced, the routes that prefer it as their source.
+            self._main_is_stale = self._main_is_stale or len(octets) == 4
             changed.add("address")
             return
         address = InterfaceAddress(index, octets, plen, not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED))
-        if self.mirror.addresses.get(key) != address:
-            self.mirror.addresses[key] = address
+        if own.get((octets, plen)) != address:
+            own[octets, plen] = address
             changed.add("address")
 
 

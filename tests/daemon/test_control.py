@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,8 @@ def test_a_second_daemon_on_the_same_socket_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_socket_that_a_killed_daemon_left_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "s").touch()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "s"))
     answers, _ = converse(tmp_path / "s", b'{"id":1,"method":"echo"}\n')
     assert answers[0]["result"] == {"echo": {}}
 
@@ -137,3 +139,14 @@ def test_only_root_and_the_daemons_own_user_may_change_something(
     assert asyncio.run(run())["result"] == {"echo": {}}
     monkeypatch.setattr("babelwg.daemon.control._user_of", lambda writer: os.geteuid() + 1)
     assert asyncio.run(run())["error"] == {"code": -32002, "message": "only root may echo the daemon"}
+
+
+def test_a_file_in_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "s").write_text("somebody's")
+
+    async def start() -> None:
+        with pytest.raises(OSError, match="is no socket"):
+            await ControlServer(tmp_path / "s", METHODS).start()
+
+    asyncio.run(start())
+    assert (tmp_path / "s").read_text() == "somebody's"

@@ -52,7 +52,11 @@ def _starts_anew(neighbour: Neighbour, hello: Hello) -> bool:
 
 
 def _acquire(state: State, interface: Interface, address: bytes) -> Neighbour | None:
-    if len(interface.neighbours) >= state.parameters.max_neighbours_per_interface:
+    parameters = state.parameters
+    most = parameters.max_neighbours_per_interface
+    if interface.parameters.point_to_point:
+        most = min(most, parameters.max_neighbours_per_tunnel)
+    if len(interface.neighbours) >= most:
         state.count("neighbour_refused.interface-limit")
         return None
     neighbour = Neighbour(interface, address, _actions(state, interface, address))

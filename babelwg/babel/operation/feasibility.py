@@ -14,7 +14,9 @@ def record_announcement(
     """Lower the feasibility distance to a finite update about to be sent; False forbids it (§3.7.3)."""
     source = Source(prefix, router_id)
     known = state.sources.get(prefix, router_id)
-    if known is None and len(state.sources) >= state.parameters.max_sources:
+    full = len(state.sources) >= state.parameters.max_sources
+    # Our own prefixes are few and ours to know; strangers must not crowd them out.
+    if known is None and full and router_id != state.router_id:
         # Forgetting an older source could close a loop; saying less only makes a detour.
         state.count("update_suppressed.source-table-full")
         return False

@@ -31,7 +31,7 @@ def handle_seqno_request(state: State, neighbour: Neighbour, request: SeqnoReque
     """Answer a seqno request, or pass it on towards its router (§3.8.1.2)."""
     ours = request.router_id == state.router_id
     if request.prefix in state.xroutes:
-        if ours and seqno_lt(state.seqno, request.seqno):
+        if ours and seqno_lt(state.seqno, request.seqno) and state.may_increase_seqno(now):
             state.increase_seqno()
         queue_answer(state, neighbour, request.prefix, now)
         return

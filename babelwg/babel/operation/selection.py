@@ -16,7 +16,8 @@ from babelwg.babel.wire.tlv import INFINITY
 def select_route(state: State, prefix: Prefix, cause: str, now: float) -> None:
     """Choose the route of a prefix anew and tell kernel and neighbours what changed."""
     old = state.routes.selected.get(prefix)
-    best = None if prefix in state.xroutes or state.gate else _choose(state, prefix, old, now)
+    shut = prefix in state.xroutes or prefix in state.refused or bool(state.gate)
+    best = None if shut else _choose(state, prefix, old, now)
     if best is not None:
         _use(state, best, old, cause, now)
     elif old is not None:
