@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import errno
+import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from babelwg.linux.tunnels.uapi import (
     request,
 )
 
+# Implementation constants
+MAX_LOG = 1 << 20  # octets; a longer log of the data plane is begun anew when the process is started
+
 
 class EmbeddedBackend:
     """Our own userspace WireGuard; the process is started when the first tunnel needs it."""
@@ -30,6 +35,7 @@ class EmbeddedBackend:
         self._directory = directory
         self._watch: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
+        self._process: subprocess.Popen[bytes] | None = None  # None while an earlier life's serves us
 
     async def create(self, tunnel: Tunnel) -> None:
         await self._ensure_running()
@@ -94,32 +100,39 @@ class EmbeddedBackend:
                 self._watch = asyncio.create_task(self._watch_process())
 
     async def _start(self) -> None:
-        self._control.parent.mkdir(parents=True, exist_ok=True)
-        log = self._control.with_suffix(".log").open("ab")
-        with log:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "babelwg.dataplane",
-                "--control",
-                str(self._control),
-                "--uapi-dir",
-                str(self._directory),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        try:
+            self._process = process = self._spawn()
+        except OSError as error:
+            raise TunnelError(f"the data plane cannot be started: {error}") from error
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 while not await answers(self._control):
-                    if process.returncode is not None:
+                    if process.poll() is not None:
                         raise TunnelError(f"the data plane did not start: {_last_line(self._control)}")
                     await asyncio.sleep(0.01)
         except TimeoutError as error:
             raise TunnelError(
                 f"the data plane did not serve {self._control} within {START_TIMEOUT:.0f} s"
             ) from error
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        """Start the process so that it outlives us. Raises OSError."""
+        self._control.parent.mkdir(parents=True, exist_ok=True)
+        path = self._control.with_suffix(".log")
+        too_long = path.exists() and path.stat().st_size > MAX_LOG
+        program = [sys.executable, "-m", "babelwg.dataplane"]
+        # Not by asyncio: its transport kills the process when the event loop ends.
+        with path.open("wb" if too_long else "ab") as log:
+            process = subprocess.Popen(
+                [*program, "--control", str(self._control), "--uapi-dir", str(self._directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        # Waits for its end, so that it leaves no zombie, and does not hold up ours.
+        threading.Thread(target=process.wait, name="wait for the data plane", daemon=True).start()
+        return process
 
     async def _watch_process(self) -> None:
         """Hold a connection open: its end is the end of the process, whoever started it."""

@@ -1,8 +1,11 @@
 """Tunnels of the kernel's own WireGuard, by generic netlink."""
 
 import errno
+import logging
+import os
 import socket
 import struct
+import time
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,15 +14,20 @@ from typing import Any
 from pyroute2 import AsyncIPRoute, AsyncWireGuard
 from pyroute2.netlink.exceptions import NetlinkError
 
+from babelwg.linux.errors import KernelError
 from babelwg.linux.links import remove_link
 from babelwg.linux.tunnels.tunnel import (
     ANY_ADDRESS,
+    SESSION_LIFE,
     Settings,
     SocketAddress,
     Tunnel,
     TunnelError,
+    TunnelGone,
     TunnelState,
 )
+
+log = logging.getLogger(__name__)
 
 ZERO_KEY = "A" * 43 + "="
 
@@ -36,10 +44,13 @@ class KernelBackend:
         try:
             await self._iproute.link("add", ifname=tunnel.interface, kind="wireguard")
         except NetlinkError as error:
-            if error.code == errno.EEXIST:
-                await self._check_kind(tunnel.interface)
-                return
-            raise TunnelError(*_explain(error.code, tunnel.interface)) from error
+            if error.code != errno.EEXIST:
+                raise TunnelError(*_explain(error.code, tunnel.interface)) from error
+            if not await _is_wireguard(self._iproute, tunnel.interface):
+                raise TunnelError(
+                    f"the interface name {tunnel.interface} is taken by something that is not WireGuard",
+                    "remove that interface, or give the peer another `interface`",
+                ) from error
 
     async def configure(self, tunnel: Tunnel, previous: Tunnel | None) -> None:
         peer: dict[str, Any] = {
@@ -49,7 +60,7 @@ class KernelBackend:
             "replace_allowed_ips": True,
             "allowed_ips": list(ANY_ADDRESS),
         }
-        if tunnel.endpoint and (previous is None or previous.endpoint != tunnel.endpoint):
+        if tunnel.endpoint and not await self._keeps_endpoint(tunnel, previous):
             peer["endpoint_addr"], peer["endpoint_port"] = _text(tunnel.endpoint[0]), tunnel.endpoint[1]
         try:
             async with _open() as wireguard:
@@ -66,11 +77,12 @@ class KernelBackend:
             raise TunnelError(*_explain(error.code, tunnel.interface, tunnel.listen_port)) from error
 
     async def state(self, interface: str) -> TunnelState:
-        async with _open() as wireguard:
-            try:
+        try:
+            async with _open() as wireguard:
                 messages = [message async for message in await wireguard.info(interface)]
-            except NetlinkError as error:
-                raise TunnelError(*_explain(error.code, interface)) from error
+        except NetlinkError as error:
+            kind = TunnelGone if error.code == errno.ENODEV else TunnelError
+            raise kind(*_explain(error.code, interface)) from error
         port = next((m.get_attr("WGDEVICE_A_LISTEN_PORT") for m in messages), 0) or 0
         peers = [peer for message in messages for peer in message.get_attr("WGDEVICE_A_PEERS") or ()]
         if not peers:
@@ -96,15 +108,14 @@ class KernelBackend:
     async def remove(self, interface: str) -> None:
         await remove_link(self._iproute, interface)
 
-    async def _check_kind(self, interface: str) -> None:
-        for index in await self._iproute.link_lookup(ifname=interface):
-            for link in await self._iproute.get_links(index):
-                info = link.get_attr("IFLA_LINKINFO")
-                if info is None or info.get_attr("IFLA_INFO_KIND") != "wireguard":
-                    raise TunnelError(
-                        f"the interface name {interface} is taken by something that is not WireGuard",
-                        "remove that interface, or give the peer another `interface`",
-                    )
+    async def _keeps_endpoint(self, tunnel: Tunnel, previous: Tunnel | None) -> bool:
+        """Return whether the endpoint is left alone: the peer may have roamed, and its session lives."""
+        if previous is not None and previous.public_key == tunnel.public_key:
+            return previous.endpoint == tunnel.endpoint
+        state = await self.state(tunnel.interface)
+        if state.settings is None or state.settings.public_key != tunnel.public_key.octets:
+            return False
+        return state.endpoint is not None and time.time() - state.latest_handshake < SESSION_LIFE
 
     @staticmethod
     async def _strangers(wireguard: AsyncWireGuard, tunnel: Tunnel) -> list[str]:
@@ -120,12 +131,30 @@ class KernelBackend:
 
 async def kernel_has_wireguard(iproute: AsyncIPRoute) -> bool:
     """Return whether this kernel can make WireGuard links for us (its module is loaded on demand)."""
-    name = "bw-probe0"
+    name = f"bwprobe{os.getpid() % 10**8}"  # no peer has it: their interfaces are `bw-` and a name
     try:
         await iproute.link("add", ifname=name, kind="wireguard")
-    except NetlinkError:
-        return False
-    await remove_link(iproute, name)
+    except NetlinkError as error:
+        # Another one that asks the same at this moment removes its link itself.
+        return error.code == errno.EEXIST and await _is_wireguard(iproute, name)
+    try:
+        await remove_link(iproute, name)
+    except KernelError as error:
+        log.warning("probe-stays interface=%s: %s", name, error)
+    return True
+
+
+async def _is_wireguard(iproute: AsyncIPRoute, name: str) -> bool:
+    """Return whether an interface is a WireGuard link; one that is gone meanwhile counts as such."""
+    try:
+        for index in await iproute.link_lookup(ifname=name):
+            for link in await iproute.get_links(index):
+                info = link.get_attr("IFLA_LINKINFO")
+                if info is None or info.get_attr("IFLA_INFO_KIND") != "wireguard":
+                    return False
+    except NetlinkError as error:
+        if error.code != errno.ENODEV:
+            raise TunnelError(*_explain(error.code, name)) from error
     return True
 
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from babelwg.config.keys import Key
 
 ANY_ADDRESS = ("0.0.0.0/0", "::/0")  # the allowed IPs of every tunnel: Babel decides, not WireGuard
+SESSION_LIFE = 180.0  # seconds: WireGuard's REJECT_AFTER_TIME, after which a session is over
 SocketAddress = tuple[bytes, int]  # packed address and port
 
 
@@ -74,6 +75,10 @@ class TunnelError(Exception):
 
     def __str__(self) -> str:
         return self.reason
+
+
+class TunnelGone(TunnelError):
+    """A tunnel that is not there any more, though it was: it can be made again."""
 
 
 class TunnelBackend(Protocol):

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import tempfile
+import time
 from pathlib import Path
 
 from pyroute2 import AsyncIPRoute
@@ -14,13 +15,23 @@ from pyroute2 import AsyncIPRoute
 from babelwg.linux.links import remove_link
 from babelwg.linux.tunnels.tunnel import (
     ANY_ADDRESS,
+    SESSION_LIFE,
     Settings,
     SocketAddress,
     Tunnel,
     TunnelError,
+    TunnelGone,
     TunnelState,
 )
-from babelwg.wireguard.uapi import DeviceConfig, PeerConfig, UapiError, format_set, parse_get
+from babelwg.wireguard.uapi import (
+    DeviceConfig,
+    DeviceState,
+    PeerConfig,
+    PeerState,
+    UapiError,
+    format_set,
+    parse_get,
+)
 
 # Implementation constants
 ANSWER_TIMEOUT = 2.0  # seconds for one request; a userspace WireGuard answers within milliseconds
@@ -75,20 +86,24 @@ class UapiBackend:
         }
         # A file, not a pipe: the program goes on in the background and keeps what it was given.
         with tempfile.TemporaryFile() as complaints:
-            process = await asyncio.create_subprocess_exec(
-                program,
-                interface,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=complaints,
-                env=environment,
-                start_new_session=True,
-            )
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    program,
+                    interface,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    stderr=complaints,
+                    env=environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise TunnelError(f"{self.name} cannot be started: {error.strerror}") from error
             # It forks into the background when the interface stands, so its first process ends soon.
             try:
                 status = await asyncio.wait_for(process.wait(), START_TIMEOUT)
             except TimeoutError as error:
                 process.kill()
+                await process.wait()
                 raise TunnelError(
                     f"{self.name} {interface} did not start within {START_TIMEOUT:.0f} s"
                 ) from error
@@ -96,36 +111,35 @@ class UapiBackend:
             words = complaints.read().decode(errors="replace").strip().splitlines()
         if status:
             raise TunnelError(f"{self.name} {interface} failed: {words[-1] if words else status}")
-        async with asyncio.timeout(START_TIMEOUT):
-            while not await answers(path):
-                await asyncio.sleep(0.01)
+        await self._await_socket(interface, path)
+
+    async def _await_socket(self, interface: str, path: Path) -> None:
+        try:
+            async with asyncio.timeout(START_TIMEOUT):
+                while not await answers(path):
+                    await asyncio.sleep(0.01)
+        except TimeoutError as error:
+            raise TunnelError(
+                f"{self.name} {interface} did not serve {path} within {START_TIMEOUT:.0f} s",
+                "is it a userspace WireGuard?",
+            ) from error
 
 
 async def configure(path: Path, tunnel: Tunnel, previous: Tunnel | None) -> None:
-    """Give a UAPI socket the tunnel's keys, port, mark and its one peer. Raises TunnelError."""
-    fresh = previous is None or previous.public_key != tunnel.public_key
-    # Without a change of the endpoint it is left alone: the peer may have roamed since.
-    endpoint = tunnel.endpoint if fresh or previous is None or previous.endpoint != tunnel.endpoint else None
-    changed = previous is None or (previous.private_key, previous.listen_port, previous.fwmark) != (
-        tunnel.private_key,
-        tunnel.listen_port,
-        tunnel.fwmark,
-    )
+    """Give a UAPI socket the tunnel's keys, port, mark and its one peer. Raises TunnelError.
+
+    Only what differs is said: a tunnel of an earlier life keeps its session, and loses no packet.
+    """
+    device = await _read_device(path)
+    private_key = tunnel.private_key.octets
+    alone = [peer.public_key for peer in device.peers] == [tunnel.public_key.octets]
     config = DeviceConfig(
-        private_key=tunnel.private_key.octets if changed else None,
-        listen_port=tunnel.listen_port if changed else None,
-        fwmark=tunnel.fwmark if changed else None,
-        replace_peers=fresh,
-        peers=(
-            PeerConfig(
-                public_key=tunnel.public_key.octets,
-                preshared_key=tunnel.preshared_key.octets if tunnel.preshared_key else bytes(32),
-                endpoint=_format_endpoint(endpoint) if endpoint else None,
-                persistent_keepalive_interval=tunnel.keepalive,
-                replace_allowed_ips=True,
-                allowed_ips=ANY_ADDRESS,
-            ),
-        ),
+        private_key=private_key if device.private_key != private_key else None,
+        # A port that could not be taken is reported as well; without the peer it is said again.
+        listen_port=None if alone and device.listen_port == tunnel.listen_port else tunnel.listen_port,
+        fwmark=tunnel.fwmark if device.fwmark != tunnel.fwmark else None,
+        replace_peers=not alone,
+        peers=(_peer_config(device, tunnel, previous),),
     )
     answer = await request(path, format_set(config))
     code = abs(_errno_of(answer))
@@ -138,12 +152,32 @@ async def configure(path: Path, tunnel: Tunnel, previous: Tunnel | None) -> None
         raise TunnelError(f"{tunnel.interface} refused its configuration: {os.strerror(code)} ({code})")
 
 
+def _peer_config(device: DeviceState, tunnel: Tunnel, previous: Tunnel | None) -> PeerConfig:
+    """Return what to say of the tunnel's peer to a device that is as given."""
+    key = tunnel.public_key.octets
+    preshared_key = tunnel.preshared_key.octets if tunnel.preshared_key else bytes(32)
+    there = device.peers[0] if [peer.public_key for peer in device.peers] == [key] else PeerState(key)
+    same_networks = set(there.allowed_ips) == set(ANY_ADDRESS)
+    alive = time.time() - there.last_handshake_time_sec < SESSION_LIFE
+    # The peer may have roamed since: a session that lives keeps its endpoint, unless another is asked for now.
+    if previous is not None and previous.public_key == tunnel.public_key:
+        keep = there.endpoint is not None and previous.endpoint == tunnel.endpoint
+    else:
+        keep = there.endpoint is not None and alive
+    interval = there.persistent_keepalive_interval
+    return PeerConfig(
+        public_key=key,
+        preshared_key=preshared_key if there.preshared_key != preshared_key else None,
+        endpoint=_format_endpoint(tunnel.endpoint) if tunnel.endpoint and not keep else None,
+        persistent_keepalive_interval=tunnel.keepalive if interval != tunnel.keepalive else None,
+        replace_allowed_ips=not same_networks,
+        allowed_ips=() if same_networks else ANY_ADDRESS,
+    )
+
+
 async def read_state(path: Path) -> TunnelState:
     """Return what a UAPI socket reports of its one peer. Raises TunnelError."""
-    try:
-        device = parse_get(await request(path, "get=1\n\n"))
-    except UapiError as error:
-        raise TunnelError(f"{path.name} gave an answer that cannot be read: {error}") from error
+    device = await _read_device(path)
     port = device.listen_port or 0
     if not device.peers:
         return TunnelState(None, 0.0, 0, 0, port, None)
@@ -158,6 +192,13 @@ async def read_state(path: Path) -> TunnelState:
         frozenset(peer.allowed_ips),
     )
     return TunnelState(_read_endpoint(peer.endpoint), handshake, peer.rx_bytes, peer.tx_bytes, port, settings)
+
+
+async def _read_device(path: Path) -> DeviceState:
+    try:
+        return parse_get(await request(path, "get=1\n\n"))
+    except UapiError as error:
+        raise TunnelError(f"{path.name} gave an answer that cannot be read: {error}") from error
 
 
 async def answers(path: Path) -> bool:
@@ -183,7 +224,7 @@ async def request(path: Path, text: str) -> str:
             finally:
                 writer.close()
     except (FileNotFoundError, ConnectionRefusedError) as error:
-        raise TunnelError(f"nothing serves {path}", "its program has ended and is started again") from error
+        raise TunnelGone(f"nothing serves {path}", "its program has ended and is started again") from error
     except PermissionError as error:
         raise TunnelError(f"not allowed to open {path}", "run as root") from error
     except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
@@ -194,7 +235,7 @@ async def request(path: Path, text: str) -> str:
 def _errno_of(answer: str) -> int:
     for line in answer.splitlines():
         key, _, value = line.partition("=")
-        if key == "errno":
+        if key == "errno" and value.removeprefix("-").isdecimal():
             return int(value)
     return errno.EPROTO
 
@@ -213,8 +254,12 @@ def _format_endpoint(endpoint: SocketAddress) -> str:
 
 
 def _read_endpoint(text: str | None) -> SocketAddress | None:
+    """Return the endpoint that a program reports, None for none. Raises TunnelError."""
     if not text:
         return None
     host, _, port = text.rpartition(":")
     host = host.strip("[]").partition("%")[0]
-    return socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host), int(port)
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host), int(port)
+    except (OSError, ValueError) as error:
+        raise TunnelError(f"an endpoint is reported that cannot be read: {text!r}") from error
