@@ -1,5 +1,7 @@
 """The command line: it asks the daemon over the control socket and renders what comes back."""
 
+import sys
+
 __all__ = ["main"]
 
 
@@ -7,4 +9,10 @@ def main() -> None:
     """Run `babelwg`; the process ends with the command's exit code."""
     from babelwg.cli.commands import cli
 
-    cli.main(prog_name="babelwg")
+    try:
+        cli.main(prog_name="babelwg")
+    except OSError as error:
+        # What is left to say may not fit either, so nothing is said twice.
+        sys.stdout = None
+        print(f"babelwg: {error.strerror or error}", file=sys.stderr)
+        sys.exit(1)

@@ -16,7 +16,7 @@ def read_text(path: Path) -> str:
     except (OSError, ValueError) as error:
         raise ConfigErrors([ConfigError(str(path), None, reason(error))]) from error
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         message = f"octet 0x{data[error.start]:02x} is not UTF-8 text"

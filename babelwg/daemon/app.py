@@ -63,12 +63,14 @@ async def _run(options: DaemonOptions, config: Config | BabeldConfig) -> int:
     path = options.babeld_conf or options.config
     assert path is not None, "one of the two configurations is given"
     state_dir = state_directory(options, config)
-    async with Node(config, path, state_dir, options.socket, lambda: load_configuration(options)) as node:
-        loop = asyncio.get_running_loop()
-        # SIGTERM leaves everything in place for the next start; SIGINT in the foreground takes all of it away.
-        loop.add_signal_handler(signal.SIGTERM, node.request_stop, node.mode == "babeld")
-        loop.add_signal_handler(signal.SIGINT, node.request_stop, True)
-        loop.add_signal_handler(signal.SIGHUP, node.request_reload)
+    node = Node(config, path, state_dir, options.socket, lambda: load_configuration(options))
+    loop = asyncio.get_running_loop()
+    # Before anything is made, so that a signal during the start ends it in order, too.
+    # SIGTERM leaves everything in place for the next start; SIGINT in the foreground takes all of it away.
+    loop.add_signal_handler(signal.SIGTERM, node.request_stop, node.mode == "babeld")
+    loop.add_signal_handler(signal.SIGINT, node.request_stop, True)
+    loop.add_signal_handler(signal.SIGHUP, node.request_reload)
+    async with node:
         await node.run()
     return OK
 

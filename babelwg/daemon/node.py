@@ -8,18 +8,27 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
 from types import TracebackType
 from typing import Any, Self
 
 from babelwg.babel.memory import SourceRecord
-from babelwg.babel.parameters import Parameters
 from babelwg.babel.speaker import Speaker
-from babelwg.config import BabeldConfig, Config, ConfigErrors, public_of
+from babelwg.config import BabeldConfig, Config, ConfigErrors
 from babelwg.daemon.control import ControlServer
-from babelwg.daemon.lan import babeld_interfaces
+from babelwg.daemon.effective import (
+    babeld_of,
+    changes_at_restart,
+    owner_of,
+    parameters_of,
+    priority_of,
+    router_id_of,
+    table_of,
+    wants_random_id,
+)
+from babelwg.daemon.kernelside import KernelSide
+from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
 from babelwg.daemon.queries import CHANGING, Queries
 from babelwg.daemon.redistribute import own_xroutes, preferred_sources, redistributed_xroutes
 from babelwg.daemon.routing import ADOPTION, RoutingService
@@ -28,21 +37,15 @@ from babelwg.daemon.tunnels import TunnelService
 from babelwg.linux.babelsocket import BabelSocket, holder_of_port
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.links import IpRoute, apply_node_addresses
+from babelwg.linux.links import IpRoute
 from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import TABLE_MAIN, Route
-from babelwg.linux.rules import apply_rules, desired_rules
-from babelwg.linux.sysctls import (
-    apply_sysctls,
-    desired_sysctls,
-    reverse_path_sysctls,
-    router_advertisement_sysctls,
-)
+from babelwg.linux.routes import PROTOCOL_BABEL, Route, remove_request
 
 log = logging.getLogger(__name__)
 
 # Implementation constants
+RUN_DIRECTORY = Path("/run/babelwg")
 REPAIR_INTERVAL = 30.0  # seconds between comparisons of everything with the kernel
 FAREWELL = 0.05  # seconds for the last retractions to leave
 
@@ -79,6 +82,7 @@ class Node:
         self._stack = contextlib.AsyncExitStack()
         self._seen_links: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._changing = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         try:
@@ -91,10 +95,17 @@ class Node:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._withdraw:
-            await self._withdraw_all()
-        await self._checkpoint()
-        await self._stack.aclose()
+        try:
+            # Nobody may start something new while things end.
+            await self.control.close()
+            for task in [*self._tasks]:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            if self._withdraw:
+                await self._withdraw_all()
+            await self._checkpoint()
+        finally:
+            await self._stack.aclose()
 
     async def run(self) -> None:
         """Run until somebody asks to stop."""
@@ -119,26 +130,37 @@ class Node:
 
     async def reload(self) -> list[str]:
         """Apply the configuration as it stands now; return notes on what needs a restart. Raises ConfigErrors."""
-        config = self._load()
-        assert type(config) is type(self.config), "the command line names the kind of the file"
-        notes = self._notes_on(config)
-        self.config = config
-        await self._apply_configuration()
-        log.info("configuration-applied")
-        return notes
+        async with self._changing:
+            config = self._load()
+            assert type(config) is type(self.config), "the command line names the kind of the file"
+            notes = changes_at_restart(self.config, config)
+            self.config = config
+            self.store.set_owner(owner_of(config))
+            await self._apply_configuration()
+            log.info("configuration-applied")
+            return notes + [f"{what}: {why}" for what, why in self.kernel.errors.items()]
 
     async def _start(self) -> None:
         self._check_permission()
         self.store = self._open_store()
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
-        self.routes = KernelRoutes(self.requests, self._table(), self._priority())
+        self.routes = KernelRoutes(self.requests, table_of(self.config), priority_of(self.config))
         self.monitor = Monitor(
-            self.requests, self._table(), self._kernel_changed, self._route_lost, self.routes.interface_lost
+            self.requests,
+            table_of(self.config),
+            self._kernel_changed,
+            self._route_lost,
+            self.routes.interface_lost,
         )
         self._stack.callback(self.monitor.close)
         self.routing = RoutingService(
-            Speaker(self._router_id(), Parameters(), SystemRandom(), self.store.memory()),
+            Speaker(
+                router_id_of(self.config) or self.store.router_id,
+                parameters_of(self.config),
+                SystemRandom(),
+                self.store.memory(),
+            ),
             self._bind(),
             self.routes,
             self.monitor.mirror,
@@ -148,8 +170,11 @@ class Node:
         self.routing.guarding = isinstance(self.config, Config)
         self._stack.callback(self.routing.close)
         self.iproute = await self._stack.enter_async_context(IpRoute())
-        control = self._socket_path.with_name("dataplane.sock")
-        self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, self._set_sysctls)
+        # Not beside --socket: the data plane outlives this daemon, and the next one must find it.
+        control = RUN_DIRECTORY / "dataplane.sock"
+        self.kernel = KernelSide(self.iproute, table_of(self.config))
+        set_sysctls = self.kernel.set_tunnel_sysctls
+        self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, set_sysctls)
         self._stack.push_async_callback(self.tunnels.close)
         asyncio.get_running_loop().add_reader(self.monitor.fileno(), self.monitor.receive)
         self._stack.callback(asyncio.get_running_loop().remove_reader, self.monitor.fileno())
@@ -158,7 +183,7 @@ class Node:
 
     async def _serve(self) -> None:
         queries = Queries(self)
-        server = ControlServer(self._socket_path, queries.methods(), CHANGING)
+        self.control = server = ControlServer(self._socket_path, queries.methods(), CHANGING)
         queries.control = server
         try:
             await server.start()
@@ -167,7 +192,7 @@ class Node:
                 f"{error}: stop it first, or give this one another --socket and --state-dir"
             ) from error
         except OSError as error:
-            raise Fatal(f"cannot listen on {self._socket_path}: {error.strerror}") from error
+            raise Fatal(f"cannot listen on {self._socket_path}: {error.strerror or error}") from error
         self._stack.push_async_callback(server.close)
 
     async def _take_over(self) -> None:
@@ -176,30 +201,42 @@ class Node:
         adopted = self.routes.adopt(shared if self.routes.shared else None)
         if adopted:
             log.info("routes-adopted count=%d", adopted)
-        await self._apply_configuration()
+        if not self.routes.shared:
+            self._clear_main()
+        for directive in unheeded_directives(babeld_of(self.config)):
+            log.warning("directive-not-acted-on %s", directive)
+        async with self._changing:
+            await self._apply_configuration()
+
+    def _clear_main(self) -> None:
+        """Remove the routes over our tunnels that a life with `table = "main"` left there."""
+        mirror, ours = self.monitor.mirror, self.store.tunnels()
+        stale = [
+            r
+            for r in mirror.main.values()
+            if r.protocol == PROTOCOL_BABEL and mirror.name(r.interface) in ours
+        ]
+        self.requests.request([remove_request(route) for route in stale])
 
     async def _apply_configuration(self) -> None:
         config = self.config
         if isinstance(config, Config):
             self.routing.override = config.babel.override
-            self.routing.sources = preferred_sources(a.address for a in config.node.addresses)
-            self._set_sysctls([])
-            await self._apply_kernel_side(config)
+            self.kernel.sysctls = config.node.sysctls
+            await self.kernel.apply(config)
+            self.routing.prefer_sources(preferred_sources(a.address for a in config.node.addresses))
+        else:
+            self.kernel.sysctls = not config.skip_kernel_setup
+            self.kernel.set_tunnel_sysctls([interface.name for interface in config.interfaces])
+        self.kernel.set_node_sysctls()
         self._apply_babeld_interfaces()
         self._apply_announcements()
         self.routing.guard()
         if isinstance(config, Config):
             await self.tunnels.configure(config)
 
-    async def _apply_kernel_side(self, config: Config) -> None:
-        try:
-            await apply_node_addresses(self.iproute, [(a.address, a.plen) for a in config.node.addresses])
-            await apply_rules(self.iproute, desired_rules(self.routes.table, config.tunnels.fwmark))
-        except KernelError as error:
-            log.error("kernel-refused %s", error)
-
     def _apply_babeld_interfaces(self) -> None:
-        babeld = self._babeld()
+        babeld = babeld_of(self.config)
         wanted = babeld_interfaces(babeld) if babeld else {}
         tunnels = {peer.interface for peer in self.config.peers} if isinstance(self.config, Config) else set()
         tunnels |= self.tunnels.actual.keys()
@@ -210,22 +247,15 @@ class Node:
                 self.routing.want(name, interface)
 
     def _apply_announcements(self) -> None:
-        babeld = self._babeld()
+        babeld = babeld_of(self.config)
         xroutes = redistributed_xroutes(babeld, self.monitor.mirror) if babeld else {}
         if isinstance(self.config, Config):
             xroutes |= own_xroutes(self.config)
         if xroutes != self.routing.announced:
             self.routing.announce(xroutes)
 
-    def _babeld(self) -> BabeldConfig | None:
-        if not isinstance(self.config, Config):
-            return self.config
-        babeld = self.config.babel.babeld
-        # Beside tunnels, only what a line asks for: the addresses of the underlay are nobody's destination.
-        return replace(babeld, implicit_local=False) if babeld else None
-
     def _interface_names(self) -> list[str]:
-        babeld = self._babeld()
+        babeld = babeld_of(self.config)
         names = list(babeld_interfaces(babeld)) if babeld else []
         return names + (
             [peer.interface for peer in self.config.peers] if isinstance(self.config, Config) else []
@@ -241,7 +271,7 @@ class Node:
             self.tunnels.mend_addresses(self.monitor.mirror)
         if "main" in what:
             self.routing.guard()
-        if what & {"main", "address", "link"} and self._babeld() is not None:
+        if what & {"main", "address", "link"} and babeld_of(self.config) is not None:
             self._apply_announcements()
         if what & {"rule", "overrun"}:
             self._repair_soon.set()
@@ -255,14 +285,22 @@ class Node:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._repair_soon.wait(), REPAIR_INTERVAL)
             self._repair_soon.clear()
-            if isinstance(self.config, Config):
-                await self._apply_kernel_side(self.config)
-                # Other programs set what is new to their taste a moment after we did.
-                self._set_sysctls(list(self.tunnels.actual))
-            repaired = self.routes.resync()
-            if repaired:
-                log.warning("routes-repaired count=%d", repaired)
+            async with self._changing:
+                await self._repair_kernel_side()
             await self._checkpoint()
+
+    async def _repair_kernel_side(self) -> None:
+        if isinstance(self.config, Config):
+            await self.kernel.apply(self.config)
+            # Other programs set what is new to their taste a moment after we did.
+            self.kernel.set_tunnel_sysctls(list(self.tunnels.actual))
+        try:
+            repaired = self.routes.resync()
+        except KernelError as error:
+            log.error("kernel-refused %s", error)
+            return
+        if repaired:
+            log.warning("routes-repaired count=%d", repaired)
 
     async def _checkpoint(self) -> None:
         snapshot = self.routing.speaker.snapshot(asyncio.get_running_loop().time())
@@ -296,49 +334,13 @@ class Node:
         self.routes.withdraw()
         if isinstance(self.config, Config):
             await self.tunnels.withdraw()
-            await apply_rules(self.iproute, set())
-            await apply_node_addresses(self.iproute, [])
-
-    def _set_sysctls(self, tunnels: list[str]) -> None:
-        if isinstance(self.config, Config) and not self.config.node.sysctls:
-            return
-        settings = {} if tunnels else router_advertisement_sysctls() | reverse_path_sysctls()
-        changed, failed = apply_sysctls(settings | desired_sysctls(tunnels))
-        for name, old in changed.items():
-            log.info("sysctl-set %s was=%s", name, old)
-        for name, reason in failed.items():
-            log.warning("sysctl-refused %s: %s", name, reason)
-
-    def _notes_on(self, config: Config | BabeldConfig) -> list[str]:
-        if (
-            isinstance(config, Config)
-            and isinstance(self.config, Config)
-            and config.babel.table != self.routes.table
-        ):
-            return ["the routing table changes at the next start only"]
-        return []
-
-    def _table(self) -> int:
-        if isinstance(self.config, Config):
-            return self.config.babel.table
-        return self.config.export_table or TABLE_MAIN
-
-    def _priority(self) -> int | None:
-        return None if isinstance(self.config, Config) else self.config.kernel_priority
-
-    def _wants_random_id(self) -> bool:
-        babeld = self._babeld()
-        return bool(babeld and babeld.random_id)
-
-    def _router_id(self) -> bytes:
-        babeld = self._babeld()
-        return (babeld.router_id if babeld else None) or self.store.router_id
+            await self.kernel.withdraw()
 
     def _bind(self) -> BabelSocket:
-        babeld = self._babeld()
-        port = babeld.protocol_port if babeld else 6696
+        parameters = parameters_of(self.config)
+        port = parameters.port
         try:
-            return BabelSocket(port)
+            return BabelSocket(port, parameters.group)
         except KernelError as error:
             if error.errno == errno.EADDRINUSE:
                 holder = holder_of_port(port) or "another routing daemon"
@@ -357,13 +359,13 @@ class Node:
 
     def _open_store(self) -> Store:
         """Lock and load the state directory: two daemons with one identity would ruin each other."""
-        owner = str(public_of(self.config.node.private_key)) if isinstance(self.config, Config) else "babeld"
+        owner = owner_of(self.config)
         try:
             self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(self._state_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
             self._stack.callback(os.close, descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            store = Store(self._state_dir, owner, self._wants_random_id())
+            store = Store(self._state_dir, owner, wants_random_id(self.config))
         except BlockingIOError as error:
             raise Fatal(f"another daemon uses {self._state_dir}: stop it first") from error
         except OSError as error:

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.snapshot import Snapshot
+from babelwg.daemon.effective import babeld_of
+from babelwg.daemon.lan import unheeded_directives
 from babelwg.linux.netlink import Refusal
 
 if TYPE_CHECKING:
@@ -29,6 +31,13 @@ def describe_problems(
     for name in sorted(node.routing.wanted.keys() - running):
         why = node.routing.errors.get(name) or "it is down, or has no link-local address"
         problems.append(_problem(name, f"Babel does not run here: {why}", "show interfaces"))
+    problems += [
+        _problem(what, f"the kernel refused: {why}", "show stats") for what, why in node.kernel.errors.items()
+    ]
+    problems += [
+        _problem("configuration", f"`{directive}` is read and not acted on yet", "see the README")
+        for directive in unheeded_directives(babeld_of(node.config))
+    ]
     for what, count in node.store.counters.items():
         problems.append(
             _problem(what, f"writing to {node.store.directory} failed {count} times", "show stats")

@@ -13,6 +13,7 @@ from babelwg.babel.events import (
     RouteRetracted,
     RouteSelected,
     SeqnoIncreased,
+    SeqnoRequested,
     TlvDropped,
 )
 from babelwg.babel.parameters import InterfaceParameters
@@ -23,7 +24,7 @@ from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.guards import plan_guards
+from babelwg.linux.guards import is_routed, plan_guards
 from babelwg.linux.monitor import IFF_LOOPBACK, Mirror
 from babelwg.linux.routes import Route
 
@@ -34,7 +35,7 @@ RECEIVE_BATCH = 64  # datagrams before others get the loop
 ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
 PUMP_ROUNDS = 8
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
-LOGGED_EVENTS = 64  # of one pump; beyond, only their number is logged
+LOG_BURST, LOG_RATE = 100.0, 20.0  # lines about routes at once, and a second
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,9 @@ class RoutingService:
         self._running: dict[str, tuple[int, InterfaceParameters, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._repairs = 0
+        self._copying = False
+        self._unsaid = 0  # events about routes that were not logged
+        self._log_allowance, self._log_counted = LOG_BURST, self._loop.time()
         self._refused: frozenset[Prefix] = frozenset()
         self._loop.add_reader(socket.fileno(), self._receive)
 
@@ -135,6 +139,10 @@ class RoutingService:
         """Let the operator's routes in main stand against ours."""
         if self.routes.shared or self.stopping or not self.guarding:
             return
+        self._plan_guards()
+        self.pump()
+
+    def _plan_guards(self) -> None:
         # The node's own addresses on lo are found before any table of ours is asked.
         loopback = {index for index, link in self._mirror.links.items() if link.flags & IFF_LOOPBACK}
         main = [route for route in self._mirror.main.values() if route.interface not in loopback]
@@ -143,7 +151,9 @@ class RoutingService:
         self.routes.guard(plan_guards(main, self.routes.learned, override, self.routes.table))
         # Where main leads, packets do not follow us, so nobody shall hear that they do.
         self.speaker.refuse(frozenset(self.routes.guards), self._loop.time())
-        self.pump()
+        # Only where main has IPv6 routes over an interface of Babel's do guards depend on what is learned.
+        devices = {running[0] for running in self._running.values()}
+        self._copying = any(r.interface in devices and is_routed(r) for r in main)
 
     @property
     def endpoints(self) -> frozenset[bytes]:
@@ -196,6 +206,8 @@ class RoutingService:
             events = self.speaker.events()
             for event in events:
                 self._handle(event)
+            if self._copying and any(isinstance(event, RouteSelected | RouteFlushed) for event in events):
+                self._plan_guards()
             self._log(events)
             # Nothing is announced before the kernel has what it describes.
             self._flush_routes()
@@ -230,17 +242,27 @@ class RoutingService:
             log.exception("internal-error")
             self.counters["internal_error"] += 1
 
-    @staticmethod
-    def _log(events: list[Event]) -> None:
-        """Write each event, or only their number when a whole table moves at once."""
-        level = logging.INFO if len(events) <= LOGGED_EVENTS else logging.DEBUG
-        if level == logging.DEBUG:
-            log.info("routes-changed events=%d", len(events))
-        if log.isEnabledFor(level):
-            for event in events:
+    def _log(self, events: list[Event]) -> None:
+        """Write each event, or only the number of those about routes when too many come at once."""
+        now = self._loop.time()
+        grown = self._log_allowance + (now - self._log_counted) * LOG_RATE
+        self._log_allowance, self._log_counted = min(LOG_BURST, grown), now
+        for event in events:
+            about_routes = isinstance(
+                event, RouteSelected | RouteRetracted | RouteFlushed | SeqnoRequested | SeqnoIncreased
+            )
+            if about_routes and self._log_allowance < 1:
+                self._unsaid += 1
+                log.debug("%s", event)
+            elif isinstance(event, PacketDropped | TlvDropped):
                 # What strangers can cause at will is counted, and told only to those who look closely.
-                noise = isinstance(event, PacketDropped | TlvDropped)
-                log.log(logging.DEBUG if noise else level, "%s", event)
+                log.debug("%s", event)
+            else:
+                self._log_allowance -= about_routes
+                log.info("%s", event)
+        if self._unsaid and self._log_allowance > LOG_BURST / 2:
+            log.info("events-not-logged count=%d: --log-level debug shows them", self._unsaid)
+            self._unsaid = 0
 
     def _handle(self, event: Event) -> None:
         if isinstance(event, RouteSelected):

@@ -38,6 +38,12 @@ class Store:
         """Our router-id, 8 octets."""
         return self._state.router_id
 
+    def set_owner(self, owner: str) -> None:
+        """Take note of the node's new public key, so that the next life knows this state as its own."""
+        if self._state.owner != owner:
+            self._state.owner = owner
+            self._save()
+
     def memory(self) -> Memory:
         """Return what the speaker starts from."""
         records = tuple(

@@ -12,7 +12,7 @@ from babelwg.linux.netlink import set_receive_buffer
 
 # Specification constants (RFC 8966, section 5)
 PORT = 6696
-GROUP = "ff02::1:6"
+GROUP = socket.inet_pton(socket.AF_INET6, "ff02::1:6")
 # Implementation constants
 RECEIVE_BUFFER = 8 << 20  # octets: a neighbour's full dump of a large table fits
 TRAFFIC_CLASS = 0xC0  # CS6, as babeld sends it
@@ -22,16 +22,20 @@ PKTINFO = struct.Struct("=16sI")
 class BabelSocket:
     """Sends and receives the datagrams of the interfaces that were joined; never blocks."""
 
-    def __init__(self, port: int = PORT, group: str = GROUP) -> None:
+    def __init__(self, port: int = PORT, group: bytes = GROUP) -> None:
         """Bind. Raises KernelError(EADDRINUSE) when another routing daemon holds the port."""
         self._names: dict[int, str] = {}
         self._indices: dict[str, int] = {}
         self._texts: dict[bytes, str] = {}
-        self._group = socket.inet_pton(socket.AF_INET6, group)
+        self._group = group
+        self._port = port
         self.counters: dict[str, int] = {}
-        self._socket = socket.socket(
-            socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-        )
+        try:
+            self._socket = socket.socket(
+                socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+            )
+        except OSError as error:
+            raise KernelError("use", "IPv6, which Babel runs over", error.errno or 0) from error
         options = (
             (socket.IPV6_V6ONLY, 1),
             (socket.IPV6_RECVPKTINFO, 1),
@@ -101,7 +105,7 @@ class BabelSocket:
                 self._count("packet_dropped.interface-not-enabled")
                 continue
             source = socket.inet_pton(socket.AF_INET6, address[0].partition("%")[0])
-            yield Datagram(data, (source, address[1]), (destination, PORT), name, now)
+            yield Datagram(data, (source, address[1]), (destination, self._port), name, now)
 
     def send(self, datagram: Datagram) -> None:
         """Send one datagram from the address it names; what the kernel refuses is counted, as a lost packet is."""

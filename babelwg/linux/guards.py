@@ -51,6 +51,11 @@ def plan_guards(
     return guards
 
 
+def is_routed(route: Route) -> bool:
+    """Return whether a route of main is an IPv6 one that a learned route could cover."""
+    return route.prefix.family == 6 and route.kind in OPERATORS_KINDS and _needs_guard(route)
+
+
 def _needs_guard(route: Route) -> bool:
     # Link-local traffic has a rule of its own, and nothing learned ever covers multicast.
     return not covers(LINK_LOCAL, route.prefix) and not covers(MULTICAST, route.prefix)

@@ -99,13 +99,25 @@ async def read_node_addresses(iproute: AsyncIPRoute) -> set[tuple[bytes, int]]:
 
 
 async def apply_node_addresses(iproute: AsyncIPRoute, desired: Iterable[tuple[bytes, int]]) -> int:
-    """Put the node's addresses on lo and take away those of an earlier configuration; return how many changed."""
+    """Put the node's addresses on lo and take away those of an earlier configuration; return how many changed.
+
+    One that is refused does not hold up the others. Raises KernelError for the first of those.
+    """
     wanted, there = set(desired), await read_node_addresses(iproute)
     index = await index_of(iproute, "lo")
+    refusals = []
+    try:
+        await iproute.link("set", index=index, state="up")
+    except NetlinkError as error:
+        refusals.append(KernelError("bring up", "lo", error.code))
     for verb, addresses in (("replace", wanted - there), ("del", there - wanted)):
         for address, plen in sorted(addresses):
-            await _change_address(iproute, verb, index, address, plen)
-    await iproute.link("set", index=index, state="up")
+            try:
+                await _change_address(iproute, verb, index, address, plen)
+            except KernelError as refusal:
+                refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
     return len(wanted ^ there)
 
 

@@ -52,9 +52,11 @@ class State:
             state = _parse(text)
         except (ValueError, RecursionError) as error:
             return LoadedState(cls.new(owner), True, (f"{path}: {error}; the router-id is new",))
-        # A copied disk must not give two nodes one router-id, or their seqnos would fight.
+        # A copied disk must not give two nodes one router-id, or their seqnos would fight. The tunnels that were
+        # made here are kept in mind all the same: after a change of the key they are still ours to remove.
         if state.owner != owner:
-            return LoadedState(cls.new(owner), True, (f"{path}: is of another node; the router-id is new",))
+            other = cls(generate_router_id(), ports=state.ports, interfaces=state.interfaces, owner=owner)
+            return LoadedState(other, True, (f"{path}: is of another node; the router-id is new",))
         return LoadedState(state, False, ())
 
     def reserve(self, seqno: int) -> bool:

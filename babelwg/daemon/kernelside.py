@@ -1,0 +1,68 @@
+"""What a node sets in its kernel besides tunnels and routes: addresses on lo, policy rules, sysctls."""
+
+import logging
+from collections.abc import Awaitable
+
+from babelwg.config import Config
+from babelwg.linux.errors import KernelError
+from babelwg.linux.links import IpRoute, apply_node_addresses
+from babelwg.linux.rules import apply_rules, desired_rules
+from babelwg.linux.sysctls import (
+    apply_sysctls,
+    desired_sysctls,
+    reverse_path_sysctls,
+    router_advertisement_sysctls,
+)
+
+log = logging.getLogger(__name__)
+
+
+class KernelSide:
+    """Keeps addresses, rules and sysctls as the configuration wants them; `errors` says what was refused."""
+
+    def __init__(self, iproute: IpRoute, table: int) -> None:
+        self.errors: dict[str, str] = {}
+        self.sysctls = True
+        self._iproute = iproute
+        self._table = table
+
+    async def apply(self, config: Config) -> None:
+        """Bring addresses and rules to what they should be; one that is refused does not hold up the others."""
+        # On lo a longer network would make all of it local; only the address itself is this node.
+        addresses = [(address.address, 8 * len(address.address)) for address in config.node.addresses]
+        await self._attempt("addresses", apply_node_addresses(self._iproute, addresses))
+        rules = desired_rules(self._table, config.tunnels.fwmark)
+        await self._attempt("rules", apply_rules(self._iproute, rules))
+
+    async def withdraw(self) -> None:
+        """Take addresses and rules away; sysctls stay, since others may rely on them by now."""
+        await self._attempt("rules", apply_rules(self._iproute, set()))
+        await self._attempt("addresses", apply_node_addresses(self._iproute, []))
+
+    def set_node_sysctls(self) -> None:
+        """Set what a router needs as a whole."""
+        self._set(router_advertisement_sysctls() | reverse_path_sysctls() | desired_sysctls([]))
+
+    def set_tunnel_sysctls(self, interfaces: list[str]) -> None:
+        """Set what the interfaces of a mesh need."""
+        self._set(desired_sysctls(interfaces))
+
+    def _set(self, settings: dict[str, str]) -> None:
+        if not self.sysctls:
+            return
+        changed, failed = apply_sysctls(settings)
+        for name, old in changed.items():
+            log.info("sysctl-set %s was=%s", name, old)
+        for name, reason in failed.items():
+            if self.errors.get(name) != reason:
+                log.warning("sysctl-refused %s: %s", name, reason)
+        self.errors = {k: v for k, v in self.errors.items() if k not in settings} | failed
+
+    async def _attempt(self, what: str, action: Awaitable[int]) -> None:
+        try:
+            await action
+            self.errors.pop(what, None)
+        except KernelError as error:
+            if self.errors.get(what) != str(error):
+                log.error("kernel-refused %s", error)
+            self.errors[what] = str(error)
