@@ -25,7 +25,7 @@ format: $(READY) ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: unit integration ## all tests: unit, simulator, integration
+test: unit integration ## unit, simulator and integration tests (`make slow` has those that take minutes)
 
 unit: $(READY) ## the tests that need neither root nor network
 	$(PYTEST) -q tests

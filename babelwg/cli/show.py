@@ -52,6 +52,8 @@ def route_get(reader: Reader, address: str, source: tuple[str, ...]) -> None:
     if source and (len(source) != 2 or source[0] != "from"):
         raise click.UsageError("expected ADDRESS, or ADDRESS from SOURCE")
     params = {"address": _address(address), "source": _address(source[1]) if source else None}
+    if source and (":" in str(params["address"])) != (":" in str(params["source"])):
+        raise click.UsageError("ADDRESS and SOURCE are of different families")
     answer = reader.ask("route_get", params)
     reader.print(answer, lambda data: render_route_get(data, line_width(reader.wide)))
     if not _has_way(answer.data):
@@ -59,6 +61,8 @@ def route_get(reader: Reader, address: str, source: tuple[str, ...]) -> None:
 
 
 def _address(text: str) -> str:
+    if "%" in text:
+        raise click.UsageError(f'"{text}" names an interface; Babel routes no link-local addresses')
     try:
         return str(ip_address(text))
     except ValueError:

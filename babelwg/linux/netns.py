@@ -48,6 +48,11 @@ def enter_user_namespace() -> None:
     os.execvp(_AS_USER[0], [*_AS_USER, "--", sys.executable, *sys.orig_argv[1:]])
 
 
+def in_user_namespace() -> bool:
+    """Return whether this process is in a user namespace other than the first, which maps all users to themselves."""
+    return Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
+
+
 @contextmanager
 def network_namespace(pid: int) -> Iterator[None]:
     """Run the body with the calling thread in the network namespace of process `pid`."""

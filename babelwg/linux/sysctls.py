@@ -15,8 +15,9 @@ def desired_sysctls(tunnels: Iterable[str]) -> dict[str, str]:
         "ipv4/conf/all/src_valid_mark": "1",
     }
     for name in tunnels:
-        # Traffic comes and goes over different tunnels, and on an interface without an IPv4 address even the
-        # loose reverse path check drops what it would send back over another one.
+        # Departs from the loose reverse path check (RFC 3704, section 2.4) that a router with several ways would
+        # use: on an interface without an IPv4 address the kernel's loose check drops what comes one way and would
+        # be answered another, and tunnels have none.
         settings[f"ipv4/conf/{name}/rp_filter"] = "0"
         settings[f"ipv4/conf/{name}/send_redirects"] = "0"
         settings[f"ipv4/conf/{name}/accept_redirects"] = "0"

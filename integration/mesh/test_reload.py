@@ -52,6 +52,7 @@ def test_twenty_peers_come_and_go_without_a_lost_packet(
     assert set(running.lost().values()) == {0}
     watch.terminate()
     changes, _ = watch.communicate()
+    assert "bw-extra" in changes  # it did watch
     assert [
         line
         for line in changes.splitlines()

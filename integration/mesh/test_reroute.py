@@ -56,7 +56,6 @@ def test_twenty_returns_of_the_direct_link_lose_nothing(
 ) -> None:
     needs("nft", "ping")
     m = mesh("a b c", "a-b b-c a-c", hello=0.2)
-    direct, relay = m.tunnel("a", "b"), m.tunnel("a", "c")
     ends = {"a": (B6, B4), "b": ("fd00:77::1", "10.23.0.1")}
     peers = {"a": "b", "b": "a"}
 
@@ -76,7 +75,6 @@ def test_twenty_returns_of_the_direct_link_lose_nothing(
         back = time.monotonic()
         m.wait("all flows go on", lambda: running.heard_since(back + 0.2))  # noqa: B023
         assert running.lost() == lost
-    assert direct != relay
 
 
 def test_a_line_of_five_carries_traffic_over_three_relays(

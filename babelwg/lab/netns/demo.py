@@ -17,7 +17,7 @@ from babelwg.lab.netns.mesh import Mesh, MeshError
 from babelwg.lab.netns.node import CommandError
 from babelwg.lab.netns.pinger import Pinger
 from babelwg.lab.topology import Topology
-from babelwg.linux.netns import NamespaceError, enter_user_namespace
+from babelwg.linux.netns import NamespaceError, enter_user_namespace, in_user_namespace
 
 TOPOLOGY = """
 [[node]]
@@ -216,11 +216,11 @@ def _device(mesh: Mesh) -> str | None:
 
 def _hold(mesh: Mesh, say: Callable[[str], None]) -> None:
     say("\nThe mesh stays up until Ctrl-C. To look around, in another terminal (as the same user):")
+    # Into a user namespace one may only step from outside of it.
+    enter = "nsenter -U --preserve-credentials" if in_user_namespace() else "nsenter"
     for name, node in mesh.nodes.items():
         socket = mesh.home(name) / "control.sock"
-        say(
-            f"  {name:8} nsenter -t {node.pid} -U --preserve-credentials -n -m ip route show table 6696"[:200]
-        )
+        say(f"  {name:8} {enter} -t {node.pid} -n -m ip route show table 6696")
         say(f"  {'':8} {' '.join(mesh.command())} --socket {socket} status")
     try:
         while True:
