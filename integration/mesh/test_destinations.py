@@ -117,3 +117,32 @@ def test_in_table_main_a_route_that_covers_an_endpoint_is_refused_and_shown(
     assert device(m, "b", "198.51.100.1") == "wan"
     told = {problem["subject"]: problem["reason"] for problem in m.ask("b", "status")["problems"]}
     assert "it covers the endpoint 198.51.100.1 of a tunnel" in told["198.51.0.0/16"]
+
+
+def test_what_ones_own_kernel_does_not_follow_is_not_announced(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    # a is the gateway; b keeps its own default, so it must not draw c's traffic and send it out of its own uplink.
+    needs("ping")
+    m = mesh("a b c", "a-b b-c", routed=True, start=False)
+    add(m.home("a") / "babelwg.toml", "announce = []", 'announce = ["0.0.0.0/0", "::/0"]')
+    add(m.home("c") / "babelwg.toml", "[babel]\n", f"[babel]\n{OVERRIDE}")
+    m.start()
+    m.wait("every node has a route to every other", m.converged)
+    m.wait("b knows a's default", lambda: "::/0" in {r["prefix"] for r in m.ask("b", "routes")})
+    assert not {"0.0.0.0/0", "::/0"} & {r["prefix"] for r in m.ask("c", "routes")}
+    assert {device(m, "c", address) for address in FAR} == {"wan"}
+    for family in ("-4", "-6"):
+        m.nodes["b"].run("ip", family, "route", "del", "default", "dev", "wan")
+        # WireGuard's own packets still need a way.
+        m.nodes["b"].run("ip", family, "route", "add", *underlay_route(family))
+    m.wait(
+        "c learns the default as soon as b follows it",
+        lambda: {device(m, "c", x) for x in FAR} == {m.tunnel("c", "b")},
+    )
+
+
+def underlay_route(family: str) -> list[str]:
+    if family == "-4":
+        return ["198.51.100.0/24", "via", "198.51.100.6", "dev", "wan"]
+    return ["2001:db8:f::/48", "via", "2001:db8:f:1::2", "dev", "wan"]
