@@ -50,6 +50,7 @@ from babelwg.babel.wire.tlv import (
 )
 
 FAREWELL_INTERVAL = 0.1  # seconds; neighbours that see no Hello within it let go of us
+MAX_HELLOS = 4  # of one packet; a multicast and a unicast one are all that make sense
 # So far does a Hello seqno jump when memory was lost; no small multiple of it comes near to where it began.
 LOST_HELLOS = 20011
 # What newer and other speakers send to each other is no mistake, so it is counted but not reported.
@@ -241,9 +242,11 @@ class Speaker:
         state.count("packets_received")
         state.count("octets_received", len(datagram.data))
         # A Hello makes the neighbour entry that all other TLVs need, wherever it stands in the packet.
-        for tlv in packet.tlvs:
-            if isinstance(tlv, Hello):
-                handle_hello(state, interface, source, tlv, now)
+        hellos = [tlv for tlv in packet.tlvs if isinstance(tlv, Hello)]
+        for hello in hellos[:MAX_HELLOS]:
+            handle_hello(state, interface, source, hello, now)
+        if len(hellos) > MAX_HELLOS:
+            state.count("tlv_dropped.hello-rate", len(hellos) - MAX_HELLOS)
         if (neighbour := interface.neighbours.get(source)) is not None:
             self._handle_tlvs(neighbour, packet.tlvs, now)
         elif packet.tlvs:

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Iterator
 from heapq import heappop, heappush
 
+# Implementation constant: entries on the heap below which it is not worth clearing of dead ones
+MIN_COMPACTION = 256
+
 
 class Timer:
     """A moment at which an action is due, or None while it is not set."""
@@ -21,13 +24,20 @@ class Timers:
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
         self._count = 0
+        self._dead = 0  # entries on the heap that nobody waits for
 
     def set(self, timer: Timer, when: float) -> None:
         """Make a timer due at `when`, and not at an earlier or later moment set before."""
-        timer.when = when
+        cancelled, timer.when = timer.when is None, when
         # A later deadline stays at its old place on the heap and moves when that place comes up.
-        if timer.queued is None or when < timer.queued:
+        if timer.queued is None:
             self._push(timer, when)
+        elif when < timer.queued:
+            self._dead += not cancelled
+            self._push(timer, when)
+            self._compact()
+        elif cancelled:
+            self._dead -= 1
 
     def advance(self, timer: Timer, when: float) -> None:
         """Make a timer due at `when`, unless it is due earlier."""
@@ -36,13 +46,17 @@ class Timers:
 
     def cancel(self, timer: Timer) -> None:
         """Make a timer never due."""
-        timer.when = None
+        if timer.when is not None:
+            timer.when = None
+            self._dead += 1
+            self._compact()
 
     def clear(self) -> None:
         """Forget all timers."""
         for _, _, timer in self._heap:
             timer.when = timer.queued = None
         self._heap.clear()
+        self._dead = 0
 
     def next(self) -> float | None:
         """Return the earliest deadline."""
@@ -66,9 +80,25 @@ class Timers:
                 heappop(self._heap)
                 if timer.when is not None:
                     self._push(timer, timer.when)
+                else:
+                    self._dead -= 1
             else:
                 heappop(self._heap)
+                self._dead -= 1
         return False
+
+    def _compact(self) -> None:
+        """Drop the dead entries when they are the most, or they would hold memory until their deadline."""
+        if len(self._heap) < MIN_COMPACTION or 2 * self._dead <= len(self._heap):
+            return
+        kept: dict[Timer, tuple[float, int, Timer]] = {}
+        for entry in sorted(self._heap):
+            place, _, timer = entry
+            if timer.when is None:
+                timer.queued = None
+            elif timer.queued == place:
+                kept.setdefault(timer, entry)
+        self._heap, self._dead = list(kept.values()), 0
 
     def _push(self, timer: Timer, when: float) -> None:
         timer.queued = when

@@ -46,3 +46,16 @@ def test_timers_agree_with_a_plain_list_over_random_use() -> None:
             assert due == sorted(i for i, when in plain.items() if when <= now)
             plain = {i: when for i, when in plain.items() if when > now}
         assert timers.next() == min(plain.values(), default=None)
+
+
+def test_timers_forget_cancelled_deadlines_long_before_they_are_due() -> None:
+    timers = Timers()
+    lasting = Timer(lambda now: None)
+    timers.set(lasting, 900.0)
+    for n in range(10_000):
+        timer = Timer(lambda now: None)
+        timers.set(timer, 1000.0 + n)
+        timers.cancel(timer)
+        timers.set(lasting, 899.0 - n / 100)
+    assert len(timers._heap) < 1000
+    assert timers.next() == 899.0 - 99.99

@@ -65,8 +65,8 @@ def forget_neighbour(state: State, neighbour: Neighbour, why: str) -> None:
     for nonce, pending in list(state.acknowledgments.items()):
         if neighbour in pending.waiting:
             _stop_waiting(state, nonce, pending, neighbour)
-    for hold in list(state.holds.values()):
-        _excuse(state, hold, neighbour, why)
+    for prefix in list(neighbour.holds):
+        _excuse(state, state.holds[prefix], neighbour, why)
 
 
 def start_hold(state: State, prefix: Prefix, interval: float, cause: str, now: float) -> None:
@@ -84,6 +84,8 @@ def start_hold(state: State, prefix: Prefix, interval: float, cause: str, now: f
     }
     timer = Timer(lambda now: _release(state, prefix, "hold-expired"))
     state.holds[prefix] = Hold(prefix, waiting, timer, now)
+    for neighbour in waiting:
+        neighbour.holds[prefix] = None
     state.timers.set(timer, now + HOLD_FACTOR * interval)
     state.emit(RouteRetracted(prefix, cause))
     if not waiting:
@@ -94,6 +96,8 @@ def end_hold(state: State, prefix: Prefix) -> bool:
     """End the hold of a prefix because there is a route again; return whether there was one."""
     if (hold := state.holds.pop(prefix, None)) is None:
         return False
+    for neighbour in hold.waiting:
+        del neighbour.holds[prefix]
     state.timers.cancel(hold.timer)
     return True
 
@@ -113,6 +117,7 @@ def _excuse(state: State, hold: Hold, neighbour: Neighbour, cause: str) -> None:
     """Take a neighbour off the list of a hold; the last one ends it."""
     if neighbour in hold.waiting:
         del hold.waiting[neighbour]
+        del neighbour.holds[hold.prefix]
         if not hold.waiting:
             _release(state, hold.prefix, cause)
 

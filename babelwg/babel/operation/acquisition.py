@@ -19,13 +19,21 @@ from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import HelloHistory, Neighbour, NeighbourActions
 from babelwg.babel.wire.tlv import INFINITY, Hello
 
+# Implementation constant: seconds in which a neighbour that restarted is not believed to restart again
+RESTART_PAUSE = 1.0
+
 
 def handle_hello(state: State, interface: Interface, address: bytes, hello: Hello, now: float) -> None:
     """Note that a neighbour lives, and enter it into the table when it is new."""
     neighbour = interface.neighbours.get(address)
     if neighbour is not None and _starts_anew(neighbour, hello):
+        if now - neighbour.restarted < RESTART_PAUSE:
+            state.count("tlv_dropped.hello-seqno-jump-rate")
+            return
         lose_neighbour(state, neighbour, "hello-seqno-jump", now)
-        neighbour = None
+        neighbour = _acquire(state, interface, address)
+        assert neighbour is not None, "its place in the table was just freed"
+        neighbour.restarted = now
     if neighbour is None and (neighbour := _acquire(state, interface, address)) is None:
         return
     record_hello(state, neighbour, hello, now)

@@ -20,8 +20,7 @@ REFRESH_FACTOR = 0.5
 def handle_update(state: State, neighbour: Neighbour, update: Update, now: float) -> None:
     """Learn from an update what a neighbour can reach (§3.5.3)."""
     if update.prefix is None:
-        for prefix in (*neighbour.routes, *state.holds):
-            _retract(state, neighbour, prefix, now)
+        _retract_all(state, neighbour, now)
     elif update.metric == INFINITY:
         _retract(state, neighbour, update.prefix, now)
     elif (reason := _refusal(state, neighbour, update)) is not None:
@@ -113,7 +112,8 @@ def _refresh(state: State, route: Route, update: Update, now: float) -> None:
     assert update.router_id is not None and update.next_hop is not None
     if route.router_id != update.router_id:
         route.since = now
-    route.router_id, route.seqno, route.refmetric = update.router_id, update.seqno, update.metric
+    route.router_id, route.seqno = update.router_id, update.seqno
+    route.set_refmetric(update.metric)
     route.next_hop = update.next_hop
     _set_metric(route, now)
     _restart_expiry(state, route, update.interval, now)
@@ -137,10 +137,18 @@ def _retract(state: State, neighbour: Neighbour, prefix: Prefix, now: float) -> 
     """Note that a neighbour cannot reach a prefix; the entry stays until it expires (§3.5.4)."""
     route = neighbour.routes.get(prefix)
     if route is not None and route.refmetric != INFINITY:
-        route.refmetric = INFINITY
+        route.set_refmetric(INFINITY)
         _set_metric(route, now)
         select_route(state, prefix, "retraction", now)
     note_retraction(state, neighbour, prefix)
+
+
+def _retract_all(state: State, neighbour: Neighbour, now: float) -> None:
+    """Note that a neighbour reaches nothing any more (§4.6.9)."""
+    if not neighbour.finite and not neighbour.holds:
+        state.count("tlv_ignored.nothing-to-retract")
+    for prefix in (*neighbour.finite, *neighbour.holds):
+        _retract(state, neighbour, prefix, now)
 
 
 def _restart_expiry(state: State, route: Route, interval: float, now: float) -> None:
@@ -161,7 +169,7 @@ def _handle_timer(state: State, route: Route, now: float) -> None:
     elif route.refmetric != INFINITY:
         route.expires = now + HOLD_FACTOR * route.interval
         state.timers.set(route.timer, route.expires)
-        route.refmetric = INFINITY
+        route.set_refmetric(INFINITY)
         _set_metric(route, now)
         select_route(state, route.prefix, "expired", now)
     else:

@@ -82,6 +82,8 @@ class Neighbour:
         "cost",
         "dump_allowed",
         "dump_timer",
+        "finite",
+        "holds",
         "ihu_timer",
         "interface",
         "last_heard",
@@ -91,6 +93,7 @@ class Neighbour:
         "purge_nonces",
         "purge_timer",
         "purged",
+        "restarted",
         "routes",
         "rxcost",
         "txcost",
@@ -106,9 +109,13 @@ class Neighbour:
         self.rxcost = INFINITY
         self.cost = INFINITY
         self.last_heard = 0.0
+        self.restarted = float("-inf")  # when a jump of its Hello seqno made this entry
         self.ihu_timer = Timer(actions.ihu_expired)
         self.outbox = Outbox(address, actions.send)
         self.routes: dict[Prefix, Route] = {}
+        # What a wildcard retraction concerns, so that a repeated one finds nothing to do.
+        self.finite: dict[Prefix, None] = {}  # prefixes it announces and has not retracted
+        self.holds: dict[Prefix, None] = {}  # prefixes that stay unreachable until it has heard of it
         # Full dumps are paid out at most so often (§3.8.1.1).
         self.dump_allowed = 0.0
         self.dump_timer = Timer(actions.dump)

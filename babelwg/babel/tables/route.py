@@ -59,6 +59,14 @@ class Route:
         self.smoothed_at = now
         self.metric = metric
 
+    def set_refmetric(self, refmetric: int) -> None:
+        """Change what the neighbour advertises, infinity for nothing."""
+        self.refmetric = refmetric
+        if refmetric == INFINITY:
+            self.neighbour.finite.pop(self.prefix, None)
+        else:
+            self.neighbour.finite[self.prefix] = None
+
 
 class Selection(NamedTuple):
     """The chosen route of a prefix as the kernel and the neighbours last heard of it."""
@@ -89,12 +97,14 @@ class RouteTable:
         assert route.prefix not in route.neighbour.routes, "one entry per neighbour and prefix"
         route.timer = Timer(action)
         route.neighbour.routes[route.prefix] = route
+        route.set_refmetric(route.refmetric)
         self.by_prefix.setdefault(route.prefix, {})[route.neighbour] = route
         self.count += 1
 
     def remove(self, route: Route) -> None:
         """Take a route out."""
         del route.neighbour.routes[route.prefix]
+        route.neighbour.finite.pop(route.prefix, None)
         routes = self.by_prefix[route.prefix]
         del routes[route.neighbour]
         if not routes:
