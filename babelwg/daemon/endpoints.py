@@ -30,7 +30,7 @@ class EndpointResolver:
         self._task: asyncio.Task[None] | None = None
         for endpoint in endpoints:
             literal = literal_address(endpoint)
-            if literal is not None:
+            if literal is not None and not _is_link_local(literal):
                 self._found[endpoint] = (literal,)
         if any(endpoint not in self._found for endpoint in endpoints):
             self._task = asyncio.create_task(self._resolve())
@@ -70,15 +70,26 @@ class EndpointResolver:
 
     async def _resolve_one(self, endpoint: Endpoint) -> str | None:
         """Look one name up; return what went wrong. An old answer stays in use when a later look-up fails."""
-        if literal_address(endpoint) is not None:
+        literal = literal_address(endpoint)
+        if "%" in endpoint.host or (literal is not None and _is_link_local(literal)):
+            return f"{endpoint.host}: link-local endpoints are not supported"
+        if literal is not None:
             return None
         try:
             answers = await _look_up(endpoint)
-        except (OSError, UnicodeError) as error:
+        except (OSError, UnicodeError, RuntimeError) as error:  # RuntimeError: no thread can be started
             reason = error.strerror if isinstance(error, OSError) else str(error)
             return f"{endpoint.host} does not resolve: {reason}"
-        self._found[endpoint] = answers
+        self._take(endpoint, answers)
         return None
+
+    def _take(self, endpoint: Endpoint, answers: tuple[SocketAddress, ...]) -> None:
+        """Keep an answer, and the present address with it while it is among the answers: a session may use it."""
+        before = self.current
+        self._found[endpoint] = answers
+        candidates = self._candidates()
+        if before in candidates:
+            self._turn = candidates.index(before)
 
 
 async def _look_up(endpoint: Endpoint) -> tuple[SocketAddress, ...]:
@@ -111,11 +122,17 @@ def _resolve_now(endpoint: Endpoint) -> tuple[SocketAddress, ...] | Exception:
         answers = socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:
         return error
-    return tuple(
-        dict.fromkeys(
-            (socket.inet_pton(family, str(where[0])), int(where[1])) for family, *_, where in answers
-        )
+    found = (
+        (socket.inet_pton(family, str(where[0]).partition("%")[0]), int(where[1]))
+        for family, *_, where in answers
     )
+    usable = tuple(dict.fromkeys(address for address in found if not _is_link_local(address)))
+    return usable or OSError(0, "it has link-local addresses only")
+
+
+def _is_link_local(address: SocketAddress) -> bool:
+    """Return whether an address means something on one interface only, fe80::/10."""
+    return len(address[0]) == 16 and address[0][0] == 0xFE and address[0][1] & 0xC0 == 0x80
 
 
 def literal_address(endpoint: Endpoint) -> SocketAddress | None:

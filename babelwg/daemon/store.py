@@ -12,6 +12,8 @@ from babelwg.config.state.identity import generate_router_id
 
 log = logging.getLogger(__name__)
 
+LISTEN_PORT = "/"  # the listen port among the ports of interfaces, whose names have no slash
+
 
 class Store:
     """The state directory; a disk that fails is logged and counted, and routing goes on."""
@@ -97,21 +99,24 @@ class Store:
     def ports(self, interfaces: Sequence[str], shared: set[str], listen_port: int) -> dict[str, int]:
         """Return the UDP port of each tunnel; `shared` ones have the listen port together.
 
-        The first tunnel has the listen port itself; each further one keeps the port it had, or takes the next free.
+        One of the others has the listen port itself and keeps it, also when the listen port becomes another; each
+        further one keeps the port it had, or takes the next free.
         """
+        saved = self._state.ports
         ports = dict.fromkeys(shared, listen_port)
         alone = [name for name in interfaces if name not in shared]
         if alone and not shared:
-            ports[alone.pop(0)] = listen_port
+            holder = _holder(alone, saved, listen_port)
+            ports |= {holder: listen_port} if holder else {}
         taken = {listen_port}
-        for name in alone:
-            port = self._state.ports.get(name, 0)
+        for name in [name for name in alone if name not in ports]:
+            port = saved.get(name, 0)
             if port in taken or port < 1024:
-                port = _next_free(listen_port, taken | set(self._state.ports.values()))
+                port = _next_free(listen_port, taken | set(saved.values()))
             ports[name] = port
             taken.add(port)
-        kept = {name: ports[name] for name in alone}
-        if kept != self._state.ports:
+        kept = {name: ports[name] for name in alone} | {LISTEN_PORT: listen_port}
+        if kept != saved:
             self._state.ports = kept
             self._save()
         return ports
@@ -130,6 +135,17 @@ class Store:
             name = f"store_failed.{what}"
             self.counters[name] = self.counters.get(name, 0) + 1
             log.error("store-failed %s directory=%s: %s", what, self.directory, error.strerror)
+
+
+def _holder(names: Sequence[str], saved: Mapping[str, int], listen_port: int) -> str | None:
+    """Return which tunnel has the listen port; None where all have others that must not change."""
+    before = saved.get(LISTEN_PORT, listen_port)
+    heirs = [name for name in names if saved.get(name) == before] + [
+        name for name in names if name not in saved
+    ]
+    if not heirs and before != listen_port:
+        return names[0]  # a listen port that somebody has just asked for is used
+    return next(iter(heirs), None)
 
 
 def _next_free(listen_port: int, taken: set[int]) -> int:

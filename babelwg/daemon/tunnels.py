@@ -1,27 +1,29 @@
 """From the configuration to tunnels: desired, actual, a plan, and an apply that goes on where one tunnel fails."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from babelwg.babel.parameters import InterfaceParameters
 from babelwg.config import Config, PeerConfig, link_local, public_of
 from babelwg.daemon.endpoints import EndpointResolver
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
+from babelwg.daemon.tunnel_notes import OUR_MARK, Problem, alias_for, mistake, parameters_of
 from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, alias_of, set_up_tunnel
 from babelwg.linux.monitor import Mirror
 from babelwg.linux.tunnels.embedded import EmbeddedBackend
 from babelwg.linux.tunnels.kernel import KernelBackend, kernel_has_wireguard
 from babelwg.linux.tunnels.tunnel import (
+    SESSION_LIFE,
     RemoveTunnel,
     Tunnel,
     TunnelBackend,
     TunnelError,
+    TunnelGone,
     TunnelOperation,
     TunnelState,
     plan_tunnels,
@@ -34,16 +36,8 @@ log = logging.getLogger(__name__)
 # Implementation constants
 RETRY = 3.0  # seconds until a tunnel that failed is tried again
 CHECK_INTERVAL = 15.0  # seconds between looks at handshakes, for endpoint lists
-HANDSHAKE_FRESH = 180.0  # seconds: WireGuard's REJECT_AFTER_TIME, after which a session is over
+HANDSHAKE_FRESH = SESSION_LIFE
 STATE_CONCURRENCY = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with a tunnel, in one sentence, and what to do."""
-
-    reason: str
-    hint: str = ""
 
 
 class TunnelService:
@@ -71,17 +65,23 @@ class TunnelService:
         self.resolvers: dict[str, EndpointResolver] = {}
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
+        self._closing = False  # set by withdraw: from then on nothing is made any more
+        self._silent: set[str] = set()  # interfaces whose problem is that they do not tell their state
+        self._received: dict[str, int] = {}  # octets by interface, at the last look
 
     async def run(self) -> None:
         """Apply now and whenever something changed; try failed tunnels again; never returns."""
+        loop = asyncio.get_running_loop()
+        look = loop.time() + CHECK_INTERVAL
         while True:
+            self._wake.clear()  # before the work: what happens meanwhile is not lost
             await self.reconcile()
-            self._wake.clear()
-            timeout = RETRY if self.problems else CHECK_INTERVAL
-            try:
-                await asyncio.wait_for(self._wake.wait(), timeout)
-            except TimeoutError:
+            timeout = min(RETRY if self.problems else CHECK_INTERVAL, look - loop.time())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(0.0, timeout))
+            if loop.time() >= look:
                 await self._check()
+                look = loop.time() + CHECK_INTERVAL
 
     def wake(self) -> None:
         """Look again soon."""
@@ -102,17 +102,21 @@ class TunnelService:
 
     async def reconcile(self) -> None:
         """Bring the tunnels to the desired ones; what fails is noted and tried again later."""
-        if self.config is None:
-            return
         async with self._lock:
+            if self.config is None or self._closing:
+                return
             desired = self._desired(self.config)
             self._routing.endpoints = frozenset(t.endpoint[0] for t in desired.values() if t.endpoint)
             self._remember_old_tunnels(desired)
-            plan = plan_tunnels(desired, self.actual)
-            for operation in plan:
-                await self._apply(operation)
+            stuck = set()
+            for operation in plan_tunnels(desired, self.actual):
+                name = operation.tunnel.interface
+                # What could not be removed is not made anew by another back end, which would forget the old one.
+                if name not in stuck and not await self._apply(operation):
+                    stuck.add(name)
             for name in self.problems.keys() - desired.keys():
                 del self.problems[name]
+                self._silent.discard(name)
 
     async def states(self) -> dict[str, TunnelState]:
         """Return what the back ends report of each tunnel; those that do not answer are left out."""
@@ -120,21 +124,22 @@ class TunnelService:
 
         async def ask(name: str, tunnel: Tunnel) -> tuple[str, TunnelState | None]:
             async with gate:
-                try:
-                    return name, await self._backend(tunnel.backend).state(name)
-                except TunnelError as error:
-                    self.problems.setdefault(name, Problem(error.reason, error.hint))
-                    return name, None
+                return name, await self._ask(name, tunnel)
 
         answers = await asyncio.gather(*(ask(name, tunnel) for name, tunnel in [*self.actual.items()]))
         return {name: state for name, state in answers if state is not None}
 
     async def withdraw(self) -> None:
         """Remove all tunnels and end our data plane."""
+        self._closing = True
         async with self._lock:
+            self._remember_old_tunnels({})  # also what failed, or waits for its next attempt
             for tunnel in [*self.actual.values()]:
                 await self._apply(RemoveTunnel(tunnel))
-            await self.embedded.shut_down()
+            try:
+                await self.embedded.shut_down()
+            except TunnelError as error:
+                log.error("data-plane-stays: %s", error)
 
     async def close(self) -> None:
         """Leave the tunnels as they are."""
@@ -210,7 +215,8 @@ class TunnelService:
     def _remember_old_tunnels(self, desired: dict[str, Tunnel]) -> None:
         """Count the tunnels of an earlier life among the actual ones, so that the plan removes what is not wanted."""
         for name, backend in self._store.tunnels().items():
-            if name not in desired and name not in self.actual and self.config is not None:
+            wanted = name in desired and desired[name].backend == backend
+            if not wanted and name not in self.actual and self.config is not None:
                 self.actual[name] = Tunnel(
                     name,
                     name,
@@ -223,23 +229,60 @@ class TunnelService:
                     b"",
                 )
 
-    async def _apply(self, operation: TunnelOperation) -> None:
+    async def _ask(self, name: str, tunnel: Tunnel) -> TunnelState | None:
+        """Return what a tunnel reports; where it does not, its problem says so until it does again."""
+        try:
+            state = await self._backend(tunnel.backend).state(name)
+        except TunnelError as error:
+            if self.actual.get(name) is tunnel and not self._lock.locked():
+                self._note_silence(tunnel, Problem(error.reason, error.hint))
+                if isinstance(error, TunnelGone):
+                    self.interface_missing(name)
+            return None
+        except Exception as error:  # one tunnel must not end the daemon
+            if self._note_silence(tunnel, mistake(error)):
+                log.exception("internal-error interface=%s", name)
+            return None
+        if name in self._silent:
+            self._silent.discard(name)
+            self.problems.pop(name, None)
+        return state
+
+    def _note_silence(self, tunnel: Tunnel, problem: Problem) -> bool:
+        """Note that a tunnel does not tell its state; return whether that is news."""
+        name = tunnel.interface
+        if name in self.problems and name not in self._silent:
+            return False  # why it could not be made says more
+        self._silent.add(name)
+        return self._note_problem(tunnel, problem)
+
+    async def _apply(self, operation: TunnelOperation) -> bool:
+        """Perform one operation, and return whether it succeeded; else its problem is noted."""
         tunnel = operation.tunnel
+        self._silent.discard(tunnel.interface)
         try:
             if isinstance(operation, RemoveTunnel):
                 await self._remove(tunnel)
             else:
                 await self._set(tunnel)
             self.problems.pop(tunnel.interface, None)
+            return True
         except TunnelError as error:
             self._note_problem(tunnel, Problem(error.reason, error.hint))
         except KernelError as error:
             self._note_problem(tunnel, Problem(str(error)))
+        except Exception as error:  # one tunnel must not end the daemon
+            if self._note_problem(tunnel, mistake(error)):
+                log.exception("internal-error interface=%s", tunnel.interface)
+        return False
 
-    def _note_problem(self, tunnel: Tunnel, problem: Problem) -> None:
-        if self.problems.get(tunnel.interface) != problem:
+    def _note_problem(self, tunnel: Tunnel, problem: Problem) -> bool:
+        """Note what is wrong with a tunnel, and return whether that is news."""
+        news = self.problems.get(tunnel.interface) != problem
+        if news:
             log.error("tunnel-failed interface=%s peer=%s: %s", tunnel.interface, tunnel.peer, problem.reason)
         self.problems[tunnel.interface] = problem
+        return news
 
     async def _set(self, tunnel: Tunnel) -> None:
         backend = self._backend(tunnel.backend)
@@ -249,18 +292,20 @@ class TunnelService:
         await backend.configure(tunnel, previous)
         if previous is None or (previous.mtu, previous.link_local) != (tunnel.mtu, tunnel.link_local):
             await set_up_tunnel(
-                self._iproute, tunnel.interface, tunnel.mtu, tunnel.link_local, _alias(tunnel)
+                self._iproute, tunnel.interface, tunnel.mtu, tunnel.link_local, alias_for(tunnel)
             )
             self._sysctls([tunnel.interface])
         self.actual[tunnel.interface] = tunnel
         log.info("tunnel-set interface=%s peer=%s backend=%s", tunnel.interface, tunnel.peer, tunnel.backend)
-        self._routing.want(tunnel.interface, WantedInterface(self._parameters(tunnel), tunnel.link_local))
+        self._routing.want(tunnel.interface, self._wanted(tunnel))
 
     async def _create(self, backend: TunnelBackend, tunnel: Tunnel) -> None:
         name = tunnel.interface
         known = name in self._store.tunnels()
         # The alias outlives the state directory: without it a tunnel of ours would be a stranger's for ever.
-        if not known and await alias_of(self._iproute, name) not in (None, _alias(tunnel)):
+        # It names a key, which may be another since: so any mark of ours counts.
+        alias = None if known else await alias_of(self._iproute, name)
+        if alias is not None and not alias.startswith(OUR_MARK):
             raise TunnelError(
                 f"the interface name {name} is taken by something that is not ours",
                 f"remove it (`ip link del {name}`), or give the peer another `interface`",
@@ -282,23 +327,14 @@ class TunnelService:
         self._store.drop_tunnel(tunnel.interface)
         log.info("tunnel-removed interface=%s peer=%s", tunnel.interface, tunnel.peer)
 
-    def _parameters(self, tunnel: Tunnel) -> InterfaceParameters:
-        assert self.config is not None
-        babel = self.config.babel
-        cost = next((peer.cost for peer in self.config.peers if peer.interface == tunnel.interface), 0)
-        update = babel.update_interval or 4 * babel.hello_interval
-        return InterfaceParameters(
-            kind="tunnel",
-            hello_interval=babel.hello_interval,
-            update_interval=update,
-            cost=cost,
-            mtu=tunnel.mtu,
-        )
+    def _wanted(self, tunnel: Tunnel) -> WantedInterface:
+        assert self.config is not None, "a tunnel is made from a configuration"
+        return WantedInterface(parameters_of(self.config, tunnel), tunnel.link_local)
 
     def _refresh_parameters(self) -> None:
         """Give Babel the costs and intervals of the present configuration, where they changed."""
         for tunnel in self.actual.values():
-            wanted = WantedInterface(self._parameters(tunnel), tunnel.link_local)
+            wanted = self._wanted(tunnel)
             if self._routing.wanted.get(tunnel.interface) not in (None, wanted):
                 self._routing.want(tunnel.interface, wanted)
 
@@ -314,23 +350,29 @@ class TunnelService:
 
     async def _check(self) -> None:
         """Look at every tunnel: put back what others changed, and leave endpoints that do not answer."""
+        asked = dict(self.actual)
         states = await self.states()
+        # While tunnels are being changed, or where they were, the answer is not about what we now think.
+        still = {} if self._lock.locked() else self.actual
         for name, state in states.items():
-            tunnel = self.actual.get(name)
-            if tunnel is not None and state.settings != settings_of(tunnel):
+            tunnel = still.get(name)
+            if tunnel is not None and tunnel is asked.get(name) and state.settings != settings_of(tunnel):
                 log.warning("tunnel-changed-by-another interface=%s: set again", name)
                 del self.actual[name]
+                self.wake()
         self._rotate_endpoints(states)
 
     def _rotate_endpoints(self, states: dict[str, TunnelState]) -> None:
         """Where a peer has several addresses and the present one brought no session, go on to the next."""
         for peer in self.config.peers if self.config else ():
             state = states.get(peer.interface)
-            silent = state is not None and time.time() - state.latest_handshake > HANDSHAKE_FRESH
-            if len(peer.endpoints) > 1 and silent and self.resolvers[peer.name].next():
+            if state is None:
+                continue
+            # Octets tell that a session lives even when the clock has jumped.
+            quiet = state.rx_bytes in (0, self._received.get(peer.interface))
+            self._received[peer.interface] = state.rx_bytes
+            old = time.time() - state.latest_handshake > HANDSHAKE_FRESH
+            resolver = self.resolvers[peer.name]
+            if quiet and old and len(peer.endpoints) > 1 and resolver.next():
                 log.info("endpoint-next peer=%s", peer.name)
-
-
-def _alias(tunnel: Tunnel) -> str:
-    """Return the mark by which we know an interface as ours: it names the node's public key."""
-    return f"babelwg {public_of(tunnel.private_key)}"
+                self.wake()

@@ -71,6 +71,28 @@ def test_ports_are_shared_or_next_and_stay(tmp_path: Path) -> None:
     again.close()
 
 
+def test_adding_and_removing_a_peer_moves_no_port(tmp_path: Path) -> None:
+    store = Store(tmp_path, "key")
+    first = store.ports(["bw-b", "bw-c"], set(), 41820)
+    assert first["bw-b"] == 41820
+    more = store.ports(["bw-a", "bw-b", "bw-c"], set(), 41820)
+    assert {name: more[name] for name in first} == first
+    store = reopened(tmp_path, store)
+    less = store.ports(["bw-a", "bw-c"], set(), 41820)
+    assert less == {"bw-a": more["bw-a"], "bw-c": more["bw-c"]}
+    assert store.ports(["bw-a", "bw-c", "bw-d"], set(), 41820) == less | {"bw-d": 41820}
+    store.close()
+
+
+def test_another_listen_port_moves_the_tunnel_that_has_it(tmp_path: Path) -> None:
+    store = Store(tmp_path, "key")
+    store.ports(["bw-b"], set(), 41820)
+    before = store.ports(["bw-a", "bw-b"], set(), 41820)
+    store = reopened(tmp_path, store)
+    assert store.ports(["bw-a", "bw-b"], set(), 43820) == {"bw-a": before["bw-a"], "bw-b": 43820}
+    store.close()
+
+
 def test_tunnels_are_remembered_until_they_are_gone(tmp_path: Path) -> None:
     store = Store(tmp_path, "key")
     store.add_tunnel("bw-a", "embedded")

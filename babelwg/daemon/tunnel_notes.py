@@ -1,0 +1,41 @@
+"""What is said of a tunnel: its mark, its parameters for Babel, and what is wrong with it."""
+
+from dataclasses import dataclass
+
+from babelwg.babel.parameters import InterfaceParameters
+from babelwg.config import Config, public_of
+from babelwg.linux.tunnels.tunnel import Tunnel
+
+OUR_MARK = "babelwg "  # begins the alias of every interface of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with a tunnel, in one sentence, and what to do."""
+
+    reason: str
+    hint: str = ""
+
+
+def mistake(error: Exception) -> Problem:
+    """Return a problem that nobody foresaw."""
+    return Problem(f"unexpected: {type(error).__name__}: {error}", "please report the daemon's log")
+
+
+def alias_for(tunnel: Tunnel) -> str:
+    """Return the mark by which we know an interface as ours: it names the node's public key."""
+    return f"{OUR_MARK}{public_of(tunnel.private_key)}"
+
+
+def parameters_of(config: Config, tunnel: Tunnel) -> InterfaceParameters:
+    """Return the costs and intervals with which Babel runs on a tunnel."""
+    babel = config.babel
+    cost = next((peer.cost for peer in config.peers if peer.interface == tunnel.interface), 0)
+    update = babel.update_interval or 4 * babel.hello_interval
+    return InterfaceParameters(
+        kind="tunnel",
+        hello_interval=babel.hello_interval,
+        update_interval=update,
+        cost=cost,
+        mtu=tunnel.mtu,
+    )

@@ -1,0 +1,256 @@
+"""The tunnel service over back ends that fail in every way."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from babelwg.config import Config
+from babelwg.config.addresses import Endpoint
+from babelwg.config.keys import generate_private, public_of
+from babelwg.config.model import BabelConfig, NodeConfig, PeerConfig, TunnelsConfig
+from babelwg.daemon import tunnels as service_module
+from babelwg.daemon.endpoints import EndpointResolver
+from babelwg.daemon.store import Store
+from babelwg.daemon.tunnels import TunnelService
+from babelwg.linux.tunnels.tunnel import Tunnel, TunnelError, TunnelGone, TunnelState, settings_of
+
+FIRST, SECOND = (bytes([192, 0, 2, 1]), 7), (bytes([192, 0, 2, 2]), 7)
+
+
+class FakeBackend:
+    """A back end in memory; `failures` says what each call on an interface raises."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.there: dict[str, Tunnel] = {}
+        self.calls: list[str] = []
+        self.failures: dict[tuple[str, str], Exception] = {}
+        self.received = 0
+
+    def _note(self, verb: str, interface: str) -> None:
+        self.calls.append(f"{verb} {interface}")
+        if (verb, interface) in self.failures:
+            raise self.failures[verb, interface]
+
+    async def create(self, tunnel: Tunnel) -> None:
+        self._note("create", tunnel.interface)
+
+    async def configure(self, tunnel: Tunnel, previous: Tunnel | None) -> None:
+        self._note("configure", tunnel.interface)
+        self.there[tunnel.interface] = tunnel
+
+    async def state(self, interface: str) -> TunnelState:
+        self._note("state", interface)
+        settings = settings_of(self.there[interface])
+        return TunnelState(None, 0.0, self.received, 0, settings.listen_port, settings)
+
+    async def remove(self, interface: str) -> None:
+        self._note("remove", interface)
+        self.there.pop(interface, None)
+
+    async def shut_down(self) -> None:
+        self._note("shut_down", self.name)
+
+    async def detach(self) -> None:
+        self._note("detach", self.name)
+
+
+class Lab:
+    """A service with fake back ends and a real store."""
+
+    def __init__(self, directory: Path) -> None:
+        self.key = generate_private()
+        self.keys = {name: public_of(generate_private()) for name in "abc"}
+        self.store = Store(directory, "key")
+        self.routing: Any = SimpleNamespace(endpoints=frozenset(), wanted={}, want=lambda name, wanted: None)
+        self.service = self.restarted()
+
+    def restarted(self) -> TunnelService:
+        """Return the service of a next life, which knows what the store knows."""
+        iproute: Any = None
+        service = TunnelService(iproute, self.routing, self.store, Path("/nowhere"), lambda names: None)
+        self.embedded, self.program = FakeBackend("embedded"), FakeBackend("program")
+        fakes: Any = {"embedded": self.embedded, "program": self.program}
+        service.embedded, service._programs = fakes["embedded"], fakes
+        return service
+
+    def config(self, *names: str, backend: str = "program", endpoints: tuple[Endpoint, ...] = ()) -> Config:
+        return Config(
+            node=NodeConfig(name="n", private_key=self.key, private_key_file=Path("key")),
+            tunnels=TunnelsConfig(backend=backend),
+            babel=BabelConfig(),
+            peers=tuple(PeerConfig(n, self.keys[n], f"bw-{n}", endpoints) for n in names),
+            source=Path("babelwg.toml"),
+        )
+
+
+@pytest.fixture
+def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    async def nothing(*arguments: object) -> None:
+        return None
+
+    monkeypatch.setattr(service_module, "set_up_tunnel", nothing)
+    monkeypatch.setattr(service_module, "alias_of", nothing)
+    made = Lab(tmp_path)
+    yield made
+    made.store.close()
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError(), OSError(24, "Too many"), ValueError("x"), TunnelError("no")]
+)
+def test_one_bad_tunnel_ends_neither_the_others_nor_the_service(lab: Lab, error: Exception) -> None:
+    lab.program.failures["configure", "bw-a"] = error
+    asyncio.run(lab.service.configure(lab.config("a", "b")))
+    assert lab.service.actual.keys() == {"bw-b"}
+    assert lab.service.problems.keys() == {"bw-a"}
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), TunnelError("deaf")])
+def test_a_silent_tunnel_is_a_problem_until_it_answers(lab: Lab, error: Exception) -> None:
+    asyncio.run(lab.service.configure(lab.config("a", "b")))
+    lab.program.failures["state", "bw-a"] = error
+    assert asyncio.run(lab.service.states()).keys() == {"bw-b"}
+    assert lab.service.problems.keys() == {"bw-a"}
+    lab.program.failures.clear()
+    assert asyncio.run(lab.service.states()).keys() == {"bw-a", "bw-b"}
+    assert not lab.service.problems
+
+
+def test_a_tunnel_that_nothing_serves_is_made_again(lab: Lab) -> None:
+    asyncio.run(lab.service.configure(lab.config("a")))
+    lab.program.failures["state", "bw-a"] = TunnelGone("nothing serves it")
+    asyncio.run(lab.service.states())
+    assert not lab.service.actual
+    asyncio.run(lab.service.reconcile())
+    assert lab.program.calls.count("create bw-a") == 2
+    assert not lab.service.problems
+
+
+def test_a_back_end_changed_while_stopped_loses_its_tunnel_first(lab: Lab) -> None:
+    asyncio.run(lab.service.configure(lab.config("a")))
+    service = lab.restarted()
+    asyncio.run(service.configure(lab.config("a", backend="embedded")))
+    assert lab.program.calls == ["remove bw-a"]
+    assert lab.embedded.calls == ["create bw-a", "configure bw-a"]
+    assert lab.store.tunnels() == {"bw-a": "embedded"}
+
+
+def test_what_cannot_be_removed_is_not_forgotten_for_another_back_end(lab: Lab) -> None:
+    asyncio.run(lab.service.configure(lab.config("a")))
+    service = lab.restarted()
+    lab.program.failures["remove", "bw-a"] = TunnelError("stuck")
+    asyncio.run(service.configure(lab.config("a", backend="embedded")))
+    assert lab.embedded.calls == []
+    assert lab.store.tunnels() == {"bw-a": "program"}
+    lab.program.failures.clear()
+    asyncio.run(service.reconcile())
+    assert lab.store.tunnels() == {"bw-a": "embedded"}
+
+
+def test_withdraw_removes_the_failed_ones_too_and_nothing_is_made_after_it(lab: Lab) -> None:
+    async def run() -> None:
+        lab.program.failures["configure", "bw-a"] = TunnelError("no")
+        await lab.service.configure(lab.config("a", "b", "c"))
+        lab.program.failures["remove", "bw-b"] = OSError(5, "Input/output error")
+        lab.embedded.failures["shut_down", "embedded"] = TunnelError("deaf")
+        await lab.service.withdraw()
+        await lab.service.reconcile()
+        await lab.service.configure(lab.config("a", "b", "c"))
+
+    asyncio.run(run())
+    assert lab.store.tunnels() == {"bw-b": "program"}
+    calls = lab.program.calls
+    assert sorted(calls[-3:]) == ["remove bw-a", "remove bw-b", "remove bw-c"]
+
+
+@pytest.mark.parametrize(("alias", "made"), [("babelwg another-key", True), ("mine", False), ("", False)])
+def test_an_interface_with_our_mark_is_ours_whatever_the_key(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, alias: str, made: bool
+) -> None:
+    async def alias_of(*arguments: object) -> str:
+        return alias
+
+    monkeypatch.setattr(service_module, "alias_of", alias_of)
+    asyncio.run(lab.service.configure(lab.config("a")))
+    assert ("bw-a" in lab.service.actual) is made
+
+
+def test_endpoints_turn_only_where_no_octet_came(lab: Lab) -> None:
+    async def run() -> list[object]:
+        endpoints = (Endpoint("192.0.2.1", 7), Endpoint("192.0.2.2", 7))
+        await lab.service.configure(lab.config("a", endpoints=endpoints))
+        seen: list[object] = []
+        for lab.program.received in (0, 100, 200, 200):
+            await lab.service._check()
+            seen.append(lab.service.resolvers["a"].current)
+        return seen
+
+    assert asyncio.run(run()) == [SECOND, SECOND, SECOND, FIRST]
+
+
+def test_an_answer_about_a_tunnel_that_changed_meanwhile_counts_for_nothing(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        await lab.service.configure(lab.config("a"))
+        old = lab.service.actual["bw-a"]
+
+        async def state(interface: str) -> TunnelState:
+            await lab.service.configure(lab.config("a", backend="embedded"))
+            return TunnelState(None, 0.0, 0, 0, 1, None)
+
+        monkeypatch.setattr(lab.program, "state", state)
+        await lab.service._check()
+        assert lab.service.actual["bw-a"] is not old
+
+    asyncio.run(run())
+    assert lab.service.actual["bw-a"].backend == "embedded"
+
+
+def test_a_resolver_stays_with_an_address_while_it_is_among_the_answers() -> None:
+    async def run() -> None:
+        name = Endpoint("host.invalid", 7)
+        resolver = EndpointResolver("p", (name,), lambda: None)
+        resolver._take(name, (FIRST, SECOND))
+        resolver._take(name, (SECOND, FIRST))
+        assert resolver.current == FIRST
+        resolver._take(name, (SECOND,))
+        assert resolver.current == SECOND
+        resolver.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("host", ["fe80::1%eth0", "fe80::1"])
+def test_a_link_local_endpoint_is_refused_by_name(host: str) -> None:
+    async def run() -> EndpointResolver:
+        resolver = EndpointResolver("p", (Endpoint(host, 7),), lambda: None)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        resolver.close()
+        return resolver
+
+    resolver = asyncio.run(run())
+    assert resolver.current is None
+    assert resolver.problem == f"{host}: link-local endpoints are not supported"
+
+
+def test_no_thread_for_a_look_up_is_a_name_that_does_not_resolve(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def run() -> EndpointResolver:
+        resolver = EndpointResolver("p", (Endpoint("host.invalid", 7),), lambda: None)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        resolver.close()
+        return resolver
+
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", refuse)
+        assert asyncio.run(run()).problem == "host.invalid does not resolve: can't start new thread"
