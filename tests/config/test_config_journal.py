@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from babelwg.config.state import SourceJournal, SourceRow
-from babelwg.config.state.journal import HEADER_SIZE, JOURNAL_FILE, RECORD_SIZE
+from babelwg.config.state.journal import HEADER_SIZE, JOURNAL_FILE, MAX_SIZE, RECORD_SIZE
 
 BOOT = bytes(range(16))
 ONE: SourceRow = (6, bytes.fromhex("20010db8") + bytes(12), 32, b"routerid", 5, 96)
@@ -123,3 +123,24 @@ def test_journal_is_private(tmp_path: Path) -> None:
     first.load()
     assert (tmp_path / JOURNAL_FILE).stat().st_mode & 0o777 == 0o600
     first.close()
+
+
+@pytest.mark.parametrize("kind", ["fifo", "endless", "large"])
+def test_what_is_no_journal_is_lost_and_replaced_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / JOURNAL_FILE
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "endless":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, MAX_SIZE + 1)
+    first = journal(tmp_path)
+    loaded = first.load()
+    assert (loaded.records, loaded.lost) == ((), True)
+    assert loaded.reason.endswith("is larger than 256 MiB" if kind == "large" else "is not a regular file")
+    first.append([ONE])
+    first.close()
+    assert path.is_file()
+    assert not path.is_symlink()
+    assert journal(tmp_path).load().records == (ONE,)

@@ -5,6 +5,7 @@ boot may have lost what the page cache held, so such a journal counts as lost, l
 """
 
 import os
+import stat
 import struct
 import uuid
 import zlib
@@ -104,10 +105,7 @@ class SourceJournal:
             self._descriptor = None
 
     def _read(self) -> list[SourceRow]:
-        size = self.path.stat().st_size
-        if size > MAX_SIZE:
-            raise ValueError(f"is larger than {MAX_SIZE >> 20} MiB")
-        data = self.path.read_bytes()
+        data = _read_regular(self.path)
         header = data[:HEADER_SIZE]
         if len(header) < HEADER_SIZE or not _is_intact(header) or not header.startswith(MAGIC):
             raise ValueError("its header is torn or foreign")
@@ -132,6 +130,17 @@ def read_boot_id() -> bytes:
         return uuid.UUID(BOOT_ID_FILE.read_text().strip()).bytes
     except (OSError, ValueError):
         return bytes(16)
+
+
+def _read_regular(path: Path) -> bytes:
+    """Return what a regular file holds; of anything else a reader might wait for ever, or never see the end."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("is not a regular file")
+        data = file.read(MAX_SIZE + 1)
+    if len(data) > MAX_SIZE:
+        raise ValueError(f"is larger than {MAX_SIZE >> 20} MiB")
+    return data
 
 
 def _header(boot_id: bytes) -> bytes:
