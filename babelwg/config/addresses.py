@@ -5,6 +5,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple, Self
 
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.prefix import is_martian as is_martian
 from babelwg.config.errors import quoted
 
 BITS = {4: 32, 6: 128}
@@ -99,11 +100,6 @@ def overlap(one: Prefix, other: Prefix) -> bool:
     return covers(one, other) or covers(other, one)
 
 
-def is_martian(prefix: Prefix) -> bool:
-    """Return whether a prefix may never be announced: multicast, link-local, loopback or unspecified."""
-    return any(covers(martian, prefix) for martian in MARTIANS)
-
-
 def _parse(text: str) -> tuple[int, bytes, int]:
     address_text, slash, plen = text.partition("/")
     try:
@@ -140,18 +136,3 @@ def _parse_host(host: str, text: str) -> str:
         except ValueError:
             raise ValueError(f"{quoted(host)} in endpoint {quoted(text)} is not an IPv4 address") from None
     return host
-
-
-MARTIANS = tuple(
-    parse_network(text)
-    for text in (
-        "ff00::/8",
-        "fe80::/10",
-        "::/128",
-        "::1/128",
-        "127.0.0.0/8",
-        "0.0.0.0/8",
-        "224.0.0.0/4",
-        "255.255.255.255/32",
-    )
-)

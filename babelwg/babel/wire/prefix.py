@@ -24,15 +24,37 @@ class Prefix(NamedTuple):
 
 def is_martian(prefix: Prefix) -> bool:
     """Return whether a prefix lies in a range that must never be routed (appendix C)."""
-    first = prefix.network[0]
-    if prefix.family == 6:
-        return (first == 0xFF and prefix.plen >= 8) or (
-            first == 0xFE and prefix.plen >= 64 and prefix.network[:8] == LINK_LOCAL_NETWORK
-        )
-    if first == 224:
-        return prefix.plen >= 8
-    return prefix.plen == 32 and prefix.network in HOST_MARTIANS
+    ranges = _BY_FIRST_OCTET.get((prefix.family, prefix.network[0]))
+    if ranges is None:
+        return False
+    value = int.from_bytes(prefix.network, "big")
+    bits = 8 * len(prefix.network)
+    return any(prefix.plen >= plen and value >> (bits - plen) == start for plen, start in ranges)
+
+
+def _by_first_octet() -> dict[tuple[int, int], list[tuple[int, int]]]:
+    """Return length and leading bits of the martians by family and first octet, as most prefixes have none."""
+    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for family, network, plen in MARTIANS:
+        start = int.from_bytes(network, "big") >> (8 * len(network) - plen)
+        for octet in range(network[0], network[0] + (1 << max(0, 8 - plen))):
+            found.setdefault((family, octet), []).append((plen, start))
+    return found
 
 
 LINK_LOCAL_NETWORK = bytes.fromhex("fe80000000000000")
-HOST_MARTIANS = frozenset({bytes(4), bytes([127, 0, 0, 1])})
+MARTIANS = tuple(
+    Prefix.parse(text)
+    for text in (
+        "0.0.0.0/8",
+        "127.0.0.0/8",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/128",
+        "::1/128",
+        "::ffff:0:0/96",
+        "fe80::/10",
+        "ff00::/8",
+    )
+)
+_BY_FIRST_OCTET = _by_first_octet()

@@ -43,7 +43,13 @@ def test_a_prefix_refuses_host_bits_and_nonsense(text: str) -> None:
     ("text", "expected"),
     [("fe80::/64", True), ("fe80::1/128", True), ("ff00::/8", True), ("ff02::1/128", True)]
     + [("127.0.0.1/32", True), ("0.0.0.0/32", True), ("224.0.0.0/8", True), ("224.0.0.111/32", True)]
-    + [("::/0", False), ("0.0.0.0/0", False), ("fd00::/8", False), ("fe80:0:0:1::/64", False)]
+    + [("::/0", False), ("0.0.0.0/0", False), ("fd00::/8", False), ("fe80:0:0:1::/64", True)]
+    + [("febf::/16", True), ("fec0::/10", False), ("fe80::/9", False), ("fe00::/9", False)]
+    + [("127.0.0.0/8", True), ("126.0.0.0/7", False), ("0.0.0.0/8", True), ("0.0.0.0/7", False)]
+    + [("239.255.0.0/16", True), ("240.0.0.0/4", True), ("255.255.255.255/32", True)]
+    + [("224.0.0.0/3", False), ("223.255.255.0/24", False), ("::/128", True), ("::1/128", True)]
+    + [("::2/128", False), ("::/127", False), ("::ffff:0:0/96", True), ("::ffff:1.2.3.4/128", True)]
+    + [("::/8", False), ("64:ff9b::/96", False), ("fe00::/7", False)]
     + [("10.0.0.0/8", False), ("192.0.2.0/24", False), ("2001:db8::/32", False)],
 )
 def test_martian_prefixes_are_known(text: str, expected: bool) -> None:
