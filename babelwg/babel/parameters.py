@@ -20,6 +20,9 @@ HISTORY_LENGTH = 16  # Hellos, appendix A.1
 SMOOTHING_FACTOR = 3.0  # Hello intervals, appendix A.3
 MIN_PACKET_SIZE = 512  # octets of UDP payload every speaker can receive, §4
 UDP_IPV6_OVERHEAD = 48  # octets, §4
+# Implementation constants: shorter promises are legal, but to act on each would make a neighbour's clock ours.
+MIN_UPDATE_HOLD = 1.0  # seconds, what a shorter interval of an update or an IHU counts as
+MIN_HELLO_INTERVAL = 0.05  # seconds, what a shorter interval of a Hello counts as
 LONGEST_HOLD = 2294.0  # seconds; 3.5 times the longest interval that fits in an update
 
 Kind = Literal["tunnel", "wired", "wireless"]
@@ -42,12 +45,19 @@ class Parameters:
     max_routes: int = 262144
     max_sources: int = 262144
     max_pending_requests: int = 16384
+    max_pending_requests_per_neighbour: int = 4096
     max_requesters: int = 64  # of one pending request
-    max_pending_acknowledgments: int = 1024
+    max_pending_acknowledgments: int = 4096
+    max_pending_acknowledgments_per_interface: int = 512
     max_queued_answers: int = 32768  # per neighbour, and as many requests
     max_queued_updates: int = 262144  # per interface
     max_holds: int = 262144
     max_undrained_notices: int = 256
+    # What one neighbour may have us do: its updates and requests, and the routes that its link reprices.
+    route_work: int = 5000  # TLVs a second
+    route_work_burst: int = 40_000  # TLVs at once: a full table and some
+    link_work: int = 5000  # routes a second
+    link_work_burst: int = 131_072  # routes at once: four times a full table
     # Implementation constants: our own pace.
     dump_interval: float = 2.0  # at least this long between two full dumps to one neighbour
     acknowledgment_timeout: float = 0.5  # before the second copy of an urgent update, doubled each time

@@ -262,9 +262,19 @@ class Speaker:
         if any(isinstance(tlv, Hello | Ihu) for tlv in tlvs):
             update_link(self._state, neighbour, now)
             begin_purge(self._state, neighbour, now)
-        for tlv in tlvs:
+        for tlv in self._affordable(neighbour, tlvs, now):
             if not isinstance(tlv, Hello | Ihu):
                 _HANDLERS[type(tlv)](self._state, neighbour, tlv, now)
+
+    def _affordable(self, neighbour: Neighbour, tlvs: tuple[Tlv, ...], now: float) -> tuple[Tlv, ...]:
+        """Return what a neighbour may have us do now: all, or a packet without its updates and requests."""
+        parameters = self._state.parameters
+        work = sum(isinstance(tlv, _ROUTE_WORK) for tlv in tlvs)
+        if neighbour.route_work.spend(work, parameters.route_work_burst, parameters.route_work, now):
+            return tlvs
+        self._state.count("tlv_dropped.rate", work)
+        # An acknowledgment would say that we know of the retractions among what is dropped (§3.5.4).
+        return tuple(tlv for tlv in tlvs if not isinstance(tlv, (*_ROUTE_WORK, AcknowledgmentRequest)))
 
     def _drop_packet(self, datagram: Datagram, reason: str) -> None:
         self._state.count(f"packet_dropped.{reason}")
@@ -285,6 +295,8 @@ def _is_link_local(address: bytes) -> bool:
     """Return whether an address is in fe80::/10 (§4)."""
     return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
+
+_ROUTE_WORK = (Update, RouteRequest, SeqnoRequest)
 
 _HANDLERS: dict[type, Callable[[State, Neighbour, Any, float], None]] = {
     AcknowledgmentRequest: handle_acknowledgment_request,

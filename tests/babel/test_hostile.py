@@ -4,8 +4,27 @@ import time
 
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import INFINITY, Hello
-from tests.babel.bench import Bench, P, Q, retraction, update
+from babelwg.babel.wire.tlv import (
+    INFINITY,
+    Acknowledgment,
+    AcknowledgmentRequest,
+    Hello,
+    Ihu,
+    RouteRequest,
+    SeqnoRequest,
+)
+from tests.babel.bench import (
+    ORIGIN,
+    OUR_ADDRESS,
+    OUR_ID,
+    Bench,
+    P,
+    Q,
+    retraction,
+    seqno_requests,
+    update,
+    updates,
+)
 
 
 def bench(parameters: Parameters | None = None) -> Bench:
@@ -78,3 +97,144 @@ def test_of_many_hellos_in_one_packet_a_few_count() -> None:
     # The fifth was not acted on, so it is still the one expected, and no later one has shown a jump.
     found.receive([Hello((first + 4) % 0x10000, 4.0)], 1, "tun1")
     assert found.events() == []
+
+
+def test_updates_with_the_shortest_interval_stay_as_long_as_those_of_a_second() -> None:
+    found = bench()
+    found.receive([update(P, interval=0.01)], 1, "tun1")
+    found.wait(3.4)
+    assert found.selected(P) is not None
+    found.wait(0.2)
+    assert found.selected(P) is None
+    found.wait(3.6)
+    assert found.snapshot().routes == ()
+
+
+def test_an_ihu_with_the_shortest_interval_holds_as_long_as_one_of_a_second() -> None:
+    found = bench()
+    found.receive([found.hello(1, "tun1"), Ihu(OUR_ADDRESS, 96, 0.01)], 1, "tun1")
+    found.wait(3.4)
+    assert found.neighbour(1, "tun1").txcost == 96
+    found.wait(0.2)
+    assert found.neighbour(1, "tun1").txcost == INFINITY
+
+
+def test_a_neighbour_that_promises_hellos_every_hundredth_second_is_missed_every_twentieth() -> None:
+    found = bench()
+    found.receive([found.hello(1, "tun1", interval=0.01)], 1, "tun1")
+    before = found.neighbour(1, "tun1").rxcost
+    found.wait(0.07)
+    assert found.neighbour(1, "tun1").rxcost == before
+    found.wait(0.01)
+    assert found.neighbour(1, "tun1").rxcost > before
+
+
+def test_two_full_dumps_of_twenty_thousand_routes_pass_without_loss() -> None:
+    found = bench()
+    announce(found, 20_000)
+    announce(found, 20_000)
+    assert len(found.snapshot().routes) == 20_000
+    assert found.speaker.counters["tlv_dropped.rate"] == 0
+
+
+def test_a_neighbour_that_says_too_much_is_heard_again_later_and_others_are_heard_always() -> None:
+    found = bench(Parameters(route_work=10, route_work_burst=100))
+    found.receive([update(p) for p in prefixes(95)], 1, "tun1")
+    found.receive([update(P)] * 5 + [RouteRequest(None)], 1, "tun1")
+    assert found.route(1, P, "tun1") is None
+    assert found.speaker.counters["tlv_dropped.rate"] == 6
+    found.receive([update(Q, number=2)], 2, "tun2")
+    assert found.route(2, Q, "tun2") is not None
+    found.wait(0.2)
+    found.receive([update(P)], 1, "tun1")
+    assert found.route(1, P, "tun1") is not None
+
+
+def test_what_is_dropped_is_not_acknowledged_while_hellos_and_acknowledgment_requests_pass() -> None:
+    found = bench(Parameters(route_work=10, route_work_burst=100))
+    found.receive([update(P)] * 99, 1, "tun1")
+    found.receive(
+        [found.hello(1, "tun1"), retraction(P), retraction(Q), AcknowledgmentRequest(7, 0.1)], 1, "tun1"
+    )
+    assert Acknowledgment(7) not in found.wait(0.05)
+    assert found.selected(P) is not None
+    found.receive([AcknowledgmentRequest(8, 0.1)], 1, "tun1")
+    assert Acknowledgment(8) in found.wait(0.05)
+
+
+def test_a_restart_does_not_give_back_what_a_neighbour_has_used_up() -> None:
+    found = bench(Parameters(route_work=10, route_work_burst=100))
+    found.receive([update(P)] * 100, 1, "tun1")
+    found.receive([Hello(0x9000, 4.0), found.ihu(), update(P)], 1, "tun1")
+    assert found.route(1, P, "tun1") is None
+
+
+def test_a_link_that_changes_all_the_time_reprices_no_more_routes_than_allowed() -> None:
+    found = bench(Parameters(link_work=100, link_work_burst=1000))
+    announce(found, 99)
+    for n in range(41):
+        found.receive([found.ihu(97 + n)], 1, "tun1")
+    assert found.events().count("link-cost-changed") == 10
+    assert found.speaker.counters["link_change_deferred"] == 31
+    assert (found.neighbour(1, "tun1").txcost, found.neighbour(1, "tun1").cost) == (137, 106)
+    # The last word counts, although nothing more is said.
+    found.wait(1.1)
+    assert found.neighbour(1, "tun1").cost == 137
+
+
+def test_one_neighbour_cannot_fill_the_table_of_requests_for_others() -> None:
+    found = bench(Parameters(max_pending_requests=20, max_pending_requests_per_neighbour=10))
+    found.interface("tun3")
+    found.meet(3, "tun3", hellos=16)
+    announce(found, 30, number=3)
+    asked = [SeqnoRequest(p, ORIGIN, 9, 64) for p in prefixes(30)]
+    found.receive(asked, 1, "tun1")
+    assert found.speaker.counters["request_suppressed.neighbour-limit"] == 20
+    found.wait(0.1)
+    found.receive(asked[29:], 2, "tun2")
+    assert seqno_requests(found.wait(0.1)) == [SeqnoRequest(prefixes(30)[29], ORIGIN, 9, 63)]
+    # They are forgotten in time, and then it may ask again.
+    found.wait(4.0)
+    found.receive(asked[:1], 1, "tun1")
+    assert seqno_requests(found.wait(0.1)) == [SeqnoRequest(prefixes(1)[0], ORIGIN, 9, 63)]
+
+
+def test_a_neighbour_that_confirms_nothing_leaves_others_their_acknowledgments() -> None:
+    limits = Parameters(max_pending_acknowledgments=3, max_pending_acknowledgments_per_interface=2)
+    found = bench(limits)
+    for n, prefix in enumerate(prefixes(6)):
+        found.speaker.announce(prefix, n, found.now)
+        for tlv in found.wait(0.01):
+            # The second neighbour answers only what it is asked; the first never does.
+            if isinstance(tlv, AcknowledgmentRequest):
+                found.receive([Acknowledgment(tlv.opaque)], 2, "tun2")
+    assert found.speaker.counters["acknowledgment_not_requested.table-full"] == 4
+
+
+def test_a_refused_prefix_is_retracted_and_comes_back_when_it_is_allowed() -> None:
+    found = bench()
+    found.receive([update(P, metric=100)], 1, "tun1")
+    assert found.wait(0.1)
+    found.speaker.refuse(frozenset({P}), found.now)
+    assert found.selected(P) is None
+    assert found.route(1, P, "tun1").refmetric == 100
+    assert {tlv.metric for tlv in updates(found.wait(0.1))} == {INFINITY}
+    found.receive([update(P, metric=90, seqno=8)], 1, "tun1")
+    assert found.selected(P) is None
+    found.speaker.refuse(frozenset(), found.now)
+    assert found.selected(P) is not None
+    assert 186 in {tlv.metric for tlv in updates(found.wait(0.1))}
+
+
+def test_requests_raise_our_seqno_by_sixteen_at_once_and_five_a_second() -> None:
+    found = bench()
+    found.speaker.announce(P, 0, found.now)
+    begin = found.snapshot().seqno
+    for n in range(1, 100):
+        found.receive([SeqnoRequest(P, OUR_ID, begin + n, 64)], 1, "tun1")
+    assert found.snapshot().seqno == begin + 16
+    assert found.speaker.counters["request_ignored.seqno-rate"] == 83
+    found.wait(1.0)
+    for _ in range(20):
+        found.receive([SeqnoRequest(P, OUR_ID, begin + 99, 64)], 1, "tun1")
+    assert found.snapshot().seqno == begin + 21

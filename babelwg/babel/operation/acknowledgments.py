@@ -47,7 +47,8 @@ def expect_acknowledgment(
         return None
     nonce = state.allocate_nonce()
     if (
-        len(state.acknowledgments) >= state.parameters.max_pending_acknowledgments
+        interface.pending_acknowledgments >= state.parameters.max_pending_acknowledgments_per_interface
+        or len(state.acknowledgments) >= state.parameters.max_pending_acknowledgments
         or nonce in state.acknowledgments
     ):
         state.count("acknowledgment_not_requested.table-full")
@@ -56,6 +57,7 @@ def expect_acknowledgment(
     timer = Timer(partial(_give_up, state, nonce))
     state.acknowledgments[nonce] = PendingAcknowledgment(interface, waiting, written, retracted, timer)
     patience = state.parameters.acknowledgment_timeout * 2.0 ** (max(written.values()) - 1)
+    interface.pending_acknowledgments += 1
     state.timers.set(timer, now + patience)
     return nonce
 
@@ -132,11 +134,13 @@ def _stop_waiting(state: State, nonce: int, pending: PendingAcknowledgment, neig
     if not pending.waiting:
         state.timers.cancel(pending.timer)
         del state.acknowledgments[nonce]
+        pending.interface.pending_acknowledgments -= 1
 
 
 def _give_up(state: State, nonce: int, now: float) -> None:
     """Send another copy to each neighbour that did not answer, as long as copies are left (§3.7.2)."""
     pending = state.acknowledgments.pop(nonce)
+    pending.interface.pending_acknowledgments -= 1
     for neighbour in pending.waiting:
         for prefix, copy in pending.updates.items():
             if copy < state.parameters.update_copies:

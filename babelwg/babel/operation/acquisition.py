@@ -8,6 +8,7 @@ from babelwg.babel.operation.liveness import (
     handle_ihu_timeout,
     record_hello,
     record_missed_hello,
+    update_link,
 )
 from babelwg.babel.operation.recovery import handle_purge_timer
 from babelwg.babel.operation.requests import forget_requester
@@ -31,9 +32,11 @@ def handle_hello(state: State, interface: Interface, address: bytes, hello: Hell
             state.count("tlv_dropped.hello-seqno-jump-rate")
             return
         lose_neighbour(state, neighbour, "hello-seqno-jump", now)
-        neighbour = _acquire(state, interface, address)
+        former, neighbour = neighbour, _acquire(state, interface, address)
         assert neighbour is not None, "its place in the table was just freed"
         neighbour.restarted = now
+        # What it has used up is not given back for a restart.
+        neighbour.route_work, neighbour.link_work = former.route_work, former.link_work
     if neighbour is None and (neighbour := _acquire(state, interface, address)) is None:
         return
     record_hello(state, neighbour, hello, now)
@@ -90,4 +93,5 @@ def _actions(state: State, interface: Interface, address: bytes) -> NeighbourAct
         send=lambda now: state.ready.append((interface, current().outbox)),
         dump=lambda now: queue_dump(state, current(), now),
         purge=lambda now: handle_purge_timer(state, current(), now),
+        link=lambda now: update_link(state, current(), now),
     )

@@ -10,7 +10,7 @@ from babelwg.babel.operation.queueing import (
     urgent_delay,
 )
 from babelwg.babel.operation.routes import reprice
-from babelwg.babel.parameters import HOLD_FACTOR, IHU_INTERVAL_FACTOR
+from babelwg.babel.parameters import HOLD_FACTOR, IHU_INTERVAL_FACTOR, MIN_HELLO_INTERVAL, MIN_UPDATE_HOLD
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import HelloHistory, Neighbour
@@ -20,6 +20,8 @@ from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, RouteRequest
 HELLO_JITTER = (0.9, 1.0)  # of the Hello interval
 FIRST_MISS = 1.5  # intervals after a Hello until the next one counts as missed (appendix A.1)
 NEXT_MISS = 1.0  # intervals from one missed Hello to the next (appendix A.1)
+
+REPRICE_PAUSE = 1.0  # seconds until a change of cost that came too soon is looked at again
 
 
 def send_scheduled_hello(state: State, interface: Interface, delay: float, now: float) -> None:
@@ -46,8 +48,8 @@ def record_hello(state: State, neighbour: Neighbour, hello: Hello, now: float) -
     history.receive(hello.seqno)
     neighbour.last_heard = now
     if hello.interval:
-        history.interval = hello.interval
-        state.timers.set(history.timer, now + FIRST_MISS * hello.interval)
+        history.interval = max(hello.interval, MIN_HELLO_INTERVAL)
+        state.timers.set(history.timer, now + FIRST_MISS * history.interval)
     elif history.timer.when is None:
         # The first Hello promised nothing; without some deadline a silent neighbour would live for ever.
         history.interval = history.interval or neighbour.interface.parameters.hello_interval
@@ -69,7 +71,7 @@ def handle_ihu(state: State, neighbour: Neighbour, ihu: Ihu, now: float) -> None
     if ihu.address is not None and ihu.address != neighbour.interface.link_local:
         return
     neighbour.txcost = ihu.rxcost
-    state.timers.set(neighbour.ihu_timer, now + HOLD_FACTOR * ihu.interval)
+    state.timers.set(neighbour.ihu_timer, now + HOLD_FACTOR * max(ihu.interval, MIN_UPDATE_HOLD))
 
 
 def handle_ihu_timeout(state: State, neighbour: Neighbour, now: float) -> None:
@@ -87,6 +89,11 @@ def update_link(state: State, neighbour: Neighbour, now: float) -> None:
     cost, before = compute_cost(neighbour), neighbour.cost
     if cost == before:
         return
+    if not _may_reprice(state, neighbour, now):
+        # What is measured later is not measured wrongly: the cost stays as it was for a while.
+        state.count("link_change_deferred")
+        state.timers.advance(neighbour.link_timer, now + REPRICE_PAUSE)
+        return
     neighbour.cost = cost
     name = neighbour.interface.name
     state.emit(LinkCostChanged(name, neighbour.address, cost, neighbour.rxcost, neighbour.txcost))
@@ -95,6 +102,13 @@ def update_link(state: State, neighbour: Neighbour, now: float) -> None:
         queue_request(state, neighbour, RouteRequest(None), now)
     elif cost == INFINITY:
         forget_neighbour(state, neighbour, "unreachable")
+
+
+def _may_reprice(state: State, neighbour: Neighbour, now: float) -> bool:
+    """Return whether a neighbour may have us compute the metrics of all its routes again now."""
+    parameters = state.parameters
+    work = 1 + len(neighbour.routes)
+    return neighbour.link_work.spend(work, parameters.link_work_burst, parameters.link_work, now)
 
 
 def _tell_neighbour(state: State, neighbour: Neighbour, up: bool, now: float) -> None:

@@ -55,7 +55,7 @@ def request_after_loss(state: State, prefix: Prefix, lost_router_id: bytes, now:
     for router_id in dict.fromkeys((lost_router_id, *(route.router_id for route in asked))):
         targets = [r.neighbour for r in asked if router_id in (lost_router_id, r.router_id)]
         if (seqno := _next_seqno(state, prefix, router_id)) is not None:
-            pending = _remember(state, Source(prefix, router_id), seqno, now)
+            pending = _remember(state, Source(prefix, router_id), seqno, None, now)
             if pending is not None:
                 pending.resends = REQUEST_RESENDS
                 state.timers.set(pending.timer, now + state.parameters.request_timeout)
@@ -68,7 +68,7 @@ def request_better(state: State, route: Route, router_id: bytes, now: float) -> 
     seqno = _next_seqno(state, route.prefix, router_id)
     if seqno is None or _is_redundant(state, source, seqno, now):
         return
-    if (pending := _remember(state, source, seqno, now)) is not None:
+    if (pending := _remember(state, source, seqno, route.neighbour, now)) is not None:
         state.timers.advance(pending.timer, now + state.parameters.request_timeout)
         _send(state, pending, [route.neighbour], HOP_COUNT, now)
 
@@ -107,7 +107,7 @@ def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: flo
     if (target := _next_towards(state, request.prefix, requester)) is None:
         state.count("request_ignored.no-next-hop")
         return
-    pending = _remember(state, source, request.seqno, now)
+    pending = _remember(state, source, request.seqno, requester, now)
     if pending is None:
         return
     _add_requester(state, pending, requester)
@@ -145,13 +145,20 @@ def _is_redundant(state: State, source: Source, seqno: int, now: float) -> bool:
     return now - pending.sent < state.parameters.request_timeout
 
 
-def _remember(state: State, source: Source, seqno: int, now: float) -> PendingRequest | None:
-    """Return the table entry of a request that is about to be sent; None when the table is full."""
+def _remember(
+    state: State, source: Source, seqno: int, cause: Neighbour | None, now: float
+) -> PendingRequest | None:
+    """Return the table entry of a request that is about to be sent; None when there is no room for it."""
     if (pending := state.requests.get(source)) is None:
         if len(state.requests) >= state.parameters.max_pending_requests:
             state.count("request_suppressed.table-full")
             return None
-        pending = PendingRequest(source, seqno, Timer(partial(_handle_timeout, state, source)), now)
+        if cause is not None:
+            if cause.pending_requests >= state.parameters.max_pending_requests_per_neighbour:
+                state.count("request_suppressed.neighbour-limit")
+                return None
+            cause.pending_requests += 1
+        pending = PendingRequest(source, seqno, Timer(partial(_handle_timeout, state, source)), cause, now)
         state.requests[source] = pending
     pending.seqno, pending.sent = seqno, now
     return pending
@@ -160,6 +167,8 @@ def _remember(state: State, source: Source, seqno: int, now: float) -> PendingRe
 def _forget(state: State, pending: PendingRequest) -> None:
     state.timers.cancel(pending.timer)
     del state.requests[pending.source]
+    if pending.cause is not None:
+        pending.cause.pending_requests -= 1
 
 
 def _add_requester(state: State, pending: PendingRequest, requester: Neighbour) -> None:
@@ -183,7 +192,7 @@ def _handle_timeout(state: State, source: Source, now: float) -> None:
     pending = state.requests[source]
     asked = [route.neighbour for route in state.routes.candidates(source.prefix) if _is_worth_asking(route)]
     if pending.resends == 0 or source.prefix in state.routes.selected or not asked:
-        del state.requests[source]
+        _forget(state, pending)
         return
     sent = REQUEST_RESENDS + 1 - pending.resends
     pending.resends -= 1

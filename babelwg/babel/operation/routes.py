@@ -6,7 +6,7 @@ from babelwg.babel.operation.acknowledgments import note_retraction
 from babelwg.babel.operation.cost import compute_metric
 from babelwg.babel.operation.requests import answer_waiting, request_better, request_refresh
 from babelwg.babel.operation.selection import select_route
-from babelwg.babel.parameters import HOLD_FACTOR
+from babelwg.babel.parameters import HOLD_FACTOR, MIN_UPDATE_HOLD
 from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.route import Route
@@ -154,8 +154,10 @@ def _retract_all(state: State, neighbour: Neighbour, now: float) -> None:
 def _restart_expiry(state: State, route: Route, interval: float, now: float) -> None:
     assert route.timer is not None, "a route in the table has its timer"
     route.interval = interval
-    route.expires = now + HOLD_FACTOR * interval
-    state.timers.set(route.timer, route.expires - REFRESH_FACTOR * interval)
+    # Each expiry costs the kernel and all neighbours a change, so nobody may ask for many a second.
+    counted = max(interval, MIN_UPDATE_HOLD)
+    route.expires = now + HOLD_FACTOR * counted
+    state.timers.set(route.timer, route.expires - REFRESH_FACTOR * counted)
 
 
 def _handle_timer(state: State, route: Route, now: float) -> None:
@@ -167,7 +169,7 @@ def _handle_timer(state: State, route: Route, now: float) -> None:
             request_refresh(state, route, now)
         state.timers.set(route.timer, route.expires)
     elif route.refmetric != INFINITY:
-        route.expires = now + HOLD_FACTOR * route.interval
+        route.expires = now + HOLD_FACTOR * max(route.interval, MIN_UPDATE_HOLD)
         state.timers.set(route.timer, route.expires)
         route.set_refmetric(INFINITY)
         _set_metric(route, now)

@@ -47,6 +47,7 @@ class Interface:
         "outbox",
         "pacer",
         "parameters",
+        "pending_acknowledgments",
         "update_timer",
     )
 
@@ -67,6 +68,7 @@ class Interface:
         self.neighbours: dict[bytes, Neighbour] = {}
         self.outbox = Outbox(group, actions.send)
         self.pacer = Pacer()
+        self.pending_acknowledgments = 0  # packets of ours that somebody here has not confirmed
         self.hello_timer = Timer(actions.hello)
         self.update_timer = Timer(actions.update)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from babelwg.babel.parameters import HISTORY_LENGTH
+from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
@@ -72,6 +73,7 @@ class NeighbourActions(NamedTuple):
     send: Callable[[float], None]
     dump: Callable[[float], None]
     purge: Callable[[float], None]
+    link: Callable[[float], None]
 
 
 class Neighbour:
@@ -87,13 +89,17 @@ class Neighbour:
         "ihu_timer",
         "interface",
         "last_heard",
+        "link_timer",
+        "link_work",
         "multicast",
         "outbox",
+        "pending_requests",
         "purge_attempts",
         "purge_nonces",
         "purge_timer",
         "purged",
         "restarted",
+        "route_work",
         "routes",
         "rxcost",
         "txcost",
@@ -116,6 +122,10 @@ class Neighbour:
         # What a wildcard retraction concerns, so that a repeated one finds nothing to do.
         self.finite: dict[Prefix, None] = {}  # prefixes it announces and has not retracted
         self.holds: dict[Prefix, None] = {}  # prefixes that stay unreachable until it has heard of it
+        self.pending_requests = 0  # entries of the request table that it caused
+        self.route_work = Allowance()
+        self.link_work = Allowance()
+        self.link_timer = Timer(actions.link)  # for a change of cost that was put off
         # Full dumps are paid out at most so often (§3.8.1.1).
         self.dump_allowed = 0.0
         self.dump_timer = Timer(actions.dump)
@@ -132,4 +142,11 @@ class Neighbour:
 
     def timers(self) -> tuple[Timer, ...]:
         """Return all timers that end with the neighbour, except the outbox's."""
-        return self.multicast.timer, self.unicast.timer, self.ihu_timer, self.dump_timer, self.purge_timer
+        return (
+            self.multicast.timer,
+            self.unicast.timer,
+            self.ihu_timer,
+            self.dump_timer,
+            self.purge_timer,
+            self.link_timer,
+        )
