@@ -373,6 +373,13 @@ class TunnelService:
             self._received[peer.interface] = state.rx_bytes
             old = time.time() - state.latest_handshake > HANDSHAKE_FRESH
             resolver = self.resolvers[peer.name]
-            if quiet and old and len(peer.endpoints) > 1 and resolver.next():
+            if not (quiet and old):
+                continue
+            if len(peer.endpoints) > 1 and resolver.next():
                 log.info("endpoint-next peer=%s", peer.name)
+                self.wake()
+            elif resolver.current not in (None, state.endpoint):
+                # It roamed and is silent now: set again, the tunnel is told the configured endpoint.
+                log.info("endpoint-again peer=%s", peer.name)
+                self.actual.pop(peer.interface, None)
                 self.wake()

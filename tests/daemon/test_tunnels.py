@@ -193,6 +193,16 @@ def test_endpoints_turn_only_where_no_octet_came(lab: Lab) -> None:
     assert asyncio.run(run()) == [SECOND, SECOND, SECOND, FIRST]
 
 
+def test_a_silent_tunnel_elsewhere_is_told_its_endpoint_again(lab: Lab) -> None:
+    async def run() -> None:
+        await lab.service.configure(lab.config("a", endpoints=(Endpoint("192.0.2.1", 7),)))
+        await lab.service._check()
+        await lab.service.reconcile()
+
+    asyncio.run(run())
+    assert lab.program.calls.count("configure bw-a") == 2
+
+
 def test_an_answer_about_a_tunnel_that_changed_meanwhile_counts_for_nothing(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,7 +110,7 @@ class KernelBackend:
 
     async def _keeps_endpoint(self, tunnel: Tunnel, previous: Tunnel | None) -> bool:
         """Return whether the endpoint is left alone: the peer may have roamed, and its session lives."""
-        if previous is not None and previous.public_key == tunnel.public_key:
+        if previous is not None and previous.endpoint and previous.public_key == tunnel.public_key:
             return previous.endpoint == tunnel.endpoint
         state = await self.state(tunnel.interface)
         if state.settings is None or state.settings.public_key != tunnel.public_key.octets:

@@ -160,7 +160,7 @@ def _peer_config(device: DeviceState, tunnel: Tunnel, previous: Tunnel | None) -
     same_networks = set(there.allowed_ips) == set(ANY_ADDRESS)
     alive = time.time() - there.last_handshake_time_sec < SESSION_LIFE
     # The peer may have roamed since: a session that lives keeps its endpoint, unless another is asked for now.
-    if previous is not None and previous.public_key == tunnel.public_key:
+    if previous is not None and previous.endpoint and previous.public_key == tunnel.public_key:
         keep = there.endpoint is not None and previous.endpoint == tunnel.endpoint
     else:
         keep = there.endpoint is not None and alive

@@ -1,0 +1,147 @@
+"""What a userspace WireGuard is told over its socket, and what its answers and failures give."""
+
+import asyncio
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from babelwg.config.keys import generate_private, public_of
+from babelwg.linux.tunnels import embedded as embedded_module
+from babelwg.linux.tunnels import uapi
+from babelwg.linux.tunnels.embedded import EmbeddedBackend
+from babelwg.linux.tunnels.tunnel import Tunnel, TunnelError, TunnelGone
+from babelwg.linux.tunnels.uapi import UapiBackend, configure, read_state
+from babelwg.wireguard.uapi import DeviceState, PeerState, format_get
+
+PRIVATE, PEER = generate_private(), public_of(generate_private())
+TUNNEL = Tunnel("bw-a", "a", "x", PRIVATE, PEER, 5000, 1420, 7, b"", endpoint=(bytes([192, 0, 2, 1]), 9))
+THERE = PeerState(PEER.octets, allowed_ips=("0.0.0.0/0", "::/0"))
+
+
+def talk(directory: Path, answer: str, *steps: Any) -> list[str]:
+    """Serve one answer to every `get`, run the steps with the socket's path, and return every `set`."""
+    told: list[str] = []
+    path = directory / "bw-a.sock"
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        text = (await reader.readuntil(b"\n\n")).decode()
+        if text.startswith("set"):
+            told.append(text)
+        writer.write(b"errno=0\n\n" if text.startswith("set") else answer.encode())
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async def run() -> None:
+        server = await asyncio.start_unix_server(serve, path)
+        try:
+            for step in steps:
+                await step(path)
+        finally:
+            server.close()
+            await server.wait_closed()
+
+    asyncio.run(run())
+    return told
+
+
+def told(directory: Path, device: DeviceState, previous: Tunnel | None) -> list[str]:
+    """Return the lines of the `set` that a device gets, without the peer's key."""
+    (text,) = talk(directory, format_get(device), lambda path: configure(path, TUNNEL, previous))
+    return [line for line in text.split() if not line.startswith("public_key")]
+
+
+def test_a_tunnel_of_an_earlier_life_with_a_live_session_is_told_nothing(tmp_path: Path) -> None:
+    peer = replace(THERE, endpoint="198.51.100.1:77", last_handshake_time_sec=int(time.time()) - 20)
+    assert told(tmp_path, DeviceState(PRIVATE.octets, 5000, 7, (peer,)), None) == ["set=1"]
+
+
+def test_a_tunnel_of_an_earlier_life_without_a_session_is_told_its_endpoint(tmp_path: Path) -> None:
+    peer = replace(THERE, endpoint="198.51.100.1:77", last_handshake_time_sec=int(time.time()) - 200)
+    said = told(tmp_path, DeviceState(PRIVATE.octets, 5000, 7, (peer,)), None)
+    assert said == ["set=1", "endpoint=192.0.2.1:9"]
+
+
+def test_another_peer_is_replaced_with_everything(tmp_path: Path) -> None:
+    stranger = replace(THERE, public_key=bytes(range(32)))
+    said = told(tmp_path, DeviceState(PRIVATE.octets, 5000, 7, (stranger,)), None)
+    assert "replace_peers=true" in said
+    assert {"listen_port=5000", "endpoint=192.0.2.1:9", "allowed_ip=::/0"} <= set(said)
+
+
+def test_a_changed_endpoint_is_told_to_a_live_session(tmp_path: Path) -> None:
+    peer = replace(THERE, endpoint="198.51.100.1:77", last_handshake_time_sec=int(time.time()) - 20)
+    device = DeviceState(PRIVATE.octets, 5000, 7, (peer,))
+    other = replace(TUNNEL, endpoint=(bytes([192, 0, 2, 3]), 9))
+    assert told(tmp_path, device, other) == ["set=1", "endpoint=192.0.2.1:9"]
+    # A name that resolves only now is no change.
+    assert told(tmp_path, device, replace(TUNNEL, endpoint=None)) == ["set=1"]
+    assert told(tmp_path, device, TUNNEL) == ["set=1"]
+
+
+@pytest.mark.parametrize(
+    "answer", ["errno=many\n\n", f"public_key={PEER.octets.hex()}\nendpoint=somewhere\nerrno=0\n\n"]
+)
+def test_an_answer_that_makes_no_sense_is_an_error_of_the_tunnel(tmp_path: Path, answer: str) -> None:
+    with pytest.raises(TunnelError):
+        talk(tmp_path, answer, read_state)
+
+
+def test_a_socket_that_nobody_serves_is_a_tunnel_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(TunnelGone):
+        asyncio.run(read_state(tmp_path / "bw-a.sock"))
+
+
+class NoLinks:
+    """Enough of a netlink socket for a machine without interfaces."""
+
+    async def link_lookup(self, **what: str) -> list[int]:
+        return []
+
+
+@pytest.mark.parametrize("content", ["#!/bin/sh\nexit 0\n", "not a program", "#!/nowhere/interpreter\n"])
+def test_a_program_that_is_no_wireguard_is_an_error_of_the_tunnel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    program = tmp_path / "program"
+    program.write_text(content)
+    program.chmod(0o755)
+    monkeypatch.setattr(uapi, "START_TIMEOUT", 0.2)
+    iproute: Any = NoLinks()
+    with pytest.raises(TunnelError):
+        asyncio.run(UapiBackend(iproute, str(program), tmp_path).create(TUNNEL))
+
+
+def test_the_data_plane_outlives_the_loop_that_started_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "dataplane.log"
+    log.write_bytes(b"x" * (embedded_module.MAX_LOG + 1))
+    stand_in = tmp_path / "python"
+    stand_in.write_text("#!/bin/sh\nexec sleep 20\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setattr(embedded_module.sys, "executable", str(stand_in))
+    monkeypatch.setattr(embedded_module, "START_TIMEOUT", 0.1)
+    backend = EmbeddedBackend(tmp_path / "dataplane.sock", lambda: None, tmp_path)
+    with pytest.raises(TunnelError, match="did not serve"):
+        asyncio.run(backend.create(TUNNEL))
+    process = backend._process
+    assert process is not None
+    try:
+        assert process.poll() is None
+        assert os.getsid(process.pid) == process.pid
+        assert log.stat().st_size == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_data_plane_that_cannot_be_started_is_an_error_of_the_tunnel(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    backend = EmbeddedBackend(tmp_path / "file" / "dataplane.sock", lambda: None, tmp_path)
+    with pytest.raises(TunnelError, match="cannot be started"):
+        asyncio.run(backend.create(TUNNEL))
