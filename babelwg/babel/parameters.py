@@ -58,6 +58,9 @@ class Parameters:
     route_work_burst: int = 40_000  # TLVs at once: a full table and some
     link_work: int = 5000  # routes a second
     link_work_burst: int = 131_072  # routes at once: four times a full table
+    # A source lives for three minutes, so that one neighbour fills no more than three quarters of the table.
+    source_work: int = 500  # unknown sources a second
+    source_work_burst: int = 100_000  # unknown sources at once
     # Implementation constants: our own pace.
     dump_interval: float = 2.0  # at least this long between two full dumps to one neighbour
     acknowledgment_timeout: float = 0.5  # before the second copy of an urgent update, doubled each time

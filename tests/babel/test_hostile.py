@@ -182,6 +182,21 @@ def test_a_link_that_changes_all_the_time_reprices_no_more_routes_than_allowed()
     assert found.neighbour(1, "tun1").cost == 137
 
 
+def test_a_neighbour_that_names_ever_new_sources_is_slowed_and_its_known_ones_stay() -> None:
+    found = bench(Parameters(source_work=10, source_work_burst=100))
+    for n in range(2, 152):
+        found.receive([update(P, router_id=bytes([2]) + n.to_bytes(7, "big"))], 1, "tun1")
+    assert found.route(1, P, "tun1").router_id == bytes([2]) + (101).to_bytes(7, "big")
+    assert found.speaker.counters["update_refused.source-rate"] == 50
+    found.receive([update(P, metric=5, router_id=bytes([2]) + (101).to_bytes(7, "big"))], 1, "tun1")
+    assert found.route(1, P, "tun1").refmetric == 5
+    found.receive([update(Q, number=2)], 2, "tun2")
+    assert found.route(2, Q, "tun2") is not None
+    found.wait(0.2)
+    found.receive([update(P)], 1, "tun1")
+    assert found.route(1, P, "tun1").router_id == ORIGIN
+
+
 def test_one_neighbour_cannot_fill_the_table_of_requests_for_others() -> None:
     found = bench(Parameters(max_pending_requests=20, max_pending_requests_per_neighbour=10))
     found.interface("tun3")

@@ -37,6 +37,7 @@ def handle_hello(state: State, interface: Interface, address: bytes, hello: Hell
         neighbour.restarted = now
         # What it has used up is not given back for a restart.
         neighbour.route_work, neighbour.link_work = former.route_work, former.link_work
+        neighbour.source_work = former.source_work
     if neighbour is None and (neighbour := _acquire(state, interface, address)) is None:
         return
     record_hello(state, neighbour, hello, now)

@@ -65,6 +65,11 @@ def _learn(state: State, neighbour: Neighbour, update: Update, prefix: Prefix, n
     distance = state.sources.get(prefix, update.router_id)
     feasible = distance is None or distance.admits(update.seqno, update.metric)
     route = neighbour.routes.get(prefix)
+    new_source = distance is None and (route is None or route.router_id != update.router_id)
+    if new_source and not _may_name_source(state, neighbour, now):
+        # The route goes on as it was, as if this update had been lost.
+        state.count("update_refused.source-rate")
+        return
     selection = state.routes.selected.get(prefix)
     selected = route is not None and selection is not None and selection.route is route
     if route is None:
@@ -83,6 +88,12 @@ def _learn(state: State, neighbour: Neighbour, update: Update, prefix: Prefix, n
         answer_waiting(state, prefix, now)
     if not feasible and (selected or _would_be_selected(state, route)):
         request_better(state, route, update.router_id, now)
+
+
+def _may_name_source(state: State, neighbour: Neighbour, now: float) -> bool:
+    """Return whether a neighbour may name an unknown source now; to announce it takes a place in our table."""
+    parameters = state.parameters
+    return neighbour.source_work.spend(1, parameters.source_work_burst, parameters.source_work, now)
 
 
 def _create(state: State, neighbour: Neighbour, update: Update, now: float) -> Route | None:

@@ -102,6 +102,7 @@ class Neighbour:
         "route_work",
         "routes",
         "rxcost",
+        "source_work",
         "txcost",
         "unicast",
     )
@@ -125,6 +126,7 @@ class Neighbour:
         self.pending_requests = 0  # entries of the request table that it caused
         self.route_work = Allowance()
         self.link_work = Allowance()
+        self.source_work = Allowance()
         self.link_timer = Timer(actions.link)  # for a change of cost that was put off
         # Full dumps are paid out at most so often (§3.8.1.1).
         self.dump_allowed = 0.0
