@@ -250,6 +250,9 @@ def test_what_wg_set_changes_is_put_back(mesh: Callable[..., Mesh], needs: Calla
     m.nodes["a"].run(
         "wg", "set", tunnel, "peer", key, "persistent-keepalive", "17", "allowed-ips", "10.0.0.0/8"
     )
+    stranger = str(public_of(generate_private()))
+    m.nodes["a"].run("wg", "set", tunnel, "peer", stranger, "allowed-ips", "10.23.0.2/32")
+    m.wait("the stranger is gone", lambda: stranger not in m.nodes["a"].run("wg", "show", tunnel, "peers"))
     m.wait("the keepalive is off again", lambda: "every 17" not in m.nodes["a"].run("wg", "show", tunnel))
     assert "::/0" in m.nodes["a"].run("wg", "show", tunnel, "allowed-ips")
     m.wait("a reaches b", lambda: reaches_b(m))

@@ -95,18 +95,25 @@ class KernelBackend:
             peer.get_attr("WGPEER_A_RX_BYTES") or 0,
             peer.get_attr("WGPEER_A_TX_BYTES") or 0,
             port,
-            Settings(
-                b64decode(_key(peer, "WGPEER_A_PUBLIC_KEY")),
-                b64decode(_key(peer, "WGPEER_A_PRESHARED_KEY") or ZERO_KEY),
-                peer.get_attr("WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL") or 0,
-                next((m.get_attr("WGDEVICE_A_FWMARK") for m in messages), 0) or 0,
-                port,
-                frozenset(_allowed_ips(messages)),
-            ),
+            self._settings(messages, peers, port),
         )
 
     async def remove(self, interface: str) -> None:
         await remove_link(self._iproute, interface)
+
+    @staticmethod
+    def _settings(messages: list[Any], peers: list[Any], port: int) -> Settings | None:
+        """Return what the one peer was told; None when there is another, which is never ours."""
+        if len({_key(peer, "WGPEER_A_PUBLIC_KEY") for peer in peers}) != 1:
+            return None
+        return Settings(
+            b64decode(_key(peers[0], "WGPEER_A_PUBLIC_KEY")),
+            b64decode(_key(peers[0], "WGPEER_A_PRESHARED_KEY") or ZERO_KEY),
+            peers[0].get_attr("WGPEER_A_PERSISTENT_KEEPALIVE_INTERVAL") or 0,
+            next((m.get_attr("WGDEVICE_A_FWMARK") for m in messages), 0) or 0,
+            port,
+            frozenset(_allowed_ips(messages)),
+        )
 
     async def _keeps_endpoint(self, tunnel: Tunnel, previous: Tunnel | None) -> bool:
         """Return whether the endpoint is left alone: the peer may have roamed, and its session lives."""

@@ -191,7 +191,9 @@ async def read_state(path: Path) -> TunnelState:
         port,
         frozenset(peer.allowed_ips),
     )
-    return TunnelState(_read_endpoint(peer.endpoint), handshake, peer.rx_bytes, peer.tx_bytes, port, settings)
+    # A second peer is never ours; without settings the tunnel counts as changed, and is set again.
+    told = settings if len(device.peers) == 1 else None
+    return TunnelState(_read_endpoint(peer.endpoint), handshake, peer.rx_bytes, peer.tx_bytes, port, told)
 
 
 async def _read_device(path: Path) -> DeviceState:
