@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow check format conformance bench-failover bench-routes peers clean
+.PHONY: help demo test unit integration slow sim check format conformance bench-failover bench-routes peers clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -35,6 +35,9 @@ integration: $(READY) peers ## the tests against a real kernel and real peers
 
 slow: $(READY) peers ## the integration tests that wait for real timers
 	$(PYTEST) -q integration -m slow $(ARGS)
+
+sim: $(READY) ## a thousand random storms over simulated meshes (SIM_SEEDS=N for another number)
+	SIM_SEEDS=$(or $(SIM_SEEDS),1000) $(PYTEST) -q tests/lab --timeout 3600
 
 peers:
 	@.ci/peers
