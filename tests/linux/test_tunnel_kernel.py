@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -25,16 +26,19 @@ class FakeRoute:
         self.kind = kind
         self.names: set[str] = set()
 
-    async def link(self, verb: str, **what: Any) -> None:
+    async def link(self, verb: str, **what: Any) -> AsyncIterator[Attributes] | None:
+        if verb == "dump":
+            return self.links()
         self.names.add(what.get("ifname", ""))
         if verb == "add" and self.code:
             raise NetlinkError(self.code)
+        return None
+
+    async def links(self) -> AsyncIterator[Attributes]:
+        yield Attributes(IFLA_LINKINFO=Attributes(IFLA_INFO_KIND=self.kind))
 
     async def link_lookup(self, ifname: str) -> list[int]:
         return [5]
-
-    async def get_links(self, index: int) -> list[Attributes]:
-        return [Attributes(IFLA_LINKINFO=Attributes(IFLA_INFO_KIND=self.kind))]
 
 
 @pytest.mark.parametrize(

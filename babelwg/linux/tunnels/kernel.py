@@ -155,7 +155,7 @@ async def _is_wireguard(iproute: AsyncIPRoute, name: str) -> bool:
     """Return whether an interface is a WireGuard link; one that is gone meanwhile counts as such."""
     try:
         for index in await iproute.link_lookup(ifname=name):
-            for link in await iproute.get_links(index):
+            async for link in await iproute.link("dump", index=index):
                 info = link.get_attr("IFLA_LINKINFO")
                 if info is None or info.get_attr("IFLA_INFO_KIND") != "wireguard":
                     return False
