@@ -8,7 +8,6 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.prefix import is_martian as is_martian
 from babelwg.config.errors import quoted
 
-BITS = {4: 32, 6: 128}
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?", re.ASCII)
 ZONE = re.compile(r"[A-Za-z0-9._-]{1,15}", re.ASCII)
 MAX_HOST_NAME = 253  # octets

@@ -66,6 +66,30 @@ def test_after_an_overrun_everything_is_read_anew(nodes: Any, needs: Callable[..
         requests.close()
 
 
+def test_routes_that_the_kernel_takes_back_in_silence_leave_the_mirror(
+    nodes: Any, needs: Callable[..., None]
+) -> None:
+    needs("ip")
+    a, b = nodes.add("a"), nodes.add("b")
+    connect(a, b, "e0", "e0", ["192.0.2.1/24"], ["192.0.2.2/24"])
+    monitor, requests = open_monitor(a.pid, lambda what: None)
+
+    def gateways(prefix: str) -> set[bytes]:
+        monitor.receive()
+        wanted = Prefix.parse(prefix)
+        return {route.next_hop for route in monitor.mirror.main.values() if route.prefix == wanted}
+
+    try:
+        a.run("ip", "route", "add", "default", "via", "192.0.2.2")
+        wait("the default is in", lambda: gateways("0.0.0.0/0") == {socket.inet_aton("192.0.2.2")}, 5)
+        # The news of the replacement do not name what was replaced.
+        a.run("ip", "route", "replace", "default", "via", "192.0.2.3")
+        wait("only the new one is in", lambda: gateways("0.0.0.0/0") == {socket.inet_aton("192.0.2.3")}, 5)
+    finally:
+        monitor.close()
+        requests.close()
+
+
 def has(monitor: Monitor, prefix: str) -> bool:
     return any(route.prefix == Prefix.parse(prefix) for route in monitor.mirror.main.values())
 

@@ -125,11 +125,13 @@ def test_what_ones_own_kernel_does_not_follow_is_not_announced(
     # a is the gateway; b keeps its own default, so it must not draw c's traffic and send it out of its own uplink.
     needs("ping")
     m = mesh("a b c", "a-b b-c", routed=True, start=False)
-    add(m.home("a") / "babelwg.toml", "announce = []", 'announce = ["0.0.0.0/0", "::/0"]')
+    add(m.home("a") / "babelwg.toml", "announce = []", 'announce = ["0.0.0.0/0", "::/0", "fd00:aa::/64"]')
     add(m.home("c") / "babelwg.toml", "[babel]\n", f"[babel]\n{OVERRIDE}")
     m.start()
     m.wait("every node has a route to every other", m.converged)
     m.wait("b knows a's default", lambda: "::/0" in {r["prefix"] for r in m.ask("b", "routes")})
+    # What a announced together with it has come as far as c.
+    m.wait("c has a's network", lambda: device(m, "c", "fd00:aa::1") == m.tunnel("c", "b"))
     assert not {"0.0.0.0/0", "::/0"} & {r["prefix"] for r in m.ask("c", "routes")}
     assert {device(m, "c", address) for address in FAR} == {"wan"}
     for family in ("-4", "-6"):

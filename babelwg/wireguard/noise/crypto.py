@@ -11,7 +11,6 @@ from nacl.exceptions import CryptoError as SodiumError
 
 # Specification constants
 KEY_SIZE = 32  # octets
-HASH_SIZE = 32  # octets
 MAC_SIZE = 16  # octets
 TAG_SIZE = 16  # octets
 HEADER_SIZE = 16  # octets of a transport message before the encrypted packet

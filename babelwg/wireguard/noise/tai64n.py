@@ -1,7 +1,6 @@
 """TAI64N, the timestamp that makes a replayed initiation worthless."""
 
 # Specification constants
-TIMESTAMP_SIZE = 12  # octets
 TAI_OFFSET = 2**62 + 10  # the label of the Unix epoch
 WHITENING = 1 << 24  # nanoseconds, about 16.7 ms: what a timestamp may tell of our clock
 
