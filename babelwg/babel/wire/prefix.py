@@ -1,25 +1,57 @@
-"""Prefixes as hashable keys, and those that are never routed (RFC 8966, appendix C)."""
+"""Prefixes as hashable keys (RFC 9079), and those that are never routed (RFC 8966, appendix C)."""
 
 from ipaddress import IPv4Network, ip_address, ip_network
 from typing import NamedTuple
 
 
 class Prefix(NamedTuple):
-    """A destination: address family 4 or 6, packed network with host bits zero, length in bits."""
+    """A destination and the sources it is for: the index of every table (RFC 9079, section 3).
+
+    Address family 4 or 6, packed networks with host bits zero, lengths in bits. An ordinary prefix is for packets from
+    everywhere: its source network is empty and its source length 0.
+    """
 
     family: int
     network: bytes
     plen: int
+    source_network: bytes = b""
+    source_plen: int = 0
 
     @classmethod
     def parse(cls, text: str) -> "Prefix":
-        """Return the prefix that a text such as `2001:db8::/32` names; host bits are a ValueError."""
-        network = ip_network(text)
+        """Return what a text such as `2001:db8::/32` or `::/0 from 2001:db8::/32` names.
+
+        Host bits, mixed families and other mistakes are a ValueError.
+        """
+        destination, word, source = text.partition(" from ")
+        network = ip_network(destination)
         family = 4 if isinstance(network, IPv4Network) else 6
-        return cls(family, network.network_address.packed, network.prefixlen)
+        prefix = cls(family, network.network_address.packed, network.prefixlen)
+        return prefix.with_source(cls.parse(source)) if word else prefix
+
+    @property
+    def destination(self) -> "Prefix":
+        """The destination alone."""
+        return Prefix(self.family, self.network, self.plen) if self.source_plen else self
+
+    @property
+    def source(self) -> "Prefix | None":
+        """The source prefix; None for an ordinary prefix."""
+        return Prefix(self.family, self.source_network, self.source_plen) if self.source_plen else None
+
+    def with_source(self, source: "Prefix | None") -> "Prefix":
+        """Return this destination for packets from `source`; None and a length of 0 mean everywhere."""
+        if source is None or not source.plen:
+            return self.destination
+        if source.family != self.family:
+            raise ValueError(f"{self.destination} from {source} mixes address families")
+        return self._replace(source_network=source.network, source_plen=source.plen)
 
     def __str__(self) -> str:
-        return f"{ip_address(self.network)}/{self.plen}"
+        text = f"{ip_address(self.network)}/{self.plen}"
+        return (
+            f"{text} from {ip_address(self.source_network)}/{self.source_plen}" if self.source_plen else text
+        )
 
 
 def is_martian(prefix: Prefix) -> bool:
@@ -35,7 +67,7 @@ def is_martian(prefix: Prefix) -> bool:
 def _by_first_octet() -> dict[tuple[int, int], list[tuple[int, int]]]:
     """Return length and leading bits of the martians by family and first octet, as most prefixes have none."""
     found: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for family, network, plen in MARTIANS:
+    for family, network, plen, *_ in MARTIANS:
         start = int.from_bytes(network, "big") >> (8 * len(network) - plen)
         for octet in range(network[0], network[0] + (1 << max(0, 8 - plen))):
             found.setdefault((family, octet), []).append((plen, start))

@@ -54,3 +54,18 @@ def test_a_prefix_refuses_host_bits_and_nonsense(text: str) -> None:
 )
 def test_martian_prefixes_are_known(text: str, expected: bool) -> None:
     assert is_martian(Prefix.parse(text)) is expected
+
+
+def test_source_specific_prefix_keeps_its_sources_apart():
+    prefix = Prefix.parse("2001:db8:1::/48 from 2001:db8:2::/64")
+    assert str(prefix) == "2001:db8:1::/48 from 2001:db8:2::/64"
+    assert prefix.destination == Prefix.parse("2001:db8:1::/48") != prefix
+    assert prefix.source == Prefix.parse("2001:db8:2::/64")
+    assert prefix.destination.with_source(prefix.source) == prefix
+    assert prefix.with_source(Prefix.parse("::/0")) == prefix.destination
+
+
+@pytest.mark.parametrize("text", ["::/0 from 10.0.0.0/8", "::/0 from", "::/0 from 2001:db8::1/32"])
+def test_prefix_refuses_a_source_that_cannot_be(text):
+    with pytest.raises(ValueError, match=r"."):
+        Prefix.parse(text)
