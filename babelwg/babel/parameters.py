@@ -36,6 +36,8 @@ class Parameters:
     group: bytes = GROUP
     # A node that cannot install IPv4 routes with IPv6 next hops must not select them (RFC 9229, §2.2).
     v4_via_v6: bool = True
+    # One whose kernel has no place for source-specific routes ignores them (RFC 9079, §4).
+    source_specific: bool = True
     request_timeout: float = REQUEST_TIMEOUT
     source_gc_time: float = SOURCE_GC_TIME
     # Implementation constants: what a stranger can make grow is bounded.
@@ -86,18 +88,36 @@ class InterfaceParameters:
     cost: int = 0  # added to what is measured
     mtu: int = 1420
     ipv4: bytes | None = None  # our packed IPv4 address on this interface
+    v4_via_v6: bool = True  # IPv4 with IPv6 next hops (RFC 9229)
+    unicast: bool = False  # updates go to each neighbour alone instead of to the group
+    # Speakers of RFC 6126 would take a source-specific route for an ordinary one (RFC 9079, §6).
+    rfc6126_compatible: bool = False
+    # The RTT of a link (RFC 9616): below rtt_min it costs nothing, from rtt_max on max_rtt_penalty.
+    timestamps: bool = True
+    rtt_decay: int = 42  # weight of a new sample, of 256
+    rtt_min: float = 0.010  # seconds
+    rtt_max: float = 0.120  # seconds
+    max_rtt_penalty: int = 150
     pace: float = 300_000.0  # octets per second of routing traffic
     burst: int = 16_384  # octets that may leave at once
 
     @classmethod
     def wired(cls) -> "InterfaceParameters":
         """Return the defaults of a wired network."""
-        return cls(kind="wired", link_quality=False, mtu=1500, burst=0)
+        return cls(kind="wired", link_quality=False, mtu=1500, burst=0, timestamps=False, max_rtt_penalty=0)
 
     @classmethod
     def wireless(cls) -> "InterfaceParameters":
         """Return the defaults of a wireless network, where all may not hear all (§3.7.4)."""
-        return cls(kind="wireless", rxcost=256, split_horizon=False, mtu=1500, burst=0)
+        return cls(
+            kind="wireless",
+            rxcost=256,
+            split_horizon=False,
+            mtu=1500,
+            burst=0,
+            timestamps=False,
+            max_rtt_penalty=0,
+        )
 
     @property
     def packet_size(self) -> int:

@@ -49,14 +49,14 @@ class Store:
     def memory(self) -> Memory:
         """Return what the speaker starts from."""
         records = tuple(
-            SourceRecord(Prefix(family, network, plen), router_id, seqno, metric)
-            for family, network, plen, router_id, seqno, metric in self._sources.records
+            SourceRecord(Prefix(family, network, plen, source, source_plen), router_id, seqno, metric)
+            for family, network, plen, source, source_plen, router_id, seqno, metric in self._sources.records
         )
         return Memory(self._first_seqno, records, dict(self._state.hello_seqnos), self._sources.lost)
 
     def remember(self, records: Iterable[SourceRecord]) -> None:
         """Write changes of the source table; called before the datagrams that they describe leave."""
-        rows = [(*record.prefix[:3], record.router_id, record.seqno, record.metric) for record in records]
+        rows = [(*record.prefix, record.router_id, record.seqno, record.metric) for record in records]
         if rows and self._journal.is_open:
             self._attempt("journal", lambda: self._journal.append(rows))
 
@@ -74,7 +74,7 @@ class Store:
     def tidy(self, sources: Sequence[SourceRecord]) -> None:
         """Keep the journal short, and begin a new one after a failure; `sources` are all that live."""
         if not self._journal.is_open or self._journal.needs_compaction(len(sources)):
-            rows = [(*record.prefix[:3], record.router_id, record.seqno, record.metric) for record in sources]
+            rows = [(*record.prefix, record.router_id, record.seqno, record.metric) for record in sources]
             self._attempt("journal", lambda: self._journal.compact(rows))
 
     def fsync(self) -> None:

@@ -12,11 +12,18 @@ T = TypeVar("T")
 COSTS = (96, 96, 96, 200, 300)
 LONGEST_DELAY_MS = 30.0
 JITTERS_MS = (0.0, 0.0, 5.0)
+SOURCE_SPECIFIC = 3  # every so many nodes announce a destination for the packets from their own network
+SHARED = Prefix.parse("fd01::/32")
 
 
 def numbered_prefix(number: int) -> Prefix:
     """Return the prefix that the node with this number announces."""
     return Prefix(6, bytes.fromhex("fd00") + number.to_bytes(6, "big") + bytes(8), 64)
+
+
+def _announced(number: int) -> tuple[Prefix, ...]:
+    own = numbered_prefix(number)
+    return (own,) if number % SOURCE_SPECIFIC else (own, SHARED.with_source(own))
 
 
 def random_mesh(seed: int, nodes: int, degree: float = 3.0, loss: float = 0.0) -> Topology:
@@ -30,7 +37,7 @@ def random_mesh(seed: int, nodes: int, degree: float = 3.0, loss: float = 0.0) -
         if (names[first], names[second]) not in pairs:
             pairs.append((names[first], names[second]))
     links = tuple(_random_link(rng, a, b, loss) for a, b in pairs)
-    specs = tuple(NodeSpec(name, announce=(numbered_prefix(n),)) for n, name in enumerate(names, 1))
+    specs = tuple(NodeSpec(name, announce=_announced(n)) for n, name in enumerate(names, 1))
     return Topology(specs, links, seed=seed)
 
 
@@ -55,7 +62,7 @@ class _Weather:
         self._specs = topology.nodes
         self._cut: dict[tuple[str, str], None] = {}
         self._crashed: dict[str, None] = {}
-        self._withdrawn: dict[str, None] = {}
+        self._withdrawn: dict[tuple[str, Prefix], None] = {}
 
     def strike(self, at: float) -> None:
         """Let one thing happen."""
@@ -66,9 +73,8 @@ class _Weather:
         """Undo all that is still broken, and let no link lose anything any more."""
         self.steps += [Step(at, "restore", link=link) for link in self._cut]
         self.steps += [Step(at, "restart", node=name) for name in self._crashed]
-        for spec in self._specs:
-            if spec.name in self._withdrawn:
-                self.steps.append(Step(at, "announce", node=spec.name, prefix=spec.announce[0]))
+        for name, prefix in self._withdrawn:
+            self.steps.append(Step(at, "announce", node=name, prefix=prefix))
         self.steps += [
             Step(at, "impair", link=(k.a, k.b), changes={"loss": 0.0}) for k in self._links if k.loss
         ]
@@ -93,8 +99,9 @@ class _Weather:
 
     def _toggle_prefix(self, at: float) -> None:
         spec = self.rng.choice(self._specs)
-        action = "announce" if _toggle(self._withdrawn, spec.name) else "withdraw"
-        self.steps.append(Step(at, action, node=spec.name, prefix=spec.announce[0]))
+        prefix = self.rng.choice(spec.announce)
+        action = "announce" if _toggle(self._withdrawn, (spec.name, prefix)) else "withdraw"
+        self.steps.append(Step(at, action, node=spec.name, prefix=prefix))
 
 
 def _random_link(rng: Random, a: str, b: str, loss: float) -> Link:

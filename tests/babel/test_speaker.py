@@ -152,7 +152,7 @@ def test_any_octets_give_counted_refusals_and_nothing_else(seed: int) -> None:
 
 def packet_of(rng: Random) -> bytes:
     """Return a packet that makes sense."""
-    prefix = rng.choice((P, Q, V4, None))
+    prefix = rng.choice((P, Q, V4, P.with_source(Q), V4.with_source(V4), None))
     some = prefix or P
     writer = PacketWriter(1400, neighbour_address(1))
     tlvs = [

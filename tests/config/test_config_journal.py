@@ -9,9 +9,9 @@ from babelwg.config.state import SourceJournal, SourceRow
 from babelwg.config.state.journal import HEADER_SIZE, JOURNAL_FILE, MAX_SIZE, RECORD_SIZE
 
 BOOT = bytes(range(16))
-ONE: SourceRow = (6, bytes.fromhex("20010db8") + bytes(12), 32, b"routerid", 5, 96)
-TWO: SourceRow = (4, bytes([10, 0, 0, 0]), 8, b"routerid", 65535, 65535)
-GONE: SourceRow = (*ONE[:4], None, None)
+ONE: SourceRow = (6, bytes.fromhex("20010db8") + bytes(12), 32, b"", 0, b"routerid", 5, 96)
+TWO: SourceRow = (4, bytes([10, 0, 0, 0]), 8, bytes([10, 1, 0, 0]), 16, b"routerid", 65535, 65535)
+GONE: SourceRow = (*ONE[:6], None, None)
 
 
 def journal(directory: Path, boot: bytes = BOOT) -> SourceJournal:
@@ -28,8 +28,8 @@ def test_records_come_back_without_closing_the_file(tmp_path: Path) -> None:
     first = journal(tmp_path)
     first.load()
     first.append([ONE, TWO])
-    first.append([(*ONE[:4], 6, 0)])
-    assert journal(tmp_path).load() == (((*ONE[:4], 6, 0), TWO), False, "")
+    first.append([(*ONE[:6], 6, 0)])
+    assert journal(tmp_path).load() == (((*ONE[:6], 6, 0), TWO), False, "")
     first.close()
 
 
@@ -39,6 +39,24 @@ def test_removed_source_does_not_come_back(tmp_path: Path) -> None:
     first.append([ONE, TWO, GONE])
     assert journal(tmp_path).load().records == (TWO,)
     first.close()
+
+
+def test_sources_of_one_destination_are_kept_apart(tmp_path: Path) -> None:
+    specific: SourceRow = (*ONE[:3], ONE[1], 48, b"routerid", 9, 300)
+    first = journal(tmp_path)
+    first.load()
+    first.append([ONE, specific, GONE])
+    assert journal(tmp_path).load().records == (specific,)
+    first.close()
+
+
+def test_a_journal_without_source_prefixes_counts_as_lost(tmp_path: Path) -> None:
+    journal(tmp_path).load()
+    path = tmp_path / JOURNAL_FILE
+    path.write_bytes(path.read_bytes().replace(b"bwg-src2", b"bwg-src1"))
+    loaded = journal(tmp_path).load()
+    assert (loaded.records, loaded.lost) == ((), True)
+    assert loaded.reason.endswith("an earlier version wrote it, without source prefixes")
 
 
 def test_new_boot_counts_as_lost(tmp_path: Path) -> None:
@@ -88,14 +106,14 @@ def test_compaction_keeps_what_lives_and_shrinks_the_file(tmp_path: Path) -> Non
     first = journal(tmp_path)
     first.load()
     for seqno in range(5000):
-        first.append([(*ONE[:4], seqno, 96)])
+        first.append([(*ONE[:6], seqno, 96)])
     assert first.needs_compaction(live=1)
     assert not first.needs_compaction(live=5000)
-    first.compact([(*ONE[:4], 4999, 96)])
+    first.compact([(*ONE[:6], 4999, 96)])
     first.append([TWO])
     first.fsync()
     assert (tmp_path / JOURNAL_FILE).stat().st_size == HEADER_SIZE + 2 * RECORD_SIZE
-    assert journal(tmp_path).load().records == ((*ONE[:4], 4999, 96), TWO)
+    assert journal(tmp_path).load().records == ((*ONE[:6], 4999, 96), TWO)
     first.close()
 
 

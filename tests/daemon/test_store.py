@@ -38,6 +38,23 @@ def test_sources_survive_in_their_last_state(tmp_path: Path) -> None:
     again.close()
 
 
+@pytest.mark.conformance("SS3.1-1")
+def test_sources_with_a_source_prefix_survive_beside_those_without(tmp_path: Path) -> None:
+    records = [
+        SourceRecord(NET, ROUTER, 5, 96),
+        SourceRecord(NET.with_source(Prefix.parse("2001:db8:7::/48")), ROUTER, 6, 192),
+        SourceRecord(OTHER.with_source(Prefix.parse("10.7.0.0/16")), ROUTER, 7, 288),
+    ]
+    store = Store(tmp_path, "key")
+    store.remember(records)
+    again = reopened(tmp_path, store)
+    assert again.memory().sources == tuple(records)
+    again.tidy(records)
+    third = reopened(tmp_path, again)
+    assert third.memory().sources == tuple(records)
+    third.close()
+
+
 def test_no_seqno_is_ever_used_twice(tmp_path: Path) -> None:
     store = Store(tmp_path, "key")
     used = store.memory().seqno

@@ -30,7 +30,7 @@ def test_no_loop_when_much_of_what_neighbours_say_is_dropped(
     monkeypatch.setattr(node, "Parameters", TIGHT)
     net = SimNetwork(storm(random_mesh(seed, 10), seed, 15.0, 60.0), seed)
     check = loop_free(net)
-    net.run(seconds=210.0)
+    net.run(seconds=360.0)  # so slow is the work that is left over
     check.finish(net)
     assert check.violations == []
     assert converged(net) == []

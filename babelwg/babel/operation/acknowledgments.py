@@ -81,6 +81,7 @@ def start_hold(state: State, prefix: Prefix, interval: float, cause: str, now: f
     waiting = {
         neighbour: None
         for interface in state.interfaces.values()
+        if interface.may_carry(prefix)
         for neighbour in interface.reachable_neighbours()
         if not _has_retracted(neighbour, prefix)
     }

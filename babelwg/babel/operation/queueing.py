@@ -53,6 +53,9 @@ def queue_small(state: State, neighbour: Neighbour, tlv: SmallTlv, delay: float,
 
 def queue_request(state: State, neighbour: Neighbour, tlv: RouteRequest | SeqnoRequest, now: float) -> None:
     """Queue a request, which is urgent because packets may be lost until it is answered."""
+    if tlv.prefix is not None and not neighbour.interface.may_carry(tlv.prefix):
+        state.count("request_suppressed.rfc6126")
+        return
     if len(neighbour.outbox.requests) >= state.parameters.max_queued_answers:
         state.count("request_suppressed.queue-full")
         return
@@ -72,7 +75,7 @@ def queue_answer(state: State, neighbour: Neighbour, prefix: Prefix, now: float)
 def queue_urgent(state: State, prefix: Prefix, now: float) -> None:
     """Queue an update of a prefix to all neighbours, to leave within the urgent timeout (§3.7.2)."""
     for interface in state.interfaces.values():
-        if interface.neighbours and _has_room(state, interface.outbox.urgent):
+        if interface.neighbours and interface.may_carry(prefix) and _has_room(state, interface.outbox.urgent):
             interface.outbox.urgent[prefix] = 1
             if interface.outbox.timer.when is None or interface.outbox.timer.when > now:
                 state.sending.advance(interface.outbox.timer, now + urgent_delay(state, interface))

@@ -52,6 +52,8 @@ def _refusal(state: State, neighbour: Neighbour, update: Update) -> str | None:
         return "own-router-id"
     if update.prefix.family == 4 and len(update.next_hop) == 16 and not state.parameters.v4_via_v6:
         return "v4-via-v6"
+    if update.prefix.source_plen and not state.parameters.source_specific:
+        return "source-specific"
     parameters = neighbour.interface.parameters
     if update.next_hop in (neighbour.interface.link_local, parameters.ipv4):
         return "own-next-hop"

@@ -19,6 +19,8 @@ def build_update(
 
     A finite update lowers the feasibility distance, so the caller has to send it.
     """
+    if not interface.may_carry(prefix):
+        return None
     announced = _distance(state, interface, prefix, solicited, urgent)
     if announced is None:
         return None

@@ -7,6 +7,7 @@ from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.timers import Timer
+from babelwg.babel.wire.prefix import Prefix
 
 
 class Pacer:
@@ -71,6 +72,10 @@ class Interface:
         self.pending_acknowledgments = 0  # packets of ours that somebody here has not confirmed
         self.hello_timer = Timer(actions.hello)
         self.update_timer = Timer(actions.update)
+
+    def may_carry(self, prefix: Prefix) -> bool:
+        """Return whether a prefix may be spoken of here: not all speakers know sources (RFC 9079, §6)."""
+        return not (prefix.source_plen and self.parameters.rfc6126_compatible)
 
     def reachable_neighbours(self) -> list[Neighbour]:
         """Return the neighbours to which packets go both ways."""

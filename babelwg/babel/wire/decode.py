@@ -21,6 +21,7 @@ from babelwg.babel.wire.tlv import (
     RouteRequest,
     SeqnoRequest,
     SubTlv,
+    SubTlvType,
     Tlv,
     TlvType,
     Update,
@@ -161,8 +162,10 @@ def _read_next_hop(state: ParserState, body: bytes) -> None:
 
 def _read_update(state: ParserState, body: bytes) -> Tlv:
     prefix, end = _read_update_prefix(state, body)
-    sub_tlvs = _read_sub_tlvs(body, end) if end < len(body) else ()
     encoding, _, _, _, interval, seqno, metric = _UPDATE.unpack_from(body)
+    sub_tlvs: tuple[SubTlv, ...] = ()
+    if end < len(body):
+        prefix, sub_tlvs = _read_source_prefix(encoding, prefix, body, end)
     _refuse_zero(interval, "Update")
     if metric == INFINITY:
         return Update(prefix, None, seqno, metric, interval / 100, None, sub_tlvs)
@@ -205,12 +208,13 @@ def _read_update_prefix(state: ParserState, body: bytes) -> tuple[Prefix | None,
 def _read_route_request(state: ParserState, body: bytes) -> Tlv:
     _need(body, 2, "Route Request")
     if body[0] == AddressEncoding.WILDCARD:
-        sub_tlvs = _read_sub_tlvs(body, 2)
+        _, sub_tlvs = _read_source_prefix(body[0], None, body, 2)
         if body[1]:
             raise MalformedTlv("wildcard-plen", "Route Request for the wildcard prefix has a length")
         return RouteRequest(None, sub_tlvs)
-    prefix, end = _read_prefix(body[0], body[1], body, 2)
-    return RouteRequest(prefix, _read_sub_tlvs(body, end))
+    destination, end = _read_prefix(body[0], body[1], body, 2)
+    prefix, sub_tlvs = _read_source_prefix(body[0], destination, body, end)
+    return RouteRequest(prefix, sub_tlvs)
 
 
 def _read_seqno_request(state: ParserState, body: bytes) -> Tlv:
@@ -218,8 +222,9 @@ def _read_seqno_request(state: ParserState, body: bytes) -> Tlv:
     encoding, plen, seqno, hop_count, _, router_id = _SEQNO_REQUEST.unpack_from(body)
     if encoding == AddressEncoding.WILDCARD:
         raise MalformedTlv("wildcard-seqno-request", "Seqno Request names no prefix")
-    prefix, end = _read_prefix(encoding, plen, body, 14)
-    sub_tlvs = _read_sub_tlvs(body, end)
+    destination, end = _read_prefix(encoding, plen, body, 14)
+    prefix, sub_tlvs = _read_source_prefix(encoding, destination, body, end)
+    assert prefix is not None, "a source is added to the destination"
     if hop_count == 0:
         raise MalformedTlv("zero-hop-count", "Seqno Request has hop count 0")
     if _usable(router_id) is None:
@@ -264,21 +269,43 @@ def _read_address(encoding: int, body: bytes, start: int, name: str) -> tuple[by
     return (LINK_LOCAL_NETWORK + address if encoding == AddressEncoding.LINK_LOCAL else address), end
 
 
-def _read_sub_tlvs(body: bytes, start: int) -> tuple[SubTlv, ...]:
-    """Return the sub-TLVs from `start` on; an unknown mandatory one condemns its TLV (§4.4)."""
+def _read_source_prefix(
+    encoding: int, destination: Prefix | None, body: bytes, start: int
+) -> tuple[Prefix | None, tuple[SubTlv, ...]]:
+    """Return a destination with the sources that a sub-TLV names, and the other sub-TLVs (RFC 9079, §7.1)."""
+    sub_tlvs = _read_sub_tlvs(body, start, SubTlvType.SOURCE_PREFIX)
+    sources = [sub.body for sub in sub_tlvs if sub.type == SubTlvType.SOURCE_PREFIX]
+    if not sources:
+        return destination, sub_tlvs
+    if len(sources) > 1:
+        raise MalformedTlv("repeated-source-prefix", "a TLV has more than one source prefix")
+    if destination is None:
+        raise MalformedTlv("wildcard-source-prefix", "a TLV for the wildcard prefix has a source prefix")
+    if not sources[0] or sources[0][0] == 0:
+        raise MalformedTlv("source-bad-plen", "a source prefix has no length, or the length 0")
+    try:
+        source, _ = _read_prefix(encoding, sources[0][0], sources[0], 1)
+    except MalformedTlv as error:
+        raise MalformedTlv(f"source-{error.reason}", f"source prefix: {error}") from error
+    others = tuple(sub for sub in sub_tlvs if sub.type != SubTlvType.SOURCE_PREFIX)
+    return destination.with_source(source), others
+
+
+def _read_sub_tlvs(body: bytes, start: int, known: int | None = None) -> tuple[SubTlv, ...]:
+    """Return the sub-TLVs from `start` on; a mandatory one that is not `known` condemns its TLV (§4.4)."""
     sub_tlvs: list[SubTlv] = []
     position = start
     while position < len(body):
         sub_type = body[position]
-        if sub_type == TlvType.PAD1:
+        if sub_type == SubTlvType.PAD1:
             position += 1
             continue
         first = position + 2
         if first > len(body) or (position := first + body[first - 1]) > len(body):
             raise MalformedTlv("truncated-sub-tlv", "a sub-TLV runs past the end of its TLV")
-        if sub_type & MANDATORY:
+        if sub_type & MANDATORY and sub_type != known:
             raise MalformedTlv("mandatory-sub-tlv", f"mandatory sub-TLV {sub_type} is not known")
-        if sub_type != TlvType.PADN:
+        if sub_type != SubTlvType.PADN:
             sub_tlvs.append(SubTlv(sub_type, body[first:position]))
     return tuple(sub_tlvs)
 

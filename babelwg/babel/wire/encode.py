@@ -19,6 +19,7 @@ from babelwg.babel.wire.tlv import (
     RouteRequest,
     SeqnoRequest,
     SubTlv,
+    SubTlvType,
     Tlv,
     TlvType,
     Update,
@@ -93,7 +94,9 @@ class PacketWriter:
                 omitted = _common_octets(self._prefixes.get(encoding), prefix.network, octets)
                 flags = PREFIX_FLAG
             network = prefix.network[omitted:octets]
-        rest = _encode_sub_tlvs(update.sub_tlvs) if update.sub_tlvs else b""
+        rest = _encode_source(prefix)
+        if update.sub_tlvs:
+            rest += _encode_sub_tlvs(update.sub_tlvs)
         head = _UPDATE.pack(
             TlvType.UPDATE,
             10 + len(network) + len(rest),
@@ -145,14 +148,15 @@ def _encode_route_request(tlv: RouteRequest) -> bytes:
     if tlv.prefix is None:
         return _tlv(TlvType.ROUTE_REQUEST, bytes(2), tlv.sub_tlvs)
     encoding = _encoding_of(tlv.prefix, None)
-    return _tlv(TlvType.ROUTE_REQUEST, bytes((encoding, tlv.prefix.plen)) + _octets(tlv.prefix), tlv.sub_tlvs)
+    body = bytes((encoding, tlv.prefix.plen)) + _octets(tlv.prefix)
+    return _tlv(TlvType.ROUTE_REQUEST, body + _encode_source(tlv.prefix), tlv.sub_tlvs)
 
 
 def _encode_seqno_request(tlv: SeqnoRequest) -> bytes:
     assert tlv.hop_count > 0 and tlv.router_id not in UNUSABLE_ROUTER_IDS, "such a request is refused by all"
     encoding = _encoding_of(tlv.prefix, None)
     body = _SEQNO_REQUEST.pack(encoding, tlv.prefix.plen, tlv.seqno, tlv.hop_count, 0, tlv.router_id)
-    return _tlv(TlvType.SEQNO_REQUEST, body + _octets(tlv.prefix), tlv.sub_tlvs)
+    return _tlv(TlvType.SEQNO_REQUEST, body + _octets(tlv.prefix) + _encode_source(tlv.prefix), tlv.sub_tlvs)
 
 
 def _tlv(tlv_type: int, body: bytes, sub_tlvs: tuple[SubTlv, ...]) -> bytes:
@@ -162,6 +166,15 @@ def _tlv(tlv_type: int, body: bytes, sub_tlvs: tuple[SubTlv, ...]) -> bytes:
 
 def _encode_sub_tlvs(sub_tlvs: tuple[SubTlv, ...]) -> bytes:
     return b"".join(bytes((sub.type, len(sub.body))) + sub.body for sub in sub_tlvs)
+
+
+def _encode_source(prefix: Prefix | None) -> bytes:
+    """Return the sub-TLV that names the sources, nothing for packets from everywhere (RFC 9079, §5)."""
+    if prefix is None or not prefix.source_plen:
+        return b""
+    octets = (prefix.source_plen + 7) >> 3
+    head = bytes((SubTlvType.SOURCE_PREFIX, 1 + octets, prefix.source_plen))
+    return head + prefix.source_network[:octets]
 
 
 def _encoding_of(prefix: Prefix, next_hop: bytes | None) -> AddressEncoding:

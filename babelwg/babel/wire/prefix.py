@@ -55,7 +55,12 @@ class Prefix(NamedTuple):
 
 
 def is_martian(prefix: Prefix) -> bool:
-    """Return whether a prefix lies in a range that must never be routed (appendix C)."""
+    """Return whether destination or sources lie in a range that must never be routed (appendix C)."""
+    source = prefix.source
+    return _is_martian(prefix) or (source is not None and _is_martian(source))
+
+
+def _is_martian(prefix: Prefix) -> bool:
     ranges = _BY_FIRST_OCTET.get((prefix.family, prefix.network[0]))
     if ranges is None:
         return False

@@ -16,6 +16,15 @@ UNUSABLE_ROUTER_IDS = frozenset({bytes(8), b"\xff" * 8})
 MANDATORY = 0x80  # bit of a sub-TLV's type
 
 
+class SubTlvType(IntEnum):
+    """The type octet of a sub-TLV (§4.7, RFC 9079, RFC 9616)."""
+
+    PAD1 = 0
+    PADN = 1
+    TIMESTAMP = 3
+    SOURCE_PREFIX = 128
+
+
 class TlvType(IntEnum):
     """The type octet of a TLV (§4.6)."""
 

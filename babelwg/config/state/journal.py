@@ -16,10 +16,11 @@ from typing import NamedTuple
 from babelwg.config.files import write_whole
 
 JOURNAL_FILE = "sources.journal"
-MAGIC = b"bwg-src1"
+MAGIC = b"bwg-src2"
+OLD_MAGIC = b"bwg-src1"  # of records without source prefixes
 BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 HEADER = struct.Struct("!8s16s")
-RECORD = struct.Struct("!BB16s8sBHH")
+RECORD = struct.Struct("!BB16sB16s8sBHH")
 CHECKSUM = struct.Struct("!I")
 HEADER_SIZE = HEADER.size + CHECKSUM.size
 RECORD_SIZE = RECORD.size + CHECKSUM.size
@@ -27,8 +28,10 @@ MIN_COMPACTION = 4096  # records below which rewriting the file is not worth it
 COMPACTION_FACTOR = 4  # records in the file for each live one
 MAX_SIZE = 256 << 20  # octets
 
-# Family, packed network, plen, router-id, seqno, metric; seqno and metric are None for a source that is gone.
-SourceRow = tuple[int, bytes, int, bytes, int | None, int | None]
+# Family, packed network, plen, packed source network and its plen, router-id, seqno, metric; an ordinary prefix has
+# an empty source network, and seqno and metric are None for a source that is gone.
+SourceRow = tuple[int, bytes, int, bytes, int, bytes, int | None, int | None]
+KEY_FIELDS = 6
 
 
 class LoadedSources(NamedTuple):
@@ -107,6 +110,8 @@ class SourceJournal:
     def _read(self) -> list[SourceRow]:
         data = _read_regular(self.path)
         header = data[:HEADER_SIZE]
+        if header.startswith(OLD_MAGIC):
+            raise ValueError("an earlier version wrote it, without source prefixes")
         if len(header) < HEADER_SIZE or not _is_intact(header) or not header.startswith(MAGIC):
             raise ValueError("its header is torn or foreign")
         if not any(self.boot_id) or header != _header(self.boot_id):
@@ -148,19 +153,23 @@ def _header(boot_id: bytes) -> bytes:
 
 
 def _pack(row: SourceRow) -> bytes:
-    family, network, plen, router_id, seqno, metric = row
+    family, network, plen, source, source_plen, router_id, seqno, metric = row
     present = seqno is not None
-    return _sealed(RECORD.pack(family, plen, network, router_id, present, seqno or 0, metric or 0))
+    return _sealed(
+        RECORD.pack(family, plen, network, source_plen, source, router_id, present, seqno or 0, metric or 0)
+    )
 
 
 def _unpack(record: bytes) -> SourceRow:
     if not _is_intact(record):
         raise ValueError("a record of it is torn")
-    family, plen, network, router_id, present, seqno, metric = RECORD.unpack_from(record)
+    family, plen, network, source_plen, source, router_id, present, seqno, metric = RECORD.unpack_from(record)
     if family not in (4, 6):
         raise ValueError(f"a record of it has address family {family}")
-    network = network[:4] if family == 4 else network
-    return family, network, plen, router_id, seqno if present else None, metric if present else None
+    size = 4 if family == 4 else 16
+    source = source[:size] if source_plen else b""
+    known = (seqno, metric) if present else (None, None)
+    return family, network[:size], plen, source, source_plen, router_id, *known
 
 
 def _sealed(data: bytes) -> bytes:
@@ -172,10 +181,10 @@ def _is_intact(data: bytes) -> bool:
 
 
 def _latest(records: Iterable[SourceRow]) -> list[SourceRow]:
-    live: dict[tuple[int, bytes, int, bytes], SourceRow] = {}
+    live: dict[tuple[object, ...], SourceRow] = {}
     for record in records:
-        key = record[:4]
-        if record[4] is None:
+        key = record[:KEY_FIELDS]
+        if record[KEY_FIELDS] is None:
             live.pop(key, None)
         else:
             live[key] = record

@@ -53,7 +53,10 @@ def test_a_prefix_refuses_host_bits_and_nonsense(text: str) -> None:
     + [("10.0.0.0/8", False), ("192.0.2.0/24", False), ("2001:db8::/32", False)],
 )
 def test_martian_prefixes_are_known(text: str, expected: bool) -> None:
-    assert is_martian(Prefix.parse(text)) is expected
+    prefix = Prefix.parse(text)
+    assert is_martian(prefix) is expected
+    anywhere = Prefix.parse("2001:db8::/32" if prefix.family == 6 else "192.0.2.0/24")
+    assert is_martian(anywhere.with_source(prefix)) is expected
 
 
 def test_source_specific_prefix_keeps_its_sources_apart():
