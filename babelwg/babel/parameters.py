@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from babelwg.babel.wire.mac import MacKey
+
 # Specification constants (RFC 8966)
 PORT = 6696  # §5
 GROUP = bytes.fromhex("ff020000000000000000000000010006")  # §5, ff02::1:6
@@ -87,6 +89,10 @@ class InterfaceParameters:
     split_horizon: bool = True
     cost: int = 0  # added to what is measured
     mtu: int = 1420
+    keys: tuple[
+        MacKey, ...
+    ] = ()  # each signs what we send, any of them vouches for what we receive (RFC 8967)
+    accept_bad_signatures: bool = False  # believe also what none of them vouches for
     ipv4: bytes | None = None  # our packed IPv4 address on this interface
     v4_via_v6: bool = True  # IPv4 with IPv6 next hops (RFC 9229)
     unicast: bool = False  # updates go to each neighbour alone instead of to the group

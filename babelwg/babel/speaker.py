@@ -13,6 +13,7 @@ from babelwg.babel.operation.acknowledgments import (
     handle_acknowledgment_request,
 )
 from babelwg.babel.operation.acquisition import handle_hello, lose_neighbour
+from babelwg.babel.operation.authentication import authenticate
 from babelwg.babel.operation.feasibility import start_remembered_sources
 from babelwg.babel.operation.liveness import handle_hello_timer, handle_ihu, send_scheduled_hello, update_link
 from babelwg.babel.operation.output import flush
@@ -121,6 +122,8 @@ class Speaker:
         state.sending.cancel(interface.outbox.timer)
         for neighbour in list(interface.neighbours.values()):
             lose_neighbour(state, neighbour, "interface-removed", now)
+        for association in interface.associations.values():
+            state.sending.cancel(association.outbox.timer)
         end_interface(state, name, now)
 
     def announce(self, prefix: Prefix, metric: int, now: float) -> None:
@@ -235,6 +238,11 @@ class Speaker:
     def _receive_packet(self, interface: Interface, datagram: Datagram, now: float) -> None:
         state = self._state
         source = datagram.source[0]
+        if interface.parameters.keys:
+            refusal = authenticate(state, interface, datagram, now)
+            if refusal is not None:
+                self._drop_packet(datagram, refusal)
+                return
         packet = decode_packet(datagram.data, source)
         if packet.refusal is not None:
             self._drop_packet(datagram, packet.refusal)

@@ -5,11 +5,13 @@ from typing import TypeVar
 
 from babelwg.babel.datagram import Datagram
 from babelwg.babel.operation.acknowledgments import expect_acknowledgment
+from babelwg.babel.operation.authentication import sign
 from babelwg.babel.operation.updates import build_update
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.wire.encode import PacketWriter
+from babelwg.babel.wire.mac import overhead
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.seqno import seqno_add
 from babelwg.babel.wire.tlv import AcknowledgmentRequest, Hello, Ihu
@@ -32,7 +34,8 @@ def flush(state: State, interface: Interface, outbox: Outbox, now: float) -> lis
         if not outbox.unpaced and ready_at > now:
             state.sending.set(outbox.timer, ready_at)
             break
-        writer = PacketWriter(interface.parameters.packet_size, interface.link_local)
+        capacity = interface.parameters.packet_size - overhead(interface.parameters.keys)
+        writer = PacketWriter(capacity, interface.link_local)
         _write_unpaced(interface, outbox, writer)
         if ready_at <= now and not outbox.unpaced:
             _write_paced(state, interface, outbox, writer, now)
@@ -42,12 +45,15 @@ def flush(state: State, interface: Interface, outbox: Outbox, now: float) -> lis
 
 
 def _wrap(state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float) -> Datagram:
-    interface.pacer.spend(writer.size, interface.parameters, now)
-    state.count("packets_sent")
-    state.count("octets_sent", writer.size)
     port = state.parameters.port
     source, destination = (interface.link_local, port), (outbox.destination, port)
-    return Datagram(writer.packet(), source, destination, interface.name, now)
+    data = writer.packet()
+    if interface.parameters.keys:
+        data = sign(state, interface, data, source, destination)
+    interface.pacer.spend(len(data), interface.parameters, now)
+    state.count("packets_sent")
+    state.count("octets_sent", len(data))
+    return Datagram(data, source, destination, interface.name, now)
 
 
 def _write_unpaced(interface: Interface, outbox: Outbox, writer: PacketWriter) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from babelwg.babel.parameters import InterfaceParameters
+from babelwg.babel.tables.association import Association
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.timers import Timer
@@ -39,9 +40,12 @@ class Interface:
     """An interface on which the speaker speaks."""
 
     __slots__ = (
+        "associations",
+        "counter",
         "hello_seqno",
         "hello_timer",
         "hellos_since_ihu",
+        "index",
         "link_local",
         "name",
         "neighbours",
@@ -69,6 +73,10 @@ class Interface:
         self.neighbours: dict[bytes, Neighbour] = {}
         self.outbox = Outbox(group, actions.send)
         self.pacer = Pacer()
+        # Authentication (RFC 8967, section 3.1); the index is drawn anew with each life of the interface.
+        self.index = b""
+        self.counter = 0  # of the last packet sent
+        self.associations: dict[bytes, Association] = {}
         self.pending_acknowledgments = 0  # packets of ours that somebody here has not confirmed
         self.hello_timer = Timer(actions.hello)
         self.update_timer = Timer(actions.update)

@@ -5,12 +5,20 @@ from typing import TYPE_CHECKING
 
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import Acknowledgment, AcknowledgmentRequest, RouteRequest, SeqnoRequest, Update
+from babelwg.babel.wire.tlv import (
+    Acknowledgment,
+    AcknowledgmentRequest,
+    ChallengeReply,
+    ChallengeRequest,
+    RouteRequest,
+    SeqnoRequest,
+    Update,
+)
 
 if TYPE_CHECKING:
     from babelwg.babel.tables.neighbour import Neighbour
 
-SmallTlv = Acknowledgment | AcknowledgmentRequest | Update
+SmallTlv = Acknowledgment | AcknowledgmentRequest | ChallengeReply | ChallengeRequest | Update
 
 
 class Outbox:
@@ -23,7 +31,9 @@ class Outbox:
         self.timer = Timer(action)
         self.hello: float | None = None  # the interval to promise, in seconds
         self.ihus: dict[bytes, Neighbour] = {}
-        self.small: list[SmallTlv] = []  # acknowledgments and wildcard retractions: these are not paced
+        self.small: list[
+            SmallTlv
+        ] = []  # acknowledgments, challenges and wildcard retractions: these are not paced
         self.requests: dict[RouteRequest | SeqnoRequest, None] = {}
         self.answers: dict[Prefix, None] = {}  # updates somebody asked for: sent whatever split horizon says
         self.urgent: dict[Prefix, int] = {}  # which copy of an urgent update this is, from 1 on

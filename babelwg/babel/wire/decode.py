@@ -95,7 +95,7 @@ def _read_body(state: ParserState, data: bytes, end: int) -> tuple[list[Tlv], li
             complaints.append(Complaint("tlv-overruns-body", "a TLV runs past the end of the packet body"))
             break
         if (reader := READERS.get(tlv_type)) is None:
-            if tlv_type != TlvType.PADN:
+            if tlv_type not in _IGNORED:
                 complaints.append(Complaint("unknown-tlv", f"TLV type {tlv_type} is not known"))
             continue
         try:
@@ -338,6 +338,16 @@ READERS: dict[int, Callable[[ParserState, bytes], Tlv | None]] = {
     TlvType.ROUTE_REQUEST: _read_route_request,
     TlvType.SEQNO_REQUEST: _read_seqno_request,
 }
+# Padding, and what authentication has looked at before (RFC 8967, section 4.3); a MAC counts in the trailer only.
+_IGNORED = frozenset(
+    {
+        TlvType.PADN,
+        TlvType.MAC,
+        TlvType.PACKET_COUNTER,
+        TlvType.CHALLENGE_REQUEST,
+        TlvType.CHALLENGE_REPLY,
+    }
+)
 _ADDRESS_SIZES: dict[int, int] = {
     AddressEncoding.IPV4: 4,
     AddressEncoding.IPV6: 16,

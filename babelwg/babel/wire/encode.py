@@ -14,6 +14,8 @@ from babelwg.babel.wire.tlv import (
     Acknowledgment,
     AcknowledgmentRequest,
     AddressEncoding,
+    ChallengeReply,
+    ChallengeRequest,
     Hello,
     Ihu,
     RouteRequest,
@@ -48,7 +50,7 @@ class PacketWriter:
         """Octets of UDP payload so far."""
         return self._size
 
-    def add(self, tlv: Tlv, spare: int = 0) -> bool:
+    def add(self, tlv: Tlv | ChallengeRequest | ChallengeReply, spare: int = 0) -> bool:
         """Append a TLV and return True, unless fewer than `spare` octets would stay free."""
         if isinstance(tlv, Update):
             return self._add_update(tlv, spare)
@@ -159,6 +161,14 @@ def _encode_seqno_request(tlv: SeqnoRequest) -> bytes:
     return _tlv(TlvType.SEQNO_REQUEST, body + _octets(tlv.prefix) + _encode_source(tlv.prefix), tlv.sub_tlvs)
 
 
+def _encode_challenge_request(tlv: ChallengeRequest) -> bytes:
+    return _tlv(TlvType.CHALLENGE_REQUEST, tlv.nonce, ())
+
+
+def _encode_challenge_reply(tlv: ChallengeReply) -> bytes:
+    return _tlv(TlvType.CHALLENGE_REPLY, tlv.nonce, ())
+
+
 def _tlv(tlv_type: int, body: bytes, sub_tlvs: tuple[SubTlv, ...]) -> bytes:
     payload = body + _encode_sub_tlvs(sub_tlvs)
     return bytes((tlv_type, len(payload))) + payload
@@ -222,4 +232,6 @@ _ENCODERS: dict[type, Callable[..., bytes]] = {
     Ihu: _encode_ihu,
     RouteRequest: _encode_route_request,
     SeqnoRequest: _encode_seqno_request,
+    ChallengeRequest: _encode_challenge_request,
+    ChallengeReply: _encode_challenge_reply,
 }

@@ -39,6 +39,10 @@ class TlvType(IntEnum):
     UPDATE = 8
     ROUTE_REQUEST = 9
     SEQNO_REQUEST = 10
+    MAC = 16  # RFC 8967 §6
+    PACKET_COUNTER = 17
+    CHALLENGE_REQUEST = 18
+    CHALLENGE_REPLY = 19
 
 
 class AddressEncoding(IntEnum):
@@ -125,6 +129,20 @@ class SeqnoRequest:
     seqno: int
     hop_count: int
     sub_tlvs: tuple[SubTlv, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeRequest:
+    """Asks for a Challenge Reply with the same nonce (RFC 8967, section 6.3)."""
+
+    nonce: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeReply:
+    """Proves that its sender has seen a nonce (RFC 8967, section 6.4)."""
+
+    nonce: bytes
 
 
 Tlv = AcknowledgmentRequest | Acknowledgment | Hello | Ihu | Update | RouteRequest | SeqnoRequest
