@@ -1,7 +1,14 @@
 """File text to frozen configuration; keys and persistent state."""
 
 from babelwg.config.addresses import Endpoint, InterfaceAddress
-from babelwg.config.babeld import BabeldConfig, BabelInterface, load_babeld, parse_babeld
+from babelwg.config.babeld import (
+    BabeldConfig,
+    BabelInterface,
+    FilterPolicy,
+    InstallResult,
+    load_babeld,
+    parse_babeld,
+)
 from babelwg.config.errors import ConfigError, ConfigErrors
 from babelwg.config.keys import (
     Key,
@@ -24,6 +31,8 @@ __all__ = [
     "ConfigError",
     "ConfigErrors",
     "Endpoint",
+    "FilterPolicy",
+    "InstallResult",
     "InterfaceAddress",
     "Key",
     "NodeConfig",

@@ -1,9 +1,11 @@
 """babeld's configuration language: words, values, directives and their mistakes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from babelwg.babel.wire.mac import MacKey
 from babelwg.config import BabeldConfig, ConfigErrors, load_babeld, parse_babeld
 from babelwg.config.babeld.lexer import Mistake, c_integer, split
 
@@ -202,11 +204,27 @@ def test_rtt_max_stays_above_rtt_min() -> None:
         ("redistribute ip", "1:16: expected a prefix at the end of the line"),
         ("redistribute ip 10.0.0.0/40", '1:17: the length after the / of "10.0.0.0/40" must be 0-32'),
         ("redistribute alow", '1:14: unknown selector or action "alow"; did you mean "allow"?'),
-        ("in ip 10.0.0.0/8 deny", "1:1: `in` filters are not supported yet"),
-        ("out deny", "1:1: `out` filters are not supported yet"),
-        ("install table 5", "1:1: `install` filters are not supported yet"),
-        ("key id k type hmac-sha256 value 00", "1:1: keys are not supported yet"),
-        ("interface eth0 key k", "1:16: keys are not supported yet"),
+        ("interface eth0 key k", '1:20: key "k" is not defined above'),
+        ("reopen-logfile", "1:1: reopen-logfile is a request of the local protocol, not a setting"),
+        ("interface eth0 rtt-min 0", '1:24: "0" is not a number of milliseconds (0.001-10000)'),
+        ("key id k type none", '1:15: "none" is no type of key, expected hmac-sha256 or blake2s128'),
+        ("key id k type hmac-sha256", "1:26: a key needs an id, a type and a value; the value is missing"),
+        ("key id k value 00ff", "1:16: a key needs an id, a type and a value; the type is missing"),
+        ("key type blake2s128 value 00", "1:27: a key needs an id, a type and a value; the id is missing"),
+        (
+            "key id k type hmac-sha256 value 0",
+            "1:33: the value of a key is an even number of hexadecimal digits",
+        ),
+        ("key id k type hmac-sha256 value", "1:32: expected hexadecimal digits at the end of the line"),
+        ("key id k kind x", '1:10: "kind" is not id, type or value; did you mean "id"?'),
+        (
+            "key id k type blake2s128 value " + "00" * 33,
+            "1:32: a key of type blake2s128 has at most 32 octets, this one 33",
+        ),
+        (
+            "key id k type hmac-sha256 value " + "00" * 65,
+            "1:33: a key of type hmac-sha256 has at most 64 octets, this one 65",
+        ),
     ],
 )
 def test_mistake_has_its_line_column_and_sentence(line: str, message: str) -> None:
@@ -226,3 +244,55 @@ def test_file_is_read_and_its_absence_is_a_sentence(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}: no such file"
     path.write_text("interface eth0\n")
     assert load_babeld(path).interfaces[0].name == "eth0"
+
+
+def test_interfaces_have_the_keys_they_name() -> None:
+    config = parse(
+        "key id k1 type hmac-sha256 value 00ff\n"
+        "key value 01 type blake2s128 id k2\n"
+        "default key k1\n"
+        "interface eth0\n"
+        "interface eth1 key k2\n"
+        "interface eth2 key k1 key k2\n"
+        "interface eth3 key k1\ninterface eth3 key k2 key k1\n"
+    )
+    one, two = MacKey("k1", "hmac-sha256", b"\0\xff"), MacKey("k2", "blake2s128", b"\1")
+    assert config.keys == (one, two)
+    assert [i.keys for i in config.interfaces] == [(one,), (two,), (one, two), (one, two)]
+    assert config.interfaces[0].detected(wireless=True).keys == (one,)
+
+
+def test_a_key_given_again_replaces_the_first() -> None:
+    config = parse(
+        "key id k type hmac-sha256 value 00\ninterface eth0 key k\nkey id k type hmac-sha256 value 01\n"
+    )
+    assert [key.value for key in config.interfaces[0].keys] == [b"\1"]
+
+
+def test_an_interface_has_at_most_eight_keys() -> None:
+    keys = "".join(f"key id k{n} type blake2s128 value 0{n}\n" for n in range(9))
+    words = " ".join(f"key k{n}" for n in range(9))
+    assert mistakes(f"{keys}interface eth0 {words}") == ["babeld.conf:10:76: an interface has at most 8 keys"]
+
+
+def test_no_message_repeats_a_secret() -> None:
+    for line in ("key id k type hmac-sha256 value 5ec2e", "key id k type x value 5ec2e7", "key value 5ec2e7"):
+        (complaint,) = mistakes(line)
+        assert "5ec2e" not in complaint
+
+
+def test_filters_of_each_kind_are_kept_in_order() -> None:
+    config = parse("in ip 10.0.0.0/8 deny\nin metric 5\nout if eth0 deny\ninstall table 7\n")
+    assert [line.metric for line in config.in_filters] == [65535, 5]
+    assert [line.interface for line in config.out_filters] == ["eth0"]
+    assert [line.table for line in config.install_filters] == [7]
+    assert config.filters == ()
+
+
+@pytest.mark.conformance("CF-5")
+def test_words_of_older_babelds_mean_nothing() -> None:
+    config = parse(
+        "diversity true\ndiversity 3\ndiversity-factor 256\n"
+        "interface eth0 channel 5 channel interfering channel noninterfering\n"
+    )
+    assert config == replace(BabeldConfig(), interfaces=config.interfaces)

@@ -3,11 +3,14 @@
 from babelwg.config.babeld.filters import Filter, Subject
 from babelwg.config.babeld.grammar import load_babeld, parse_babeld
 from babelwg.config.babeld.model import BabeldConfig, BabelInterface, InterfaceOptions
+from babelwg.config.babeld.policy import FilterPolicy, InstallResult
 
 __all__ = [
     "BabelInterface",
     "BabeldConfig",
     "Filter",
+    "FilterPolicy",
+    "InstallResult",
     "InterfaceOptions",
     "Subject",
     "load_babeld",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.config.addresses import host_prefix
 from babelwg.config.babeld.filters import INFINITY, MAX_PLEN, Filter
 from babelwg.config.babeld.lexer import Mistake, Words
 from babelwg.config.errors import did_you_mean, quoted
@@ -12,7 +13,7 @@ Fields = dict[str, Any]
 Clause = Callable[[Words, Fields], None]
 
 MAX_PROTOCOL = 255
-MAX_TABLE = 65534
+MAX_TABLE = 65535
 
 
 def read_filter(words: Words) -> Filter:
@@ -34,8 +35,10 @@ def _family(said: Fields, column: int) -> int | None:
     names = ("prefix", "source_prefix", "set_source_prefix")
     prefixes: list[Prefix | None] = [said.get(name) for name in names]
     families = {prefix.family for prefix in prefixes if prefix is not None}
+    if (address := said.get("preferred_source")) is not None:
+        families.add(host_prefix(address).family)
     if len(families) > 1:
-        raise Mistake("one line cannot mix IPv4 and IPv6 prefixes", column)
+        raise Mistake("one line cannot mix IPv4 and IPv6", column)
     if families:
         return families.pop()
     # Lengths without an address would mean different networks in each family; babeld reads them as IPv6.

@@ -1,11 +1,9 @@
-"""Filters of babeld's language: selectors that decide whether a line matches, and the action that follows."""
+"""Filters of babeld's language: what a line says, and what it looks at."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import covers
 
 INFINITY = 65535
 PROTOCOL_BOOT = 3  # what `ip route add` gives a route by itself
@@ -50,41 +48,5 @@ class Filter:
         """Whether the action drops what matches."""
         return self.metric >= INFINITY
 
-    def match(self, subject: Subject) -> bool:
-        """Return whether every selector of this line fits."""
-        return (
-            (self.family is None or self.family == subject.prefix.family)
-            and _fits(subject.prefix, self.prefix, self.min_plen, self.max_plen)
-            and self._match_source(subject)
-            and self._match_origin(subject)
-            and self.interface in (None, subject.interface)
-            and self.neighbour in (None, subject.neighbour)
-            and self.router_id in (None, subject.router_id)
-        )
 
-    def _match_source(self, subject: Subject) -> bool:
-        source = subject.source_prefix
-        if source is None:
-            # A route without a source prefix is one from everywhere.
-            source = Prefix(subject.prefix.family, bytes(len(subject.prefix.network)), 0)
-        return _fits(source, self.source_prefix, self.min_source_plen, self.max_source_plen)
-
-    def _match_origin(self, subject: Subject) -> bool:
-        if self.is_local:
-            return subject.is_local
-        if self.protocol is not None:
-            return subject.protocol == self.protocol
-        # Whoever names neither `local` nor `proto` does not mean addresses and hand-made routes.
-        return not subject.is_local and subject.protocol != PROTOCOL_BOOT
-
-
-LOCAL_ALLOW = Filter(is_local=True)
-
-
-def first_match(filters: Iterable[Filter], subject: Subject) -> Filter | None:
-    """Return the line that decides: the first that matches."""
-    return next((line for line in filters if line.match(subject)), None)
-
-
-def _fits(prefix: Prefix, within: Prefix | None, low: int, high: int) -> bool:
-    return low <= prefix.plen <= high and (within is None or covers(within, prefix))
+LOCAL_ALLOW = Filter(is_local=True)  # what babeld appends to the redistribute lines

@@ -1,13 +1,15 @@
 """The directives of babeld's language: one line, one directive, taken whole or refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from babelwg.babel.wire.mac import MacKey
 from babelwg.config.babeld.filter_grammar import read_filter
 from babelwg.config.babeld.filters import Filter
-from babelwg.config.babeld.lexer import Mistake, Words
+from babelwg.config.babeld.key_grammar import read_key
+from babelwg.config.babeld.lexer import BOOLEANS, Mistake, Words
 from babelwg.config.babeld.model import BabeldConfig, BabelInterface, InterfaceOptions
 from babelwg.config.errors import ConfigError, ConfigErrors, did_you_mean, quoted
 from babelwg.config.files import read_text
@@ -21,12 +23,8 @@ MAX_SECONDS = 10_000_000  # thousandths
 MAX_INTERVAL = 655_350  # thousandths; what 16 bits of centiseconds hold
 MIN_INTERVAL = 10  # thousandths
 KINDS = ("auto", "default", "wired", "wireless", "tunnel")
-UNSUPPORTED = {
-    "in": "`in` filters are not supported yet",
-    "out": "`out` filters are not supported yet",
-    "install": "`install` filters are not supported yet",
-    "key": "keys are not supported yet",
-}
+FILTERS = ("in", "out", "redistribute", "install")
+MAX_KEYS = 8  # of one interface, so that their MACs leave room in the smallest packet
 
 
 def load_babeld(path: Path) -> BabeldConfig:
@@ -57,28 +55,42 @@ class _Findings:
     options: Fields = field(default_factory=dict)
     default: InterfaceOptions = field(default_factory=InterfaceOptions)
     interfaces: dict[str, InterfaceOptions] = field(default_factory=dict)
-    filters: list[Filter] = field(default_factory=list)
+    filters: dict[str, list[Filter]] = field(default_factory=lambda: {name: [] for name in FILTERS})
+    keys: dict[str, MacKey] = field(default_factory=dict)
 
     def config(self) -> BabeldConfig:
-        interfaces = tuple(
-            BabelInterface.settle(name, said.over(self.default)) for name, said in self.interfaces.items()
-        )
         said = {name: value for name, value in self.options.items() if value is not None}
-        return BabeldConfig(interfaces=interfaces, filters=tuple(self.filters), **said)
+        return BabeldConfig(
+            interfaces=tuple(self._settle(name, options) for name, options in self.interfaces.items()),
+            filters=tuple(self.filters["redistribute"]),
+            in_filters=tuple(self.filters["in"]),
+            out_filters=tuple(self.filters["out"]),
+            install_filters=tuple(self.filters["install"]),
+            keys=tuple(self.keys.values()),
+            **said,
+        )
+
+    def _settle(self, name: str, options: InterfaceOptions) -> BabelInterface:
+        options = options.over(self.default)
+        return BabelInterface.settle(name, options, tuple(self.keys[key] for key in options.keys or ()))
 
 
 def _read_directive(words: Words, found: _Findings) -> None:
     column = words.column
     directive = words.word("a directive")
-    if directive in UNSUPPORTED:
-        raise Mistake(UNSUPPORTED[directive], column)
     if directive == "interface":
         name = _interface_name(words)
-        found.interfaces[name] = _read_parameters(words).over(found.interfaces.get(name, InterfaceOptions()))
+        known = found.interfaces.get(name, InterfaceOptions())
+        found.interfaces[name] = _read_parameters(words, known, found.keys)
     elif directive == "default":
-        found.default = _read_parameters(words).over(found.default)
-    elif directive == "redistribute":
-        found.filters.append(read_filter(words))
+        found.default = _read_parameters(words, found.default, found.keys)
+    elif directive == "key":
+        key = read_key(words)
+        found.keys[key.id] = key
+    elif directive in FILTERS:
+        found.filters[directive].append(read_filter(words))
+    elif directive == "reopen-logfile":
+        raise Mistake("reopen-logfile is a request of the local protocol, not a setting", column)
     elif directive in GLOBALS:
         said = GLOBALS[directive](words)
         words.finish()
@@ -86,8 +98,8 @@ def _read_directive(words: Words, found: _Findings) -> None:
             said = {"import_tables": (*found.options.get("import_tables", ()), *said["import_tables"])}
         found.options |= said
     else:
-        known = (*GLOBALS, *UNSUPPORTED, "interface", "default", "redistribute")
-        raise Mistake(f"unknown directive {quoted(directive)}{did_you_mean(directive, known)}", column)
+        directives = (*GLOBALS, *FILTERS, "interface", "default", "key")
+        raise Mistake(f"unknown directive {quoted(directive)}{did_you_mean(directive, directives)}", column)
 
 
 def _interface_name(words: Words) -> str:
@@ -99,18 +111,56 @@ def _interface_name(words: Words) -> str:
     return name
 
 
-def _read_parameters(words: Words) -> InterfaceOptions:
+def _read_parameters(words: Words, known: InterfaceOptions, keys: Mapping[str, MacKey]) -> InterfaceOptions:
+    """Return what an interface's line adds to what is known of it."""
     said: Fields = {}
     while words.more:
         column = words.column
         word = words.word("an interface parameter")
         if word == "key":
-            raise Mistake("keys are not supported yet", column)
-        if word not in PARAMETERS:
-            hint = did_you_mean(word, PARAMETERS)
+            # Departs from babeld, which keeps the last one only: with several, keys can be changed without loss.
+            said["keys"] = _add_key(words, said.get("keys", known.keys or ()), keys)
+        elif word in PARAMETERS:
+            said |= PARAMETERS[word](words)
+        else:
+            hint = did_you_mean(word, (*PARAMETERS, "key"))
             raise Mistake(f"unknown interface parameter {quoted(word)}{hint}", column)
-        said |= PARAMETERS[word](words)
-    return InterfaceOptions(**said)
+    return InterfaceOptions(**said).over(known)
+
+
+def _add_key(words: Words, ids: tuple[str, ...], keys: Mapping[str, MacKey]) -> tuple[str, ...]:
+    column = words.column
+    name = words.string("the id of a key")
+    if name not in keys:
+        raise Mistake(f"key {quoted(name)} is not defined above{did_you_mean(name, keys)}", column)
+    if name in ids:
+        return ids
+    if len(ids) == MAX_KEYS:
+        raise Mistake(f"an interface has at most {MAX_KEYS} keys", column)
+    return (*ids, name)
+
+
+def _channel(words: Words) -> Fields:
+    """Read what babeld 1.12 used for its diversity metric; it has no meaning any more."""
+    if words.peek() in ("interfering", "noninterfering"):
+        words.word("a channel")
+    else:
+        words.integer(1, 255)
+    return {}
+
+
+def _diversity(words: Words) -> Fields:
+    """Read how babeld 1.12 weighed channels; it has no meaning any more."""
+    if words.peek() in BOOLEANS:
+        words.boolean()
+    else:
+        words.integer(0, 3)
+    return {}
+
+
+def _diversity_factor(words: Words) -> Fields:
+    words.integer(0, 256)
+    return {}
 
 
 def _boolean(name: str) -> Reader:
@@ -131,7 +181,7 @@ def _seconds(name: str, low: int, high: int) -> Reader:
 
 def _milliseconds(name: str) -> Reader:
     # The words say milliseconds with up to three decimals, the value is in seconds.
-    return lambda words: {name: words.thousandths("a number of milliseconds", 0, MAX_SECONDS) / 1_000_000}
+    return lambda words: {name: words.thousandths("a number of milliseconds", 1, MAX_SECONDS) / 1_000_000}
 
 
 def _kind(words: Words) -> Fields:
@@ -207,6 +257,8 @@ GLOBALS: dict[str, Reader] = {
     "smoothing-half-life": _seconds("smoothing_half_life", 0, MAX_SECONDS),
     "daemonise": _boolean("daemonise"),
     "skip-kernel-setup": _boolean("skip_kernel_setup"),
+    "diversity": _diversity,
+    "diversity-factor": _diversity_factor,
 }
 
 PARAMETERS: dict[str, Reader] = {
@@ -228,4 +280,5 @@ PARAMETERS: dict[str, Reader] = {
     "probe-mtu": _boolean("probe_mtu"),
     "accept-bad-signatures": _boolean("accept_bad_signatures"),
     "faraway": _boolean("faraway"),
+    "channel": _channel,
 }

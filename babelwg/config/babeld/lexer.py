@@ -78,6 +78,10 @@ class Words:
         """The column of the next word, or of the end of the line."""
         return self._words[self._next].column if self.more else self._end
 
+    def peek(self) -> str | None:
+        """Return the next word without taking it, None at the end."""
+        return self._words[self._next].text if self.more else None
+
     def string(self, what: str) -> str:
         """Return the next word, which may be a string in quotation marks."""
         if not self.more:

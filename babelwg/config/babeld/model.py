@@ -1,10 +1,13 @@
 """What a file in babeld's language says, as frozen values with babeld's defaults."""
 
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Literal, Self, TypeVar
 
+from babelwg.babel.wire.mac import MacKey
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.babeld.filters import LOCAL_ALLOW, Filter, Subject, first_match
+from babelwg.config.babeld.compiled import FilterList
+from babelwg.config.babeld.filters import LOCAL_ALLOW, Filter, Subject
 
 T = TypeVar("T")
 MAIN_TABLE = 254
@@ -41,6 +44,7 @@ class InterfaceOptions:
     probe_mtu: bool | None = None
     accept_bad_signatures: bool | None = None
     faraway: bool | None = None
+    keys: tuple[str, ...] | None = None  # their ids
 
     def over(self, base: "InterfaceOptions") -> "InterfaceOptions":
         """Return these options with what they leave unsaid taken from `base`."""
@@ -72,10 +76,17 @@ class BabelInterface:
     v4_via_v6: bool | None
     probe_mtu: bool
     accept_bad_signatures: bool
+    keys: tuple[MacKey, ...]
     options: InterfaceOptions
 
     @classmethod
-    def settle(cls, name: str, options: InterfaceOptions, wireless: bool = False) -> Self:
+    def settle(
+        cls,
+        name: str,
+        options: InterfaceOptions,
+        keys: tuple[MacKey, ...] = (),
+        wireless: bool = False,
+    ) -> Self:
         """Return an interface with built-in values for what is unsaid; `wireless` is what was detected."""
         kind: Kind = options.kind or "auto"
         is_wireless = kind == "wireless" or (kind == "auto" and wireless)
@@ -99,20 +110,25 @@ class BabelInterface:
             v4_via_v6=options.v4_via_v6,
             probe_mtu=_or(options.probe_mtu, False),
             accept_bad_signatures=_or(options.accept_bad_signatures, False),
+            keys=keys,
             options=options,
         )
 
     def detected(self, wireless: bool) -> "BabelInterface":
         """Return the same interface after the kernel has told whether it is wireless."""
-        return BabelInterface.settle(self.name, self.options, wireless)
+        return BabelInterface.settle(self.name, self.options, self.keys, wireless)
 
 
 @dataclass(frozen=True, slots=True)
 class BabeldConfig:
-    """A whole file; `filters` are the redistribute lines as written. Times in seconds."""
+    """A whole file; `filters` are the redistribute lines as written, the others by name. Times in seconds."""
 
     interfaces: tuple[BabelInterface, ...] = ()
     filters: tuple[Filter, ...] = ()
+    in_filters: tuple[Filter, ...] = ()
+    out_filters: tuple[Filter, ...] = ()
+    install_filters: tuple[Filter, ...] = ()
+    keys: tuple[MacKey, ...] = ()
     implicit_local: bool = True
     protocol_group: bytes = bytes.fromhex("ff020000000000000000000000010006")
     protocol_port: int = 6696
@@ -145,7 +161,7 @@ class BabeldConfig:
 
     def redistributed(self, subject: Subject) -> Filter | None:
         """Return the line that lets a kernel route or address in, None when it stays out."""
-        line = first_match(self.redistribute, subject)
+        line = _compiled(self.redistribute).first_match(subject)
         return None if line is None or line.denies else line
 
     def redistribute_metric(
@@ -154,6 +170,11 @@ class BabeldConfig:
         """Return the metric with which a kernel route or address is announced, None when it is not."""
         line = self.redistributed(Subject(prefix, None, protocol, local, interface))
         return None if line is None else line.metric
+
+
+@lru_cache(maxsize=8)
+def _compiled(lines: tuple[Filter, ...]) -> FilterList:
+    return FilterList(lines)
 
 
 def _or(value: T | None, default: T) -> T:

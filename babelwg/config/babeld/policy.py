@@ -1,0 +1,69 @@
+"""The in, out and install lines of a file in babeld's language as the policy of a speaker."""
+
+from typing import NamedTuple
+
+from babelwg.babel.policy import Announcement
+from babelwg.config.babeld.compiled import FilterList
+from babelwg.config.babeld.filters import INFINITY, Filter, Subject
+from babelwg.config.babeld.model import BabeldConfig
+
+
+class InstallResult(NamedTuple):
+    """Where a route goes in the kernel and what its packets prefer as source (packed); None for the node's own."""
+
+    table: int | None = None
+    preferred_source: bytes | None = None
+
+
+class FilterPolicy:
+    """What the filters of a configuration answer; where no line matches, babeld lets everything through."""
+
+    def __init__(self, config: BabeldConfig) -> None:
+        self._in = FilterList(config.in_filters)
+        self._out = FilterList(config.out_filters)
+        self._install = FilterList(config.install_filters)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FilterPolicy) and self._lines() == other._lines()
+
+    def __hash__(self) -> int:
+        return hash(self._lines())
+
+    def metric_in(self, announcement: Announcement) -> int:
+        """Return what is added to the metric of a received route; 65535 drops it."""
+        return _metric(self._in, announcement)
+
+    def metric_out(self, announcement: Announcement) -> int:
+        """Return what is added to the metric of an announced route; 65535 keeps it back."""
+        return _metric(self._out, announcement)
+
+    def installs(self, announcement: Announcement) -> bool:
+        """Return whether a received route may be selected and written into the kernel."""
+        return _metric(self._install, announcement) < INFINITY
+
+    def install_result(self, announcement: Announcement) -> InstallResult:
+        """Return where a route that `installs` goes."""
+        line = self._install.first_match(subject_of(announcement))
+        return InstallResult() if line is None else InstallResult(line.table, line.preferred_source)
+
+    def _lines(self) -> tuple[tuple[Filter, ...], ...]:
+        return self._in.lines, self._out.lines, self._install.lines
+
+
+def subject_of(announcement: Announcement) -> Subject:
+    """Return what a filter line sees of an announcement."""
+    prefix = announcement.prefix
+    return Subject(
+        prefix.destination,
+        prefix.source,
+        interface=announcement.interface,
+        neighbour=announcement.neighbour,
+        router_id=announcement.router_id,
+    )
+
+
+def _metric(filters: FilterList, announcement: Announcement) -> int:
+    if not filters.lines:
+        return 0
+    line = filters.first_match(subject_of(announcement))
+    return 0 if line is None else line.metric
