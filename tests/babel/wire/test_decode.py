@@ -130,11 +130,18 @@ def test_padding_is_ignored_whatever_it_holds() -> None:
 
 
 @pytest.mark.conformance("B4.3-1")
-@pytest.mark.parametrize("tlv_type", [11, 12, 13, 16, 17, 18, 19, 128, 224, 255])
+@pytest.mark.parametrize("tlv_type", [11, 12, 13, 15, 20, 128, 224, 255])
 def test_unknown_tlvs_are_skipped(tlv_type: int) -> None:
     packet = decode(f"{tlv_type:02x}03 010203 0902 0000")
     assert packet.tlvs == (RouteRequest(None),)
     assert reasons(packet) == ["unknown-tlv"]
+
+
+@pytest.mark.conformance("M4.3-14", "M6.1-1")
+@pytest.mark.parametrize("tlv_type", [1, 16, 17, 18, 19])
+def test_tlvs_of_authentication_mean_nothing_here(tlv_type: int) -> None:
+    packet = decode(f"{tlv_type:02x}03 010203 0902 0000")
+    assert (packet.tlvs, packet.complaints) == ((RouteRequest(None),), ())
 
 
 def test_a_tlv_beyond_the_body_ends_the_packet_but_not_what_came_before() -> None:
