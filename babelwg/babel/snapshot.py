@@ -12,7 +12,7 @@ from babelwg.babel.tables.route import Route
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY
 
-RouteState = Literal["selected", "feasible", "unfeasible", "retracted"]
+RouteState = Literal["selected", "feasible", "unfeasible", "retracted", "filtered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,8 @@ def _state_of(state: State, route: Route) -> RouteState:
     selection = state.routes.selected.get(route.prefix)
     if selection is not None and selection.route is route:
         return "selected"
+    if route.filtered and route.refmetric < INFINITY:
+        return "filtered"
     if route.metric == INFINITY:
         return "retracted"
     return "feasible" if state.is_feasible_route(route) else "unfeasible"

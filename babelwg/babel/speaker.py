@@ -17,6 +17,8 @@ from babelwg.babel.operation.authentication import authenticate
 from babelwg.babel.operation.feasibility import start_remembered_sources
 from babelwg.babel.operation.liveness import handle_hello_timer, handle_ihu, send_scheduled_hello, update_link
 from babelwg.babel.operation.output import flush
+from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
+from babelwg.babel.operation.policy import apply_policy, retract_ipv4
 from babelwg.babel.operation.queueing import queue_hello, queue_ordinary, queue_urgent
 from babelwg.babel.operation.recovery import (
     begin_interface,
@@ -26,10 +28,11 @@ from babelwg.babel.operation.recovery import (
     wildcard_retraction,
 )
 from babelwg.babel.operation.requests import handle_route_request, handle_seqno_request
-from babelwg.babel.operation.routes import handle_update
+from babelwg.babel.operation.routes import handle_update, retract_v4_via_v6
 from babelwg.babel.operation.selection import retract_prefix, select_route
 from babelwg.babel.operation.updates import handle_update_timer
 from babelwg.babel.parameters import InterfaceParameters, Parameters
+from babelwg.babel.policy import AllowAll, Policy
 from babelwg.babel.snapshot import Snapshot, hello_seqnos, take_snapshot
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface, InterfaceActions
@@ -65,11 +68,18 @@ class Speaker:
     after storing `sources_to_store()`, and come back no later than `next_deadline()`.
     """
 
-    def __init__(self, router_id: bytes, parameters: Parameters, rng: Random, memory: Memory) -> None:
+    def __init__(
+        self,
+        router_id: bytes,
+        parameters: Parameters,
+        rng: Random,
+        memory: Memory,
+        policy: Policy | None = None,
+    ) -> None:
         assert len(router_id) == 8 and router_id not in UNUSABLE_ROUTER_IDS, (
             "a router-id of 8 octets (§4.1.3)"
         )
-        self._state = State(router_id, parameters, rng, memory)
+        self._state = State(router_id, parameters, rng, memory, policy or AllowAll())
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -104,8 +114,13 @@ class Speaker:
         interface = state.interfaces[name]
         if interface.parameters == parameters and interface.link_local == link_local:
             return
+        had_ipv4 = has_ipv4(state, interface)
         interface.parameters, interface.link_local = parameters, link_local
+        if had_ipv4 and not has_ipv4(state, interface):
+            retract_ipv4(state, interface, now)
         for neighbour in interface.neighbours.values():
+            if not may_use_v4_via_v6(state, interface):
+                retract_v4_via_v6(state, neighbour, now)
             update_link(state, neighbour, now)
             interface.outbox.ihus[neighbour.address] = neighbour
         # A longer interval has to be promised before it is used (§3.4.1).
@@ -161,6 +176,10 @@ class Speaker:
         state.refused = prefixes
         for prefix in changed & state.routes.by_prefix.keys():
             select_route(state, prefix, "refused" if prefix in prefixes else "allowed", now)
+
+    def set_policy(self, policy: Policy, now: float) -> None:
+        """Let other filters decide what comes in, goes out and is used, from now on."""
+        apply_policy(self._state, policy, now)
 
     def receive_datagram(self, datagram: Datagram, now: float) -> None:
         """Do what a datagram says, or count why not."""

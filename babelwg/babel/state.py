@@ -6,13 +6,14 @@ from random import Random
 from babelwg.babel.events import Event, Notice, SeqnoIncreased
 from babelwg.babel.memory import Memory
 from babelwg.babel.parameters import Parameters
+from babelwg.babel.policy import Policy
 from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.tables.request import PendingRequest
 from babelwg.babel.tables.route import Route, RouteTable
 from babelwg.babel.tables.source import Source, SourceTable
-from babelwg.babel.tables.xroute import Xroute
+from babelwg.babel.tables.xroute import Permission, Xroute
 from babelwg.babel.timers import Timer, Timers
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.seqno import seqno_add
@@ -25,7 +26,9 @@ SEQNO_RATE = 5.0  # a second
 class State:
     """The tables of section 3.2, the timers, and what waits for the shell."""
 
-    def __init__(self, router_id: bytes, parameters: Parameters, rng: Random, memory: Memory) -> None:
+    def __init__(
+        self, router_id: bytes, parameters: Parameters, rng: Random, memory: Memory, policy: Policy
+    ) -> None:
         self.router_id = router_id
         self.seqno = memory.seqno
         self.parameters = parameters
@@ -42,6 +45,9 @@ class State:
         self.xroutes: dict[Prefix, Xroute] = {}
         # Prefixes that our kernel would not follow us on: not selected, and so not announced.
         self.refused: frozenset[Prefix] = frozenset()
+        self.policy = policy
+        # What the filters said about announcing a prefix, by interface; nothing where there are no filters.
+        self.permissions: dict[Prefix, dict[str, Permission]] = {}
         self.seqno_allowance = float(SEQNO_BURST)
         self.seqno_counted = 0.0  # when the allowance was last brought up to date
         self.holds: dict[Prefix, Hold] = {}

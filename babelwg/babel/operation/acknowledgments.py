@@ -3,6 +3,7 @@
 from functools import partial
 
 from babelwg.babel.events import RouteFlushed, RouteRetracted
+from babelwg.babel.operation.permission import concerns
 from babelwg.babel.operation.queueing import queue_small, urgent_delay
 from babelwg.babel.parameters import HOLD_FACTOR
 from babelwg.babel.state import State
@@ -81,7 +82,7 @@ def start_hold(state: State, prefix: Prefix, interval: float, cause: str, now: f
     waiting = {
         neighbour: None
         for interface in state.interfaces.values()
-        if interface.may_carry(prefix)
+        if concerns(state, interface, prefix)
         for neighbour in interface.reachable_neighbours()
         if not _has_retracted(neighbour, prefix)
     }

@@ -46,9 +46,9 @@ def compute_cost(neighbour: Neighbour) -> int:
     return min(MAX_COST, max(1, measured + parameters.cost))
 
 
-def compute_metric(cost: int, refmetric: int) -> int:
-    """Return the metric over a link to a neighbour that announces `refmetric` (§3.5.2)."""
-    return min(INFINITY, cost + refmetric)
+def compute_metric(cost: int, refmetric: int, added: int = 0) -> int:
+    """Return the metric over a link to a neighbour that announces `refmetric`; filters may add to it (§3.5.2)."""
+    return min(INFINITY, cost + refmetric + added)
 
 
 def _uses_etx(parameters: InterfaceParameters) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sized
 
+from babelwg.babel.operation.permission import concerns
 from babelwg.babel.parameters import URGENT_TIMEOUT
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
@@ -75,19 +76,32 @@ def queue_answer(state: State, neighbour: Neighbour, prefix: Prefix, now: float)
 def queue_urgent(state: State, prefix: Prefix, now: float) -> None:
     """Queue an update of a prefix to all neighbours, to leave within the urgent timeout (§3.7.2)."""
     for interface in state.interfaces.values():
-        if interface.neighbours and interface.may_carry(prefix) and _has_room(state, interface.outbox.urgent):
-            interface.outbox.urgent[prefix] = 1
-            if interface.outbox.timer.when is None or interface.outbox.timer.when > now:
-                state.sending.advance(interface.outbox.timer, now + urgent_delay(state, interface))
+        if concerns(state, interface, prefix):
+            queue_urgent_on(state, interface, prefix, now)
+
+
+def queue_urgent_on(state: State, interface: Interface, prefix: Prefix, now: float) -> None:
+    """Queue an urgent update of a prefix on one interface."""
+    outbox = interface.outbox
+    if interface.neighbours and _has_room(state, outbox.urgent):
+        outbox.urgent[prefix] = 1
+        if outbox.timer.when is None or outbox.timer.when > now:
+            state.sending.advance(outbox.timer, now + urgent_delay(state, interface))
 
 
 def queue_ordinary(state: State, prefix: Prefix, now: float) -> None:
     """Queue an update of a prefix to all neighbours, with jitter."""
     for interface in state.interfaces.values():
-        outbox = interface.outbox
-        if interface.neighbours and prefix not in outbox.urgent and _has_room(state, outbox.updates):
-            outbox.updates[prefix] = None
-            state.sending.advance(outbox.timer, now + ordinary_delay(state, interface))
+        if concerns(state, interface, prefix):
+            queue_ordinary_on(state, interface, prefix, now)
+
+
+def queue_ordinary_on(state: State, interface: Interface, prefix: Prefix, now: float) -> None:
+    """Queue an update of a prefix on one interface, with jitter."""
+    outbox = interface.outbox
+    if interface.neighbours and prefix not in outbox.urgent and _has_room(state, outbox.updates):
+        outbox.updates[prefix] = None
+        state.sending.advance(outbox.timer, now + ordinary_delay(state, interface))
 
 
 def _has_room(state: State, queue: Sized) -> bool:

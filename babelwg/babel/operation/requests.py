@@ -129,7 +129,7 @@ def _next_towards(state: State, prefix: Prefix, requester: Neighbour) -> Neighbo
 
 
 def _is_worth_asking(route: Route) -> bool:
-    return route.refmetric < INFINITY and route.neighbour.reachable
+    return route.refmetric < INFINITY and not route.filtered and route.neighbour.reachable
 
 
 def _next_seqno(state: State, prefix: Prefix, router_id: bytes) -> int | None:

@@ -4,6 +4,7 @@ from functools import partial
 
 from babelwg.babel.operation.acknowledgments import note_retraction
 from babelwg.babel.operation.cost import compute_metric
+from babelwg.babel.operation.permission import judge_route, may_use_v4_via_v6
 from babelwg.babel.operation.requests import answer_waiting, request_better, request_refresh
 from babelwg.babel.operation.selection import select_route
 from babelwg.babel.parameters import HOLD_FACTOR, MIN_UPDATE_HOLD
@@ -33,7 +34,7 @@ def handle_update(state: State, neighbour: Neighbour, update: Update, now: float
 def reprice(state: State, neighbour: Neighbour, now: float) -> None:
     """Compute the metrics of all routes through a neighbour again after its cost changed."""
     for route in list(neighbour.routes.values()):
-        _set_metric(route, now)
+        set_metric(route, now)
         select_route(state, route.prefix, "link-cost", now)
 
 
@@ -43,6 +44,20 @@ def flush_routes(state: State, neighbour: Neighbour, cause: str, now: float) -> 
         _flush(state, route, cause, now)
 
 
+def set_metric(route: Route, now: float) -> None:
+    """Compute the metric of a route again."""
+    metric = compute_metric(route.neighbour.cost, route.refmetric, route.added)
+    if metric != route.metric:
+        route.set_metric(metric, now)
+
+
+def retract_v4_via_v6(state: State, neighbour: Neighbour, now: float) -> None:
+    """Give up the IPv4 routes with IPv6 next hops of a neighbour where they are not wanted any more."""
+    for route in list(neighbour.routes.values()):
+        if route.prefix.family == 4 and len(route.next_hop) == 16:
+            _retract(state, neighbour, route.prefix, now)
+
+
 def _refusal(state: State, neighbour: Neighbour, update: Update) -> str | None:
     """Return why a finite update must not be used, if so."""
     assert update.prefix is not None and update.next_hop is not None, "the decoder guarantees both"
@@ -50,7 +65,8 @@ def _refusal(state: State, neighbour: Neighbour, update: Update) -> str | None:
         return "martian"
     if update.router_id == state.router_id:
         return "own-router-id"
-    if update.prefix.family == 4 and len(update.next_hop) == 16 and not state.parameters.v4_via_v6:
+    v4_via_v6 = update.prefix.family == 4 and len(update.next_hop) == 16
+    if v4_via_v6 and not may_use_v4_via_v6(state, neighbour.interface):
         return "v4-via-v6"
     if update.prefix.source_plen and not state.parameters.source_specific:
         return "source-specific"
@@ -106,6 +122,7 @@ def _create(state: State, neighbour: Neighbour, update: Update, now: float) -> R
         state.count("route_refused.total-limit")
         return None
     route = Route(neighbour, update, now)
+    judge_route(state, route)
     state.routes.add(route, partial(_handle_timer, state, route))
     return route
 
@@ -125,22 +142,18 @@ def _refresh(state: State, route: Route, update: Update, now: float) -> None:
     assert update.router_id is not None and update.next_hop is not None
     if route.router_id != update.router_id:
         route.since = now
-    route.router_id, route.seqno = update.router_id, update.seqno
+        route.router_id = update.router_id
+        judge_route(state, route)
+    route.seqno = update.seqno
     route.set_refmetric(update.metric)
     route.next_hop = update.next_hop
-    _set_metric(route, now)
+    set_metric(route, now)
     _restart_expiry(state, route, update.interval, now)
-
-
-def _set_metric(route: Route, now: float) -> None:
-    metric = compute_metric(route.neighbour.cost, route.refmetric)
-    if metric != route.metric:
-        route.set_metric(metric, now)
 
 
 def _would_be_selected(state: State, route: Route) -> bool:
     """Return whether only its unfeasibility keeps a route from being selected (erratum 7373)."""
-    if route.metric == INFINITY or route.prefix in state.xroutes:
+    if route.metric == INFINITY or route.filtered or route.prefix in state.xroutes:
         return False
     selection = state.routes.selected.get(route.prefix)
     return selection is None or route.metric < selection.route.metric
@@ -151,7 +164,7 @@ def _retract(state: State, neighbour: Neighbour, prefix: Prefix, now: float) -> 
     route = neighbour.routes.get(prefix)
     if route is not None and route.refmetric != INFINITY:
         route.set_refmetric(INFINITY)
-        _set_metric(route, now)
+        set_metric(route, now)
         select_route(state, prefix, "retraction", now)
     note_retraction(state, neighbour, prefix)
 
@@ -185,7 +198,7 @@ def _handle_timer(state: State, route: Route, now: float) -> None:
         route.expires = now + HOLD_FACTOR * max(route.interval, MIN_UPDATE_HOLD)
         state.timers.set(route.timer, route.expires)
         route.set_refmetric(INFINITY)
-        _set_metric(route, now)
+        set_metric(route, now)
         select_route(state, route.prefix, "expired", now)
     else:
         _flush(state, route, "expired", now)

@@ -4,6 +4,7 @@ from functools import partial
 
 from babelwg.babel.events import RouteFlushed, RouteSelected
 from babelwg.babel.operation.acknowledgments import end_hold, start_hold
+from babelwg.babel.operation.permission import forget_permissions
 from babelwg.babel.operation.queueing import queue_ordinary, queue_urgent
 from babelwg.babel.operation.requests import request_after_loss
 from babelwg.babel.state import State
@@ -26,7 +27,12 @@ def select_route(state: State, prefix: Prefix, cause: str, now: float) -> None:
 
 def is_usable(state: State, route: Route) -> bool:
     """Return whether a route may be selected: finite, feasible, and not through our own past."""
-    return route.metric < INFINITY and route.neighbour.purged and state.is_feasible_route(route)
+    return (
+        route.metric < INFINITY
+        and not route.filtered
+        and route.neighbour.purged
+        and state.is_feasible_route(route)
+    )
 
 
 def _choose(state: State, prefix: Prefix, old: Selection | None, now: float) -> Route | None:
@@ -92,6 +98,7 @@ def retract_prefix(state: State, prefix: Prefix, cause: str, now: float) -> None
     interval = max((i.parameters.update_interval for i in state.interfaces.values()), default=0.0)
     start_hold(state, prefix, interval, cause, now)
     queue_urgent(state, prefix, now)
+    forget_permissions(state, prefix)
 
 
 def _reconsider_later(state: State, prefix: Prefix, now: float) -> None:

@@ -1,6 +1,7 @@
 """What we announce, and when (RFC 8966, section 3.7)."""
 
 from babelwg.babel.operation.feasibility import record_announcement
+from babelwg.babel.operation.permission import next_hop, permission
 from babelwg.babel.operation.queueing import ordinary_delay, urgent_delay
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
@@ -26,12 +27,17 @@ def build_update(
         return None
     router_id, seqno, metric = announced
     interval = interface.parameters.update_interval
+    address = next_hop(state, interface, prefix)
+    if metric < INFINITY:
+        added = permission(state, interface, prefix).added
+        if (added >= INFINITY or address is None) and not (solicited or urgent):
+            return None  # kept back; who heard of it before has been told
+        metric = INFINITY if address is None else min(INFINITY, metric + added)
     if metric == INFINITY:
         return Update(prefix, None, seqno, INFINITY, interval, None)
-    next_hop = _next_hop(state, interface, prefix)
-    if next_hop is None or not record_announcement(state, prefix, router_id, seqno, metric, now):
+    if not record_announcement(state, prefix, router_id, seqno, metric, now):
         return None
-    return Update(prefix, router_id, seqno, metric, interval, next_hop)
+    return Update(prefix, router_id, seqno, metric, interval, address)
 
 
 def _distance(
@@ -47,15 +53,6 @@ def _distance(
         # Two routers of one prefix could loop through each other's former announcements (§1.1).
         return (route.router_id, route.seqno, INFINITY) if urgent and selection.supersedes else None
     return route.router_id, route.seqno, route.metric
-
-
-def _next_hop(state: State, interface: Interface, prefix: Prefix) -> bytes | None:
-    """Return our address for a prefix's family, an IPv6 one for IPv4 where we have no other (RFC 9229)."""
-    if prefix.family == 6:
-        return interface.link_local
-    if interface.parameters.ipv4 is not None:
-        return interface.parameters.ipv4
-    return interface.link_local if state.parameters.v4_via_v6 else None
 
 
 def handle_update_timer(state: State, interface: Interface, now: float) -> None:

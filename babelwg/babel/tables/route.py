@@ -15,7 +15,9 @@ class Route:
     """What one neighbour announces for one prefix; the router-id is data, not key."""
 
     __slots__ = (
+        "added",
         "expires",
+        "filtered",
         "interval",
         "metric",
         "neighbour",
@@ -39,6 +41,9 @@ class Route:
         self.seqno = update.seqno
         self.refmetric = update.metric  # as advertised
         self.metric = INFINITY  # as computed from it and the link's cost
+        # What the filters said, asked once per neighbour and origin.
+        self.added = 0  # to the metric; 65535 drops the route
+        self.filtered = False  # kept from being used
         self.interval = update.interval
         self.expires = now
         self.since = now

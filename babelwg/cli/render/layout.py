@@ -24,6 +24,7 @@ COLOURS = {
     "no-endpoint": "yellow",
     "unresolved": "yellow",
     "unfeasible": "yellow",
+    "filtered": "yellow",
     "down": "red",
     "failed": "red",
     "unreachable": "red",
