@@ -14,6 +14,13 @@ class Announcement(NamedTuple):
     neighbour: bytes | None = None  # None for what goes out
 
 
+class InstallResult(NamedTuple):
+    """How the shell writes a route into the kernel; None leaves the choice to it. The source address is packed."""
+
+    table: int | None = None
+    preferred_source: bytes | None = None
+
+
 class Policy(Protocol):
     """Filters; each answer must stay the same until the speaker is given another policy."""
 
@@ -25,6 +32,9 @@ class Policy(Protocol):
 
     def installs(self, announcement: Announcement) -> bool:
         """Return whether a received route may be selected and written into the kernel."""
+
+    def install_result(self, announcement: Announcement) -> InstallResult:
+        """Return the table and the preferred source address of a received route; the core does not ask this."""
 
 
 class AllowAll:
@@ -38,3 +48,6 @@ class AllowAll:
 
     def installs(self, announcement: Announcement) -> bool:
         return True
+
+    def install_result(self, announcement: Announcement) -> InstallResult:
+        return InstallResult()

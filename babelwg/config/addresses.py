@@ -94,6 +94,14 @@ def covers(outer: Prefix, inner: Prefix) -> bool:
     return mask(inner.network, outer.plen) == outer.network
 
 
+def serves(prefix: Prefix, destination: bytes, source: bytes | None) -> bool:
+    """Return whether a route is for packets from `source` to `destination` (packed); None has no source yet."""
+    if not covers(prefix, host_prefix(destination)):
+        return False
+    sources = prefix.source
+    return sources is None or (source is not None and covers(sources, host_prefix(source)))
+
+
 def overlap(one: Prefix, other: Prefix) -> bool:
     """Return whether two prefixes share an address."""
     return covers(one, other) or covers(other, one)

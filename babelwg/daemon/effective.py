@@ -9,7 +9,15 @@ from babelwg.linux.routes import TABLE_MAIN
 AnyConfig = Config | BabeldConfig
 
 # What a running daemon cannot change, by the name of the field of a file in babeld's language
-AT_START = ("export_table", "kernel_priority", "protocol_port", "protocol_group", "router_id", "random_id")
+AT_START = (
+    "export_table",
+    "ipv6_subtrees",
+    "kernel_priority",
+    "protocol_port",
+    "protocol_group",
+    "router_id",
+    "random_id",
+)
 
 
 def babeld_of(config: AnyConfig) -> BabeldConfig | None:
@@ -29,6 +37,19 @@ def table_of(config: AnyConfig) -> int:
 def priority_of(config: AnyConfig) -> int | None:
     """Return the priority of learned routes, None for the default of the table."""
     return None if isinstance(config, Config) else config.kernel_priority
+
+
+def wants_subtrees(config: AnyConfig) -> bool:
+    """Return whether IPv6 source-specific routes may use the kernel's subtrees, where it has them."""
+    babeld = babeld_of(config)
+    return babeld is None or babeld.ipv6_subtrees is not False
+
+
+def filter_tables(config: AnyConfig) -> set[int]:
+    """Return the tables that install filters name."""
+    babeld = babeld_of(config)
+    filters = getattr(babeld, "install_filters", ())
+    return {line.table for line in filters if line.table is not None}
 
 
 def parameters_of(config: AnyConfig) -> Parameters:

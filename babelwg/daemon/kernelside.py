@@ -6,7 +6,8 @@ from collections.abc import Awaitable
 from babelwg.config import Config
 from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, apply_node_addresses
-from babelwg.linux.rules import apply_rules, desired_rules
+from babelwg.linux.netlink import RequestSocket
+from babelwg.linux.rules import NODE_PRIORITIES, Rule, apply_rules, desired_rules
 from babelwg.linux.sysctls import (
     apply_sysctls,
     desired_sysctls,
@@ -20,10 +21,11 @@ log = logging.getLogger(__name__)
 class KernelSide:
     """Keeps addresses, rules and sysctls as the configuration wants them; `errors` says what was refused."""
 
-    def __init__(self, iproute: IpRoute, table: int) -> None:
+    def __init__(self, iproute: IpRoute, requests: RequestSocket, table: int) -> None:
         self.errors: dict[str, str] = {}
         self.sysctls = True
         self._iproute = iproute
+        self._requests = requests
         self._table = table
 
     async def apply(self, config: Config) -> None:
@@ -31,12 +33,11 @@ class KernelSide:
         # On lo a longer network would make all of it local; only the address itself is this node.
         addresses = [(address.address, 8 * len(address.address)) for address in config.node.addresses]
         await self._attempt("addresses", apply_node_addresses(self._iproute, addresses))
-        rules = desired_rules(self._table, config.tunnels.fwmark)
-        await self._attempt("rules", apply_rules(self._iproute, rules))
+        await self._attempt("rules", self._set_rules(desired_rules(self._table, config.tunnels.fwmark)))
 
     async def withdraw(self) -> None:
         """Take addresses and rules away; sysctls stay, since others may rely on them by now."""
-        await self._attempt("rules", apply_rules(self._iproute, set()))
+        await self._attempt("rules", self._set_rules(set()))
         await self._attempt("addresses", apply_node_addresses(self._iproute, []))
 
     def set_node_sysctls(self) -> None:
@@ -57,6 +58,9 @@ class KernelSide:
             if self.errors.get(name) != reason:
                 log.warning("sysctl-refused %s: %s", name, reason)
         self.errors = {k: v for k, v in self.errors.items() if k not in settings} | failed
+
+    async def _set_rules(self, rules: set[Rule]) -> int:
+        return apply_rules(self._requests, rules, NODE_PRIORITIES)
 
     async def _attempt(self, what: str, action: Awaitable[int]) -> None:
         try:

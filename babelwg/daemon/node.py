@@ -20,17 +20,19 @@ from babelwg.daemon.control import ControlServer
 from babelwg.daemon.effective import (
     babeld_of,
     changes_at_restart,
+    filter_tables,
     owner_of,
     parameters_of,
     priority_of,
     router_id_of,
     table_of,
     wants_random_id,
+    wants_subtrees,
 )
 from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
 from babelwg.daemon.queries import CHANGING, Queries
-from babelwg.daemon.redistribute import own_xroutes, preferred_sources, redistributed_xroutes
+from babelwg.daemon.redistribute import own_xroutes, redistributed_xroutes
 from babelwg.daemon.routing import ADOPTION, RoutingService
 from babelwg.daemon.store import Store
 from babelwg.daemon.tunnels import TunnelService
@@ -40,7 +42,7 @@ from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
 from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import PROTOCOL_BABEL, Route, remove_request
+from babelwg.linux.routes import PROTOCOL_BABEL, Route, has_subtrees, remove_request
 
 log = logging.getLogger(__name__)
 
@@ -145,10 +147,10 @@ class Node:
         self.store = self._open_store()
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
-        self.routes = KernelRoutes(self.requests, table_of(self.config), priority_of(self.config))
+        subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
+        self.routes = KernelRoutes(self.requests, table_of(self.config), priority_of(self.config), subtrees)
         self.monitor = Monitor(
             self.requests,
-            table_of(self.config),
             self._kernel_changed,
             self._route_lost,
             self.routes.interface_lost,
@@ -167,12 +169,12 @@ class Node:
             self.store,
         )
         # A file in babeld's language alone means babeld's behaviour: no rules, and no routes but the learned ones.
-        self.routing.guarding = isinstance(self.config, Config)
+        self.routing.installer.guarding = isinstance(self.config, Config)
         self._stack.callback(self.routing.close)
         self.iproute = await self._stack.enter_async_context(IpRoute())
         # Not beside --socket: the data plane outlives this daemon, and the next one must find it.
         control = RUN_DIRECTORY / "dataplane.sock"
-        self.kernel = KernelSide(self.iproute, table_of(self.config))
+        self.kernel = KernelSide(self.iproute, self.requests, table_of(self.config))
         set_sysctls = self.kernel.set_tunnel_sysctls
         self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, set_sysctls)
         self._stack.push_async_callback(self.tunnels.close)
@@ -197,8 +199,8 @@ class Node:
 
     async def _take_over(self) -> None:
         names = set(self._interface_names())
-        shared = [i for i, link in self.monitor.mirror.links.items() if link.name in names]
-        adopted = self.routes.adopt(shared if self.routes.shared else None)
+        indices = [i for i, link in self.monitor.mirror.links.items() if link.name in names]
+        adopted = self.routes.adopt(indices, filter_tables(self.config))
         if adopted:
             log.info("routes-adopted count=%d", adopted)
         if not self.routes.shared:
@@ -221,10 +223,10 @@ class Node:
     async def _apply_configuration(self) -> None:
         config = self.config
         if isinstance(config, Config):
-            self.routing.override = config.babel.override
+            self.routing.installer.override = config.babel.override
             self.kernel.sysctls = config.node.sysctls
             await self.kernel.apply(config)
-            self.routing.prefer_sources(preferred_sources(a.address for a in config.node.addresses))
+            self.routing.prefer_sources(tuple(a.address for a in config.node.addresses))
         else:
             self.kernel.sysctls = not config.skip_kernel_setup
             self.kernel.set_tunnel_sysctls([interface.name for interface in config.interfaces])
@@ -304,6 +306,7 @@ class Node:
 
     async def _checkpoint(self) -> None:
         snapshot = self.routing.speaker.snapshot(asyncio.get_running_loop().time())
+        self.routing.installer.prune({route.prefix for route in snapshot.routes})
         self.store.save_hello_seqnos(snapshot.hello_seqnos)
         # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
         if not snapshot.recovering:

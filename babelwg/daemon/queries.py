@@ -9,15 +9,14 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.snapshot import RouteView, Snapshot
-from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import Config, ConfigErrors
-from babelwg.config.addresses import covers
+from babelwg.config.addresses import serves
 from babelwg.daemon.control import CONFIGURATION_REFUSED, INVALID_PARAMS, ControlServer, Params, RequestError
 from babelwg.daemon.names import Names
 from babelwg.daemon.peers import describe_peers
 from babelwg.daemon.problems import describe_problems
 from babelwg.linux.errors import KernelError
-from babelwg.linux.routes import KIND_NAMES, LOCAL, UNICAST, Route, look_up
+from babelwg.linux.routes import KIND_NAMES, LOCAL, Route, look_up
 from babelwg.version import __version__
 
 if TYPE_CHECKING:
@@ -186,10 +185,10 @@ class Queries:
         destination, source = _address(params, "address"), _address(params, "source")
         if destination is None:
             raise RequestError(INVALID_PARAMS, "an address is needed")
-        host = Prefix(4 if len(destination) == 4 else 6, destination, 8 * len(destination))
-        routes = [route for route in self._snapshot().routes if covers(route.prefix, host)]
+        routes = [r for r in self._snapshot().routes if serves(r.prefix, destination, source)]
         selected = [route for route in routes if route.state == "selected"]
-        best = max(selected, key=lambda route: route.prefix.plen, default=None)
+        # Destination first: the longer source decides between equal destinations (RFC 9079, section 4).
+        best = max(selected, key=lambda r: (r.prefix.plen, r.prefix.source_plen), default=None)
         others = [
             r for r in routes if best and r.prefix == best.prefix and r is not best and r.state == "feasible"
         ]
@@ -234,7 +233,6 @@ class Queries:
         }
 
     def _describe_route(self, route: RouteView) -> dict[str, Any]:
-        installed = self._node.routes.installed.get(route.prefix)
         return {
             "prefix": str(route.prefix),
             "router_id": route.router_id.hex(":"),
@@ -247,7 +245,7 @@ class Queries:
             "refmetric": route.refmetric,
             "metric": route.metric,
             "state": route.state,
-            "installed": route.state == "selected" and installed is not None and installed.kind == UNICAST,
+            "installed": route.state == "selected" and self._node.routes.is_installed(route.prefix),
             "age_s": round(route.age, 3),
             "expires_s": round(route.expires, 3),
         }

@@ -1,7 +1,5 @@
 """What this node announces: its own addresses and networks, and kernel routes that a redistribute filter lets in."""
 
-from collections.abc import Iterable
-
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabeldConfig, Config
 from babelwg.config.addresses import host_prefix
@@ -46,11 +44,3 @@ def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror) -> Xroutes:
 def is_loopback(address: bytes) -> bool:
     """Return whether a packed address is 127.0.0.0/8 or ::1."""
     return address[0] == 127 if len(address) == 4 else address == bytes(15) + b"\1"
-
-
-def preferred_sources(addresses: Iterable[bytes]) -> dict[int, bytes]:
-    """Return the first address of each family: the source of what this node sends along learned routes."""
-    sources: dict[int, bytes] = {}
-    for address in addresses:
-        sources.setdefault(4 if len(address) == 4 else 6, address)
-    return sources

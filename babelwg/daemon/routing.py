@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 
 from babelwg.babel.events import (
     Event,
@@ -17,15 +16,15 @@ from babelwg.babel.events import (
     TlvDropped,
 )
 from babelwg.babel.parameters import InterfaceParameters
+from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.prefix import Prefix, is_martian
-from babelwg.config.addresses import covers, host_prefix
+from babelwg.daemon.installer import RouteInstaller
 from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.guards import is_routed, plan_guards
-from babelwg.linux.monitor import IFF_LOOPBACK, Mirror
+from babelwg.linux.monitor import Mirror
 from babelwg.linux.routes import Route
 
 log = logging.getLogger(__name__)
@@ -56,17 +55,14 @@ class RoutingService:
         routes: KernelRoutes,
         mirror: Mirror,
         store: Store,
-        override: tuple[Prefix, ...] = (),
     ) -> None:
         self.speaker = speaker
         self.socket = socket
         self.routes = routes
-        self.override = override
-        self.sources: dict[int, bytes] = {}  # preferred source address per family
+        self._indices: dict[str, int] = {}  # of the interfaces that Babel runs on
+        self.installer = RouteInstaller(speaker, routes, mirror, self._indices)
         self.wanted: dict[str, WantedInterface] = {}
         self.announced: dict[Prefix, tuple[int, str]] = {}
-        self._endpoints: frozenset[bytes] = frozenset()  # of our tunnels, packed
-        self.guarding = True  # whether main's destinations are kept from ours
         self.stopping = False
         self.errors: dict[str, str] = {}
         self.counters = {"internal_error": 0}
@@ -76,10 +72,8 @@ class RoutingService:
         self._running: dict[str, tuple[int, InterfaceParameters, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._repairs = 0
-        self._copying = False
         self._unsaid = 0  # events about routes that were not logged
         self._log_allowance, self._log_counted = LOG_BURST, self._loop.time()
-        self._refused: frozenset[Prefix] = frozenset()
         self._loop.add_reader(socket.fileno(), self._receive)
 
     def close(self) -> None:
@@ -104,14 +98,11 @@ class RoutingService:
         xroutes = {prefix: xroute for prefix, xroute in xroutes.items() if not is_martian(prefix)}
         for prefix in self.announced.keys() - xroutes.keys():
             self.speaker.withdraw(prefix, now)
-            self.routes.forget(prefix)
         for prefix, (metric, origin) in xroutes.items():
             if self.announced.get(prefix) != (metric, origin):
                 self.speaker.announce(prefix, metric, now)
-                if origin == "announce" and not self.routes.shared:
-                    # What is ours and not there must not leave again along a learned default.
-                    self.routes.retract(prefix)
         self.announced = dict(xroutes)
+        self.installer.set_announced({prefix: origin for prefix, (_, origin) in xroutes.items()}, now)
         self.pump()
 
     def sync_interfaces(self) -> None:
@@ -137,46 +128,24 @@ class RoutingService:
 
     def guard(self) -> None:
         """Let the operator's routes in main stand against ours."""
-        if self.routes.shared or self.stopping or not self.guarding:
-            return
-        self._plan_guards()
-        self.pump()
-
-    def _plan_guards(self) -> None:
-        # The node's own addresses on lo are found before any table of ours is asked.
-        loopback = {index for index, link in self._mirror.links.items() if link.flags & IFF_LOOPBACK}
-        main = [route for route in self._mirror.main.values() if route.interface not in loopback]
-        # What we announce ourselves we do not learn: there main always leads.
-        override = [prefix for prefix in self.override if prefix not in self.announced]
-        self.routes.guard(plan_guards(main, self.routes.learned, override, self.routes.table))
-        # Where main leads, packets do not follow us, so nobody shall hear that they do.
-        self.speaker.refuse(frozenset(self.routes.guards), self._loop.time())
-        # Only where main has IPv6 routes over an interface of Babel's do guards depend on what is learned.
-        devices = {running[0] for running in self._running.values()}
-        self._copying = any(r.interface in devices and is_routed(r) for r in main)
-
-    @property
-    def endpoints(self) -> frozenset[bytes]:
-        """The addresses (packed) to which our tunnels send; in a shared table no learned route may cover one."""
-        return self._endpoints
-
-    @endpoints.setter
-    def endpoints(self, endpoints: frozenset[bytes]) -> None:
-        if endpoints == self._endpoints:
-            return
-        self._endpoints = endpoints
-        if self.routes.shared:
-            known = {*self.routes.learned, *self.routes.refused}
-            self._refused = frozenset(prefix for prefix in known if self._covered_endpoint(prefix))
-            self.speaker.refuse(self._refused, self._loop.time())
+        if not self.stopping:
+            self.installer.guard(self._loop.time())
             self.pump()
 
-    def prefer_sources(self, sources: dict[int, bytes]) -> None:
-        """Have packets of this node carry these source addresses (packed, by family) along learned routes."""
-        if sources != self.sources:
-            self.sources = sources
-            self.routes.prefer_sources(sources)
-            self._flush_routes()
+    def set_endpoints(self, endpoints: frozenset[bytes]) -> None:
+        """Take note of the addresses (packed) to which our tunnels send."""
+        if self.installer.set_endpoints(endpoints, self._loop.time()):
+            self.pump()
+
+    def set_policy(self, policy: Policy) -> None:
+        """Ask these filters for the table and the preferred source of each route from now on."""
+        self.installer.set_policy(policy, self._loop.time())
+        self.pump()
+
+    def prefer_sources(self, addresses: tuple[bytes, ...]) -> None:
+        """Have packets of this node carry these source addresses (packed) along learned routes."""
+        self.installer.prefer_sources(addresses)
+        self._flush_routes()
 
     def route_lost(self, route: Route) -> None:
         """Put back a route that somebody else removed."""
@@ -205,9 +174,9 @@ class RoutingService:
             now = self._loop.time()
             events = self.speaker.events()
             for event in events:
-                self._handle(event)
-            if self._copying and any(isinstance(event, RouteSelected | RouteFlushed) for event in events):
-                self._plan_guards()
+                if isinstance(event, SeqnoIncreased):
+                    self._store.reserve(event.seqno)
+            self.installer.handle(events, now)
             self._log(events)
             # Nothing is announced before the kernel has what it describes.
             self._flush_routes()
@@ -264,46 +233,10 @@ class RoutingService:
             log.info("events-not-logged count=%d: --log-level debug shows them", self._unsaid)
             self._unsaid = 0
 
-    def _handle(self, event: Event) -> None:
-        if isinstance(event, RouteSelected):
-            self._select(event)
-        elif isinstance(event, RouteRetracted):
-            # Holding a prefix unreachable that covers an endpoint would cut the tunnel off.
-            if self._covered_endpoint(event.prefix) is None:
-                self.routes.retract(event.prefix)
-        elif isinstance(event, RouteFlushed):
-            if self._covered_endpoint(event.prefix) is not None:
-                return
-            if self.announced.get(event.prefix, (0, ""))[1] == "announce" and not self.routes.shared:
-                self.routes.retract(event.prefix)
-            else:
-                self.routes.forget(event.prefix)
-        elif isinstance(event, SeqnoIncreased):
-            self._store.reserve(event.seqno)
-
-    def _select(self, event: RouteSelected) -> None:
-        running = self._running.get(event.interface)
-        if running is None:
-            return
-        endpoint = self._covered_endpoint(event.prefix)
-        if endpoint is not None:
-            # Without a table of our own, the mark cannot keep a tunnel's packets out of the tunnel.
-            self.routes.refuse(event.prefix, f"it covers the endpoint {ip_address(endpoint)} of a tunnel")
-            self._refused |= {event.prefix}
-            self.speaker.refuse(self._refused, self._loop.time())
-            return
-        source = self.sources.get(event.prefix.family, b"")
-        self.routes.learn(event.prefix, event.next_hop, running[0], source)
-
-    def _covered_endpoint(self, prefix: Prefix) -> bytes | None:
-        """Return an endpoint of our tunnels that a prefix of the shared table covers."""
-        if not self.routes.shared:
-            return None
-        return next((a for a in self._endpoints if covers(prefix, host_prefix(a))), None)
-
     def _flush_routes(self) -> None:
         for prefix, refusal in self.routes.flush():
             log.error("route-refused prefix=%s errno=%d %s", prefix, refusal.errno, refusal.detail)
+        self.installer.reconsider(self._loop.time())
 
     def _run_interface(
         self, name: str, index: int, parameters: InterfaceParameters, link_local: bytes, now: float
@@ -320,8 +253,10 @@ class RoutingService:
         else:
             self.speaker.set_interface(name, parameters, link_local, now)
         self._running[name] = (index, parameters, link_local)
+        self._indices[name] = index
 
     def _drop_interface(self, name: str, now: float) -> None:
         if self._running.pop(name, None) is not None:
+            del self._indices[name]
             self.speaker.remove_interface(name, now)
             self.socket.leave(name)

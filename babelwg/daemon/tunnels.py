@@ -106,7 +106,7 @@ class TunnelService:
             if self.config is None or self._closing:
                 return
             desired = self._desired(self.config)
-            self._routing.endpoints = frozenset(t.endpoint[0] for t in desired.values() if t.endpoint)
+            self._routing.set_endpoints(frozenset(t.endpoint[0] for t in desired.values() if t.endpoint))
             self._remember_old_tunnels(desired)
             stuck = set()
             for operation in plan_tunnels(desired, self.actual):

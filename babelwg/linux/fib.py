@@ -1,10 +1,11 @@
 """Our routes in the kernel: what we want, what it has, and the batches that bring the second to the first."""
 
 import errno
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.linux.errors import KernelError
+from babelwg.linux.fibplan import Operation, RemoveRoute, SetRoute, has_subtree, plan_halves, plan_routes
 from babelwg.linux.netlink import Refusal, RequestSocket
 from babelwg.linux.routes import (
     PRIORITY,
@@ -12,69 +13,70 @@ from babelwg.linux.routes import (
     TABLE_MAIN,
     UNICAST,
     UNREACHABLE,
+    Place,
     Route,
     dump_routes,
     remove_request,
     set_request,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SetRoute:
-    """Make this route exist, replacing what we had for its prefix."""
-
-    route: Route
-
-
-@dataclass(frozen=True, slots=True)
-class RemoveRoute:
-    """Remove this route of ours."""
-
-    route: Route
-
-
-Operation = SetRoute | RemoveRoute
-
-
-def plan_routes(desired: Mapping[Prefix, Route], actual: Mapping[Prefix, Route]) -> list[Operation]:
-    """Return the operations that turn `actual` into `desired`; none when equal.
-
-    What is set comes before what is removed, so that a packet always finds the covering route or the new one.
-    """
-    plan: list[Operation] = [
-        SetRoute(route) for prefix, route in desired.items() if actual.get(prefix) != route
-    ]
-    plan += [RemoveRoute(actual[prefix]) for prefix in actual.keys() - desired.keys()]
-    return plan
+from babelwg.linux.rules import SOURCE_PRIORITIES, Rule, apply_rules, read_rules
+from babelwg.linux.sourcetables import MAX_SOURCES, SOURCE_TABLES, SourceTables, plan_throws
 
 
 class KernelRoutes:
-    """The routes of one table that are ours.
+    """The routes of the kernel that are ours, in our table, in those of source prefixes and in those of filters.
 
     `learned` come from the speaker, `guards` are the throw routes (and copies) that let the tables behind ours keep
-    what is theirs; a guard wins over a learned route of the same destination. Changes gather until `flush()`.
+    what is theirs; a guard wins over a learned route of the same place. Changes gather until `flush()`.
     """
 
-    def __init__(self, requests: RequestSocket, table: int, priority: int | None = None) -> None:
-        """Write into `table` with a priority; by default 0 in main, as babeld does, else our own."""
+    def __init__(
+        self, requests: RequestSocket, table: int, priority: int | None = None, subtrees: bool = True
+    ) -> None:
+        """Write into `table` with a priority; by default 0 in main, as babeld does, else our own.
+
+        Without `subtrees`, IPv6 source-specific routes have tables of their own as those of IPv4 do.
+        """
         self.table = table
         self.shared = table == TABLE_MAIN
         self.priority = priority if priority is not None else 0 if self.shared else PRIORITY
+        self.subtrees = subtrees
+        self.sources = SourceTables()
         self.learned: dict[Prefix, Route] = {}
-        self.guards: dict[Prefix, Route] = {}
-        self.installed: dict[Prefix, Route] = {}
-        self.adopted: set[Prefix] = set()
+        self.guards: dict[Place, Route] = {}
+        self.installed: dict[Place, Route] = {}
+        self.adopted: set[Place] = set()
         self.refused: dict[Prefix, Refusal] = {}
         self.counters = {"route_set": 0, "route_removed": 0, "route_refused": 0, "route_repaired": 0}
         self._requests = requests
-        self._changed: set[Prefix] = set()
+        self._main: frozenset[Prefix] = frozenset()  # the operator's destinations
+        self._own: dict[Place, Route] = {}  # in source tables: what we announce and main serves
+        self._throws: dict[Place, Route] = {}  # in source tables
+        self._throws_stale = False
+        self._halves: dict[Place, Route] = {}  # plain routes again, where a subtree would hide them
+        self._learned_subtrees: set[Place] = set()
+        self._guarded_subtrees: set[Place] = set()
+        self._changed: set[Place] = set()
+        self._by_place: dict[Place, Route] = {}
+        self._rules: set[Rule] = set()
+        self._idle: set[Prefix] = set()  # what no rule leads to because one was refused
+        self.freed = False  # whether a source prefix gave its table back, so that another may have it
 
-    def learn(self, prefix: Prefix, next_hop: bytes, interface: int, source: bytes) -> None:
-        """Want packets for a prefix sent to a next hop (packed) on an interface (index)."""
-        self.learned[prefix] = Route(
-            prefix, self.table, 1, next_hop, interface, source, self._priority(prefix), PROTOCOL_BABEL
-        )
-        self._touch(prefix)
+    def learn(
+        self, prefix: Prefix, next_hop: bytes, interface: int, source: bytes, table: int | None = None
+    ) -> bool:
+        """Want packets for a prefix sent to a next hop (packed) on an interface (index), in `table` or our own.
+
+        Returns whether there is a place for the route; where there is none it is refused.
+        """
+        place = self._place(prefix, table)
+        if isinstance(place, str):
+            self.refuse(prefix, place)
+            return False
+        where, key = place
+        priority = self._priority(prefix, where)
+        self._want(prefix, Route(key, where, UNICAST, next_hop, interface, source, priority))
+        return True
 
     def refuse(self, prefix: Prefix, reason: str) -> None:
         """Take note that a learned route must not be written, and want nothing for it."""
@@ -84,129 +86,263 @@ class KernelRoutes:
 
     def retract(self, prefix: Prefix) -> None:
         """Want packets for a prefix refused, never sent along a shorter one (RFC 8966, section 3.5.4)."""
-        self.learned[prefix] = Route(prefix, self.table, UNREACHABLE, priority=self._priority(prefix))
-        self._touch(prefix)
+        before = self.learned.get(prefix)
+        place = before.place if before else self._place(prefix, None)
+        if not isinstance(place, str):
+            where, key = place
+            self._want(prefix, Route(key, where, UNREACHABLE, priority=self._priority(prefix, where)))
 
     def forget(self, prefix: Prefix) -> None:
         """Want nothing for a prefix."""
-        self.learned.pop(prefix, None)
         self.refused.pop(prefix, None)
-        self._touch(prefix)
+        self._want(prefix, None)
 
-    def guard(self, guards: Mapping[Prefix, Route]) -> None:
-        """Replace the set of throw routes and copies."""
-        for prefix in {*guards, *self.guards}:
-            if guards.get(prefix) != self.guards.get(prefix):
-                self._changed.add(prefix)
-        self.guards = dict(guards)
+    def guard(
+        self,
+        guards: Iterable[Route],
+        main: Iterable[Prefix] = (),
+        own: Mapping[Prefix, Route] | None = None,
+    ) -> None:
+        """Replace the throw routes and copies of our table; `main` are the operator's destinations.
 
-    def wanted(self, prefix: Prefix) -> Route | None:
-        """Return what the kernel should hold for a prefix."""
-        route = self.guards.get(prefix) or self.learned.get(prefix)
-        if route is None and prefix in self.adopted:
-            return self.installed.get(prefix)
+        `own` has main's route for each source-specific prefix that we announce and that needs a table of its own.
+        """
+        kept = {
+            route.place: route
+            for route in guards
+            if not route.prefix.source_plen or (self.subtrees and route.prefix.family == 6)
+        }
+        self.guards = self._replace(self.guards, kept)
+        self._guarded_subtrees = {place for place in kept if has_subtree(place)}
+        copies = {}
+        for prefix, route in (own or {}).items():
+            place = self._place(prefix, None)
+            if not isinstance(place, str) and place[0] in SOURCE_TABLES:
+                copies[place] = route._replace(
+                    prefix=place[1], table=place[0], source=b"", priority=PRIORITY, protocol=PROTOCOL_BABEL
+                )
+        self._throws_stale = self._throws_stale or copies.keys() != self._own.keys()
+        self._own = self._replace(self._own, copies)
+        destinations = frozenset(main)
+        self._throws_stale = self._throws_stale or destinations != self._main
+        self._main = destinations
+
+    def wanted(self, place: Place) -> Route | None:
+        """Return what the kernel should hold at a place."""
+        route = self.guards.get(place) or self._own.get(place) or self._by_place.get(place)
+        route = route or self._throws.get(place) or self._halves.get(place)
+        if route is None and place in self.adopted:
+            return self.installed.get(place)
         return route
+
+    def is_installed(self, prefix: Prefix) -> bool:
+        """Return whether the kernel holds the way of a learned prefix."""
+        route = self.learned.get(prefix)
+        held = self.installed.get(route.place) if route else None
+        return held is not None and held.kind == UNICAST
 
     def flush(self) -> list[tuple[Prefix, Refusal]]:
         """Bring the changed prefixes into the kernel in one batch; return what it refused."""
-        if not self._changed:
-            return []
+        rules = self._plan_sources()
+        self._plan_halves()
         changed, self._changed = self._changed, set()
-        wanted = {prefix: self.wanted(prefix) for prefix in changed}
+        wanted = {place: self.wanted(place) for place in changed}
         plan = plan_routes(
-            {prefix: route for prefix, route in wanted.items() if route is not None},
-            {prefix: self.installed[prefix] for prefix in changed if prefix in self.installed},
+            {place: route for place, route in wanted.items() if route is not None},
+            {place: self.installed[place] for place in changed if place in self.installed},
         )
-        return self._apply(plan)
+        refusals = self._apply(plan) if plan else []
+        # A rule comes after the routes that it leads to, and after the throws that keep it destination-first.
+        return refusals + (self._apply_rules() if rules else [])
 
-    def adopt(self, interfaces: Iterable[int] | None) -> int:
+    def adopt(self, interfaces: Iterable[int], tables: Iterable[int] = ()) -> int:
         """Take over our routes of an earlier life until `release()`; return how many.
 
-        In our own table these are all routes of our protocol; in a shared one those over the given interfaces.
+        In tables of our own these are all routes of our protocol; in others those over the given interfaces, and in
+        `tables` what is held unreachable too, since nobody else writes such routes with Babel's number.
         """
-        allowed = None if interfaces is None else set(interfaces)
-        # What we held unreachable has no interface; nobody else writes such routes with Babel's number.
+        self._rules = read_rules(self._requests, SOURCE_PRIORITIES)
+        self.sources.adopt(self._rules)
+        self._throws_stale = True
+        allowed, known = set(interfaces), {self.table, *tables}
         self.installed = {
-            route.prefix: route
-            for route in self._dump()
-            if allowed is None or route.interface in allowed or route.kind == UNREACHABLE
+            route.place: route
+            for route in dump_routes(self._requests, 0)
+            if route.protocol == PROTOCOL_BABEL
+            and (
+                self._is_own_table(route.table)
+                or route.interface in allowed
+                or (route.kind == UNREACHABLE and route.table in known)
+            )
         }
         self.adopted = set(self.installed)
         return len(self.adopted)
 
     def release(self) -> int:
         """Remove the adopted routes that nobody confirmed; return how many."""
-        stale = {
-            prefix for prefix in self.adopted if prefix not in self.learned and prefix not in self.guards
-        }
-        self.adopted.clear()
+        stale, self.adopted = self.adopted, set()
+        stale = {place for place in stale if self.wanted(place) is None}
         self._changed |= stale
+        self._throws_stale = True
         self.flush()
         return len(stale)
 
     def resync(self) -> int:
         """Compare with the kernel and repair what differs; return how many operations that took."""
-        mine = self.installed
+        mine, tables = self.installed, self.tables()
         self.installed = {
-            route.prefix: route for route in self._dump() if not self.shared or route.prefix in mine
+            route.place: route
+            for table in sorted(tables)
+            for route in dump_routes(self._requests, table)
+            if route.protocol == PROTOCOL_BABEL and (self._is_own_table(table) or route.place in mine)
         }
-        self._changed |= {*self.learned, *self.guards, *self.installed}
+        placed = {route.place for route in self.learned.values()}
+        self._changed |= {*placed, *self.guards, *self._own, *self._throws, *self._halves}
+        self._changed |= set(self.installed)
         before = self.counters["route_set"] + self.counters["route_removed"]
         self.flush()
         repaired = self.counters["route_set"] + self.counters["route_removed"] - before
         self.counters["route_repaired"] += repaired
+        self._apply_rules()
         return repaired
+
+    def tables(self) -> set[int]:
+        """Return the tables in which we have or want routes."""
+        places = (*self.installed, *(route.place for route in self.learned.values()))
+        return {self.table, *self.sources.tables.values(), *(table for table, _ in places)}
 
     def lost(self, route: Route) -> bool:
         """Take note that the kernel dropped a route; return whether that was one we still want."""
-        if self.installed.get(route.prefix) != route:
+        if self.installed.get(route.place) != route:
             return False
-        del self.installed[route.prefix]
-        self._touch(route.prefix)
-        return self.wanted(route.prefix) is not None
+        del self.installed[route.place]
+        self._touch(route.place)
+        return self.wanted(route.place) is not None
 
-    def prefer_sources(self, sources: Mapping[int, bytes]) -> None:
-        """Have all learned routes prefer these source addresses (packed, by family)."""
+    def prefer_sources(self, source_of: Callable[[Prefix], bytes]) -> None:
+        """Have all learned routes prefer the source address (packed) that this function gives for their prefix."""
         for prefix, route in self.learned.items():
-            source = sources.get(prefix.family, b"")
-            if route.kind == UNICAST and route.source != source:
-                self.learned[prefix] = route._replace(source=source)
-                self._changed.add(prefix)
+            source = source_of(prefix) if route.kind == UNICAST else route.source
+            if route.source != source:
+                self._want(prefix, route._replace(source=source))
 
     def interface_lost(self, interface: int) -> None:
         """Take note that an interface (index) went down or away, and the kernel's routes over it with it."""
-        for prefix in [p for p, route in self.installed.items() if route.interface == interface]:
-            del self.installed[prefix]
-            self._changed.add(prefix)
+        for place in [p for p, route in self.installed.items() if route.interface == interface]:
+            del self.installed[place]
+            self._changed.add(place)
 
     def retry(self) -> None:
         """Try the refused routes again at the next flush: an interface or address they need may be there now."""
-        self._changed |= set(self.refused)
+        self._changed |= {self.learned[prefix].place for prefix in self.refused if prefix in self.learned}
 
     def withdraw(self) -> None:
         """Remove all that is ours."""
         self.learned.clear()
+        self._by_place.clear()
         self.guards.clear()
+        self._own.clear()
+        self._learned_subtrees.clear()
+        self._guarded_subtrees.clear()
         self.adopted.clear()
+        self._throws_stale = True
         self._changed |= set(self.installed)
         self.flush()
 
-    def _priority(self, prefix: Prefix) -> int:
+    def _want(self, prefix: Prefix, route: Route | None) -> None:
+        before = self.learned.pop(prefix, None)
+        if before is not None:
+            self._by_place.pop(before.place, None)
+            self._learned_subtrees.discard(before.place)
+            self._touch(before.place)
+        if route is not None:
+            if has_subtree(route.place):
+                self._learned_subtrees.add(route.place)
+            self.learned[prefix] = self._by_place[route.place] = route
+            self._touch(route.place)
+        moved = (before.place if before else None) != (route.place if route else None)
+        # Without source tables no route depends on another one.
+        self._throws_stale = self._throws_stale or (moved and bool(self.sources.tables))
+
+    def _replace(self, old: dict[Place, Route], new: dict[Place, Route]) -> dict[Place, Route]:
+        """Return `new`, and take note of each place where it differs from `old`."""
+        self._changed |= {place for place in old.keys() | new.keys() if old.get(place) != new.get(place)}
+        return new
+
+    def _place(self, prefix: Prefix, table: int | None) -> Place | str:
+        """Return where the kernel keeps the route of a prefix, or why it has no place for it."""
+        if table in SOURCE_TABLES:
+            return f"table {table} is one of those for source prefixes"
+        source = prefix.source
+        if source is None or (self.subtrees and prefix.family == 6):
+            return table or self.table, prefix
+        if table not in (None, self.table):
+            return f"a source-specific route of IPv{prefix.family} cannot go to table {table}"
+        slot = self.sources.take(source)
+        if slot is None:
+            return f"all {MAX_SOURCES} tables for source prefixes of IPv{prefix.family} are taken"
+        return slot, prefix.destination
+
+    def _plan_sources(self) -> bool:
+        """Bring the throw routes of the source tables up to date; return whether rules have to change."""
+        if self._throws_stale:
+            self._throws_stale = False
+            places = (*self._by_place, *self._own, *self.adopted)
+            in_tables = {place for place in places if place[0] in SOURCE_TABLES}
+            used = {self.sources.source_of(place) for place in in_tables}
+            self.freed = self.sources.keep({source for source in used if source}) or self.freed
+            ours = {prefix for prefix, route in self.learned.items() if route.table == self.table}
+            ours |= {
+                prefix.with_source(self.sources.source_of((table, prefix))) for table, prefix in in_tables
+            }
+            throws = plan_throws(self.sources.tables, ours, self._main)
+            self._throws = self._replace(self._throws, throws)
+        return self.sources.rules() != self._rules
+
+    def _plan_halves(self) -> None:
+        subtrees = self._learned_subtrees | self._guarded_subtrees
+        if subtrees or self._halves:
+            halves = plan_halves(subtrees, lambda place: self.guards.get(place) or self._by_place.get(place))
+            self._halves = self._replace(self._halves, halves)
+
+    def _apply_rules(self) -> list[tuple[Prefix, Refusal]]:
+        """Bring the rules of the source tables into the kernel; return what has no effect where it refused one."""
+        rules = self.sources.rules()
+        try:
+            apply_rules(self._requests, rules, SOURCE_PRIORITIES)
+        except KernelError as error:
+            refusal = Refusal(error.errno, str(error))
+            idle = [p for p, route in self.learned.items() if route.table in SOURCE_TABLES]
+            news = [(prefix, refusal) for prefix in idle if self.refused.get(prefix) != refusal]
+            self.refused |= dict.fromkeys(idle, refusal)
+            self._idle = {*idle}
+            self.counters["route_refused"] += len(idle)
+            return news
+        for prefix in self._idle:
+            self.refused.pop(prefix, None)
+        self._rules, self._idle = rules, set()
+        return []
+
+    def _is_own_table(self, table: int) -> bool:
+        return table in SOURCE_TABLES or (table == self.table and not self.shared)
+
+    def _priority(self, prefix: Prefix, table: int) -> int:
+        if table in SOURCE_TABLES:
+            return PRIORITY
         # The kernel turns an IPv6 priority of 0 into 1024; saying so keeps our value equal to what it reports.
         return self.priority or (PRIORITY if prefix.family == 6 else 0)
 
-    def _touch(self, prefix: Prefix) -> None:
-        self.adopted.discard(prefix)
-        self._changed.add(prefix)
+    def _touch(self, place: Place) -> None:
+        self.adopted.discard(place)
+        self._changed.add(place)
 
-    def _dump(self) -> list[Route]:
-        return [
-            route for route in dump_routes(self._requests, self.table) if route.protocol == PROTOCOL_BABEL
-        ]
+    def _named(self, route: Route) -> Prefix:
+        """Return the prefix by which Babel knows a route of the kernel."""
+        return route.prefix.with_source(self.sources.source_of(route.place) or route.prefix.source)
 
     def _apply(self, plan: list[Operation]) -> list[tuple[Prefix, Refusal]]:
         requests = [
-            set_request(op.route, exclusive=self.shared and op.route.prefix not in self.installed)
+            set_request(op.route, exclusive=self._is_exclusive(op.route))
             if isinstance(op, SetRoute)
             else remove_request(op.route)
             for op in plan
@@ -214,18 +350,24 @@ class KernelRoutes:
         refusals = []
         for operation, answer in zip(plan, self._requests.request(requests), strict=True):
             if not self._note(operation, answer):
-                refusals.append((operation.route.prefix, answer))
+                refusals.append((self._named(operation.route), answer))
         return refusals
+
+    def _is_exclusive(self, route: Route) -> bool:
+        """Return whether a route may be somebody else's that is there already."""
+        return not self._is_own_table(route.table) and route.place not in self.installed
 
     def _note(self, operation: Operation, answer: Refusal) -> bool:
         """Book the kernel's answer to one operation; return whether the kernel now is as wanted."""
-        prefix = operation.route.prefix
+        route = operation.route
         if isinstance(operation, RemoveRoute):
-            self.installed.pop(prefix, None)
+            if self.installed.get(route.place) == route:
+                del self.installed[route.place]
             self.counters["route_removed"] += 1
             return answer.errno in (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
+        prefix = self._named(route)
         if answer.errno == 0:
-            self.installed[prefix] = operation.route
+            self.installed[route.place] = route
             self.refused.pop(prefix, None)
             self.counters["route_set"] += 1
             return True

@@ -25,35 +25,60 @@ OPERATORS_KINDS = {UNICAST, UNREACHABLE, BLACKHOLE, PROHIBIT}
 
 
 def plan_guards(
-    main: Iterable[Route], learned: Mapping[Prefix, Route], override: Iterable[Prefix], table: int
+    main: Iterable[Route],
+    learned: Mapping[Prefix, Route],
+    override: Iterable[Prefix],
+    table: int,
+    announced: Iterable[Prefix] = (),
 ) -> dict[Prefix, Route]:
     """Return the throw routes (and copies) that `table` needs for what main holds.
 
     A destination in `override` gets none: there ours wins. Where our covering IPv6 route and main's use the same
     device, a copy of main's route stands instead: a socket bound to that device does not honour the throw.
+    What of `announced` is source-specific leads to main where main has the destination: there its packets end.
     """
     overridden = set(override)
+    operators = [route for route in main if is_operators(route)]
+    sourced = [prefix for prefix in learned if prefix.source_plen and prefix.family == 6]
     guards: dict[Prefix, Route] = {}
-    for route in main:
-        foreign = route.kind in OPERATORS_KINDS and route.protocol != PROTOCOL_BABEL
-        if not foreign or route.prefix in overridden or not _needs_guard(route):
+    for route in operators:
+        if route.prefix in overridden:
             continue
-        if (
-            route.prefix.family == 6
-            and route.interface
-            and _covering_device(route.prefix, learned) == route.interface
-        ):
+        ipv6 = route.prefix.family == 6 and route.interface != 0
+        if ipv6 and route.interface in _covering_devices(route.prefix, learned, sourced):
             guards[route.prefix] = route._replace(
                 table=table, source=b"", priority=PRIORITY, protocol=PROTOCOL_BABEL
             )
         else:
             guards.setdefault(route.prefix, Route(route.prefix, table, THROW))
+    served = {route.prefix for route in operators}
+    for prefix in announced:
+        if prefix.source_plen and prefix.destination in served:
+            guards.setdefault(prefix, Route(prefix, table, THROW))
     return guards
+
+
+def plan_own_sources(main: Iterable[Route], announced: Iterable[Prefix]) -> dict[Prefix, Route]:
+    """Return main's route for each source-specific prefix of ours that main serves.
+
+    Where source prefixes have tables, a throw would only lead to the table of a shorter one.
+    """
+    best: dict[Prefix, Route] = {}
+    for route in main:
+        known = best.get(route.prefix)
+        if is_operators(route) and (known is None or route.priority < known.priority):
+            best[route.prefix] = route
+    return {p: best[p.destination] for p in announced if p.source_plen and p.destination in best}
+
+
+def is_operators(route: Route) -> bool:
+    """Return whether a route of main is the operator's, and one that a learned route could cover."""
+    return route.kind in OPERATORS_KINDS and route.protocol != PROTOCOL_BABEL and _needs_guard(route)
 
 
 def is_routed(route: Route) -> bool:
     """Return whether a route of main is an IPv6 one that a learned route could cover."""
-    return route.prefix.family == 6 and route.kind in OPERATORS_KINDS and _needs_guard(route)
+    return route.prefix.family == 6 and is_operators(route)
 
 
 def _needs_guard(route: Route) -> bool:
@@ -61,10 +86,11 @@ def _needs_guard(route: Route) -> bool:
     return not covers(LINK_LOCAL, route.prefix) and not covers(MULTICAST, route.prefix)
 
 
-def _covering_device(prefix: Prefix, learned: Mapping[Prefix, Route]) -> int:
-    """Return the interface index of the longest learned route that covers a prefix, 0 for none."""
+def _covering_devices(prefix: Prefix, learned: Mapping[Prefix, Route], sourced: Iterable[Prefix]) -> set[int]:
+    """Return the interfaces of the longest learned route that covers a prefix, and of all source-specific ones."""
+    devices = {learned[other].interface for other in sourced if covers(other, prefix)}
     for plen in range(prefix.plen, -1, -1):
         route = learned.get(Prefix(prefix.family, mask(prefix.network, plen), plen))
         if route is not None:
-            return route.interface
-    return 0
+            return devices | {route.interface}
+    return devices

@@ -3,7 +3,7 @@
 import errno
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from babelwg.babel.wire.prefix import Prefix
@@ -25,7 +25,7 @@ from babelwg.linux.netlink import (
     messages,
     set_receive_buffer,
 )
-from babelwg.linux.routes import FAMILY_NUMBERS, TABLE_MAIN, Route, dump_routes, read_route
+from babelwg.linux.routes import FAMILY_NUMBERS, PROTOCOL_BABEL, TABLE_MAIN, Route, dump_routes, read_route
 
 # Constants of linux/rtnetlink.h, linux/if.h and linux/if_link.h
 GROUPS = (
@@ -44,6 +44,8 @@ IFA_F_TENTATIVE, IFA_F_DADFAILED = 0x40, 0x08
 IFINFO = struct.Struct("=BxHiII")
 IFADDR = struct.Struct("=BBBBI")
 NETLINK_ADD_MEMBERSHIP = 1
+
+RouteKey = tuple[Prefix, int, int, bytes]
 
 # Implementation constants
 RECEIVE_BUFFER = 8 << 20  # octets: a flood of our own route changes must not push the others out
@@ -76,13 +78,18 @@ class InterfaceAddress:
 
 
 class Mirror:
-    """The kernel's links, addresses and main routes, as far as it has told us."""
+    """The kernel's links, addresses, and the routes of main and of further tables, as far as it has told us."""
 
     def __init__(self) -> None:
         self.links: dict[int, Link] = {}
         self.names: dict[str, int] = {}
         self.addresses: dict[int, dict[tuple[bytes, int], InterfaceAddress]] = {}
-        self.main: dict[tuple[Prefix, int, int, bytes], Route] = {}
+        self.tables: dict[int, dict[RouteKey, Route]] = {TABLE_MAIN: {}}
+
+    @property
+    def main(self) -> dict[RouteKey, Route]:
+        """The routes of table main."""
+        return self.tables[TABLE_MAIN]
 
     def link(self, name: str) -> Link | None:
         """Return the interface of this name."""
@@ -128,16 +135,15 @@ class Mirror:
 class Monitor:
     """Feeds a mirror from the kernel's notifications and calls back with what changed.
 
-    `changed(what)` is called once per batch with a set of "link", "address", "main", "rule"; `route_lost(route)`
-    for each route that leaves `table`, and `link_lost(index)` for an interface that goes down or away: the kernel
-    then drops the IPv4 routes over it without a word. After an overrun everything is read anew and `changed` gets
-    "overrun" besides.
+    `changed(what)` is called once per batch with a set of "link", "address", "main" (the routes of main and of the
+    watched tables) and "rule"; `route_lost(route)` for each route of our protocol that goes from any table, and
+    `link_lost(index)` for an interface that goes down or away: the kernel then drops the IPv4 routes over it without
+    a word. After an overrun everything is read anew and `changed` gets "overrun" besides.
     """
 
     def __init__(
         self,
         requests: RequestSocket,
-        table: int,
         changed: Callable[[set[str]], None],
         route_lost: Callable[[Route], None],
         link_lost: Callable[[int], None],
@@ -145,11 +151,10 @@ class Monitor:
         self.mirror = Mirror()
         self.overruns = 0
         self._requests = requests
-        self._table = table
         self._changed = changed
         self._route_lost = route_lost
         self._link_lost = link_lost
-        self._main_is_stale = False
+        self._routes_are_stale = False
         self._socket = socket.socket(
             socket.AF_NETLINK,
             socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
@@ -167,8 +172,15 @@ class Monitor:
     def close(self) -> None:
         self._socket.close()
 
+    def watch(self, tables: Iterable[int]) -> None:
+        """Keep the routes of these tables in the mirror besides those of main."""
+        wanted = {TABLE_MAIN, *tables}
+        if wanted != self.mirror.tables.keys():
+            self.mirror.tables = {table: self.mirror.tables.get(table, {}) for table in sorted(wanted)}
+            self._read_routes()
+
     def refresh(self) -> None:
-        """Read links, addresses and main routes anew."""
+        """Read links, addresses and routes anew."""
         mirror = self.mirror
         mirror.links.clear()
         mirror.names.clear()
@@ -178,7 +190,7 @@ class Monitor:
             self._handle(message, changed)
         for message in self._requests.dump(RTM_GETADDR, IFADDR.pack(0, 0, 0, 0, 0)):
             self._handle(message, changed)
-        self._read_main()
+        self._read_routes()
 
     def receive(self) -> None:
         """Take what the kernel has told since; never blocks."""
@@ -197,15 +209,18 @@ class Monitor:
                 continue
             for message in messages(data):
                 self._handle(message, changed)
-        if self._main_is_stale:
-            self._read_main()
+        if self._routes_are_stale:
+            self._read_routes()
             changed.add("main")
         if changed:
             self._changed(changed)
 
-    def _read_main(self) -> None:
-        self.mirror.main = {_main_key(route): route for route in dump_routes(self._requests, TABLE_MAIN)}
-        self._main_is_stale = False
+    def _read_routes(self) -> None:
+        for table in self.mirror.tables:
+            self.mirror.tables[table] = {
+                _route_key(route): route for route in dump_routes(self._requests, table)
+            }
+        self._routes_are_stale = False
 
     def _handle(self, message: Message, changed: set[str]) -> None:
         if message.type in (RTM_NEWROUTE, RTM_DELROUTE):
@@ -221,16 +236,16 @@ class Monitor:
         route = read_route(message)
         if route is None:
             return
-        if route.table == self._table and message.type == RTM_DELROUTE:
+        if route.protocol == PROTOCOL_BABEL and message.type == RTM_DELROUTE:
             self._route_lost(route)
-        if route.table == TABLE_MAIN:
-            key = _main_key(route)
+        if route.table in self.mirror.tables:
+            key, routes = _route_key(route), self.mirror.tables[route.table]
             if message.type == RTM_NEWROUTE:
-                self.mirror.main[key] = route
+                routes[key] = route
                 # Nothing tells which route this one replaced.
-                self._main_is_stale = self._main_is_stale or bool(message.flags & NLM_F_REPLACE)
+                self._routes_are_stale = self._routes_are_stale or bool(message.flags & NLM_F_REPLACE)
             else:
-                self.mirror.main.pop(key, None)
+                routes.pop(key, None)
             changed.add("main")
 
     def _handle_link(self, message: Message, changed: set[str]) -> None:
@@ -258,7 +273,7 @@ class Monitor:
             changed.add("link")
 
     def _lose_link(self, index: int) -> None:
-        self._main_is_stale = True
+        self._routes_are_stale = True
         self._link_lost(index)
 
     def _handle_address(self, message: Message, changed: set[str]) -> None:
@@ -274,7 +289,7 @@ class Monitor:
         if message.type == RTM_DELADDR:
             own.pop((octets, plen), None)
             # With an IPv4 address go, unannounced, the routes that prefer it as their source.
-            self._main_is_stale = self._main_is_stale or len(octets) == 4
+            self._routes_are_stale = self._routes_are_stale or len(octets) == 4
             changed.add("address")
             return
         address = InterfaceAddress(index, octets, plen, not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED))
@@ -288,5 +303,5 @@ def is_link_local(address: bytes) -> bool:
     return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
-def _main_key(route: Route) -> tuple[Prefix, int, int, bytes]:
+def _route_key(route: Route) -> RouteKey:
     return route.prefix, route.priority, route.interface, route.next_hop

@@ -1,5 +1,6 @@
 """Routes of the kernel: one value, its octets (linux/rtnetlink.h), dumps and the system's own look-up."""
 
+import errno
 import socket
 import struct
 from collections.abc import Iterable
@@ -42,11 +43,16 @@ TABLE_MAIN = 254
 # Implementation constants
 PROTOCOL_BABEL = 42  # rt_protos
 PRIORITY = 1024  # of every route in our own table
+PROBE_TABLE = 6700  # asked by no rule
+PROBE = Prefix.parse("2001:db8::/128 from 2001:db8::/128")
 
 RTMSG = struct.Struct("=BBBBBBBBI")
 U32 = struct.Struct("=I")
 FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 FAMILY_NUMBERS = {socket.AF_INET: 4, socket.AF_INET6: 6}
+
+
+Place = tuple[int, Prefix]
 
 
 class Route(NamedTuple):
@@ -61,14 +67,24 @@ class Route(NamedTuple):
     priority: int = PRIORITY
     protocol: int = PROTOCOL_BABEL
 
+    @property
+    def place(self) -> Place:
+        """The one place in the kernel that this route takes."""
+        return self.table, self.prefix
+
 
 def pack_route(route: Route) -> bytes:
     """Return the rtmsg and attributes of a route; an IPv4 route with an IPv6 next hop uses RTA_VIA."""
     family = FAMILIES[route.prefix.family]
     scope = SCOPE_LINK if route.kind == UNICAST and not route.next_hop else 0
     table = route.table if route.table < 256 else 0
-    parts = [RTMSG.pack(family, route.prefix.plen, 0, 0, table, route.protocol, scope, route.kind, 0)]
-    parts.append(pack_attribute(RTA_DST, route.prefix.network))
+    prefix = route.prefix
+    parts = [
+        RTMSG.pack(family, prefix.plen, prefix.source_plen, 0, table, route.protocol, scope, route.kind, 0)
+    ]
+    parts.append(pack_attribute(RTA_DST, prefix.network))
+    if prefix.source_plen:
+        parts.append(pack_attribute(RTA_SRC, prefix.source_network))
     parts.append(pack_attribute(RTA_TABLE, U32.pack(route.table)))
     if route.priority:
         parts.append(pack_attribute(RTA_PRIORITY, U32.pack(route.priority)))
@@ -84,10 +100,10 @@ def pack_route(route: Route) -> bytes:
 
 
 def read_route(message: Message) -> Route | None:
-    """Return the route of an RTM_NEWROUTE or RTM_DELROUTE; None for cloned, source-specific and foreign ones."""
+    """Return the route of an RTM_NEWROUTE or RTM_DELROUTE; None for cloned ones and other families."""
     family, plen, source_plen, _tos, table, protocol, _scope, kind, flags = RTMSG.unpack_from(message.payload)
     number = FAMILY_NUMBERS.get(family)
-    if number is None or source_plen or flags & RTM_F_CLONED:
+    if number is None or flags & RTM_F_CLONED:
         return None
     found = attributes(message.payload[12:])
     octets = 4 if number == 4 else 16
@@ -95,8 +111,12 @@ def read_route(message: Message) -> Route | None:
     next_hop = bytes(found.get(RTA_GATEWAY, b""))
     if RTA_VIA in found:
         next_hop = bytes(found[RTA_VIA][2:])
+    prefix = Prefix(number, network, plen)
+    if source_plen:
+        source = bytes(found[RTA_SRC]) if RTA_SRC in found else bytes(octets)
+        prefix = prefix.with_source(Prefix(number, source, source_plen))
     return Route(
-        Prefix(number, network, plen),
+        prefix,
         _u32(found, RTA_TABLE, table),
         kind,
         next_hop,
@@ -125,10 +145,11 @@ def remove_request(route: Route) -> tuple[int, int, bytes]:
 
 
 def dump_routes(requests: RequestSocket, table: int) -> list[Route]:
-    """Return the routes of one table, both families."""
+    """Return the routes of one table, or of all tables for 0, both families."""
     found: list[Route] = []
     for family in FAMILIES.values():
-        payload = RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0) + pack_attribute(RTA_TABLE, U32.pack(table))
+        payload = RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+        payload += pack_attribute(RTA_TABLE, U32.pack(table)) if table else b""
         try:
             dumped = requests.dump(RTM_GETROUTE, payload)
         except KernelError as error:
@@ -141,7 +162,17 @@ def dump_routes(requests: RequestSocket, table: int) -> list[Route]:
 
 def _routes_of(dumped: Iterable[Message], table: int) -> list[Route]:
     routes = (read_route(message) for message in dumped if message.type == RTM_NEWROUTE)
-    return [route for route in routes if route is not None and route.table == table]
+    return [route for route in routes if route is not None and table in (0, route.table)]
+
+
+def has_subtrees(requests: RequestSocket) -> bool:
+    """Return whether the kernel takes IPv6 routes with a source prefix (CONFIG_IPV6_SUBTREES)."""
+    probe = Route(PROBE, PROBE_TABLE, UNREACHABLE)
+    (answer,) = requests.request([set_request(probe, exclusive=False)])
+    if answer.errno == 0:
+        requests.request([remove_request(probe)])
+    # Only a kernel without them calls the request invalid; where we may not write, other reasons come first.
+    return answer.errno != errno.EINVAL
 
 
 def look_up(requests: RequestSocket, destination: bytes, source: bytes | None) -> Route | None:

@@ -19,7 +19,7 @@ def open_monitor(pid: int, changed: Callable[[set[str]], None]) -> tuple[Monitor
     lost: list[Route] = []
     with network_namespace(pid):
         requests = RequestSocket()
-        return Monitor(requests, 6696, changed, lost.append, lambda index: None), requests
+        return Monitor(requests, changed, lost.append, lambda index: None), requests
 
 
 def test_the_mirror_follows_links_addresses_and_routes(nodes: Any, needs: Callable[..., None]) -> None:

@@ -66,7 +66,9 @@ class Lab:
         self.key = generate_private()
         self.keys = {name: public_of(generate_private()) for name in "abc"}
         self.store = Store(directory, "key")
-        self.routing: Any = SimpleNamespace(endpoints=frozenset(), wanted={}, want=lambda name, wanted: None)
+        self.routing: Any = SimpleNamespace(
+            set_endpoints=lambda endpoints: None, wanted={}, want=lambda name, wanted: None
+        )
         self.service = self.restarted()
 
     def restarted(self) -> TunnelService:

@@ -1,44 +1,17 @@
 """The table of our routes against a kernel that answers as it is told."""
 
 import errno
-from collections.abc import Sequence
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.linux.fib import KernelRoutes, RemoveRoute, SetRoute, plan_routes
-from babelwg.linux.netlink import RTM_DELROUTE, RTM_NEWROUTE, Message, Refusal
-from babelwg.linux.routes import THROW, UNREACHABLE, Route, read_route
+from babelwg.linux.fib import KernelRoutes
+from babelwg.linux.fibplan import RemoveRoute, SetRoute, plan_routes
+from babelwg.linux.netlink import Refusal
+from babelwg.linux.routes import THROW, UNREACHABLE, Route
+from tests.linux.fakekernel import FakeKernel
 
 LAN = Prefix.parse("10.9.0.0/24")
 NET = Prefix.parse("2001:db8::/32")
 NEXT_HOP = bytes.fromhex("fe80") + bytes(13) + b"\x02"
-
-
-class FakeKernel:
-    """A kernel that keeps the routes it is given and refuses the destinations it is told to."""
-
-    def __init__(self) -> None:
-        self.table: dict[Prefix, Route] = {}
-        self.refuse: dict[Prefix, int] = {}
-        self.batches: list[int] = []
-
-    def request(self, requests: Sequence[tuple[int, int, bytes]]) -> list[Refusal]:
-        self.batches.append(len(requests))
-        return [self._one(kind, payload) for kind, _flags, payload in requests]
-
-    def dump(self, kind: int, payload: bytes) -> list[Message]:
-        del kind, payload
-        return []
-
-    def _one(self, kind: int, payload: bytes) -> Refusal:
-        route = read_route(Message(kind, 0, 0, memoryview(payload)))
-        assert route is not None
-        if route.prefix in self.refuse:
-            return Refusal(self.refuse[route.prefix])
-        if kind == RTM_NEWROUTE:
-            self.table[route.prefix] = route
-            return Refusal(0)
-        assert kind == RTM_DELROUTE
-        return Refusal(0 if self.table.pop(route.prefix, None) else errno.ESRCH)
 
 
 def routes(kernel: FakeKernel, table: int = 6696) -> KernelRoutes:
@@ -47,9 +20,15 @@ def routes(kernel: FakeKernel, table: int = 6696) -> KernelRoutes:
 
 def test_plan_is_empty_when_nothing_changed() -> None:
     route = Route(NET, 6696, next_hop=NEXT_HOP, interface=3)
-    assert plan_routes({NET: route}, {NET: route}) == []
-    assert plan_routes({}, {NET: route}) == [RemoveRoute(route)]
-    assert plan_routes({NET: route}, {}) == [SetRoute(route)]
+    assert plan_routes({route.place: route}, {route.place: route}) == []
+    assert plan_routes({}, {route.place: route}) == [RemoveRoute(route)]
+    assert plan_routes({route.place: route}, {}) == [SetRoute(route)]
+
+
+def test_a_route_of_another_priority_takes_the_old_ones_place() -> None:
+    old = Route(NET, 6696, next_hop=NEXT_HOP, interface=3)
+    new = old._replace(priority=7)
+    assert plan_routes({new.place: new}, {old.place: old}) == [SetRoute(new), RemoveRoute(old)]
 
 
 def test_a_route_that_is_retracted_and_replaced_before_the_flush_is_one_request() -> None:
@@ -100,10 +79,10 @@ def test_a_guard_wins_over_a_learned_route_and_gives_way_again() -> None:
     ours = routes(kernel)
     ours.learn(LAN, NEXT_HOP, 3, b"")
     ours.flush()
-    ours.guard({LAN: Route(LAN, 6696, THROW)})
+    ours.guard([Route(LAN, 6696, THROW)])
     ours.flush()
     assert kernel.table[LAN].kind == THROW
-    ours.guard({})
+    ours.guard([])
     ours.flush()
     assert kernel.table[LAN].next_hop == NEXT_HOP
 
@@ -113,7 +92,7 @@ def test_a_route_that_somebody_else_removed_is_set_again() -> None:
     ours = routes(kernel)
     ours.learn(NET, NEXT_HOP, 3, b"")
     ours.flush()
-    gone = kernel.table.pop(NET)
+    gone = kernel.places.pop((6696, NET))
     assert ours.lost(gone)
     ours.flush()
     assert NET in kernel.table
@@ -134,7 +113,7 @@ def test_withdraw_removes_everything_that_is_ours() -> None:
     kernel = FakeKernel()
     ours = routes(kernel)
     ours.learn(NET, NEXT_HOP, 3, b"")
-    ours.guard({LAN: Route(LAN, 6696, THROW)})
+    ours.guard([Route(LAN, 6696, THROW)])
     ours.flush()
     ours.withdraw()
     assert kernel.table == {}
@@ -161,7 +140,7 @@ def test_routes_over_an_interface_that_went_down_are_set_again() -> None:
     ours.learn(LAN, NEXT_HOP, 3, b"")
     ours.learn(NET, NEXT_HOP, 4, b"")
     ours.flush()
-    del kernel.table[LAN]
+    del kernel.places[6696, LAN]
     ours.interface_lost(3)
     ours.flush()
     assert set(kernel.table) == {LAN, NET}

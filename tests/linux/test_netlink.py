@@ -44,9 +44,14 @@ def test_an_ipv4_route_with_an_ipv6_next_hop_is_packed_as_via() -> None:
     assert 5 not in found
 
 
-def test_source_specific_and_cloned_routes_are_not_ours_to_read() -> None:
+def test_a_source_prefix_survives_the_way_through_the_kernels_octets() -> None:
+    route = Route(Prefix.parse("::/0 from 2001:db8:a::/48"), 6696, next_hop=NEXT_HOP, interface=7)
+    assert read_route(Message(24, 0, 1, memoryview(pack_route(route)))) == route
+
+
+def test_cloned_routes_are_not_ours_to_read() -> None:
     payload = bytearray(pack_route(Route(Prefix.parse("::/0"), 6696, next_hop=NEXT_HOP, interface=7)))
-    payload[2] = 48
+    payload[9] |= 2  # RTM_F_CLONED
     assert read_route(Message(24, 0, 1, memoryview(payload))) is None
 
 

@@ -24,6 +24,9 @@ def tunnel(name: str, backend: str = "embedded", keepalive: int = 0) -> Tunnel:
 def test_rules_lead_unmarked_packets_to_our_table_in_both_families() -> None:
     assert desired_rules(6696, 0x6277) == {
         Rule(6, 6679, 254, to="fe80::/10"),
+        # Marked packets pass over the rules of source prefixes.
+        Rule(4, 6679, 0, fwmark=0x6277, goto=6696),
+        Rule(6, 6679, 0, fwmark=0x6277, goto=6696),
         Rule(4, 6696, 6696, fwmark=0x6277),
         Rule(6, 6696, 6696, fwmark=0x6277),
     }

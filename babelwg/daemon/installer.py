@@ -1,0 +1,199 @@
+"""Which selected routes reach the kernel, in which table and with which source address; which must not, and why."""
+
+from collections.abc import Collection, Iterable, Mapping
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from babelwg.babel.events import Event, RouteFlushed, RouteRetracted, RouteSelected
+from babelwg.babel.policy import AllowAll, Announcement, InstallResult, Policy
+from babelwg.babel.speaker import Speaker
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.config.addresses import covers, host_prefix, serves
+from babelwg.linux.fib import KernelRoutes
+from babelwg.linux.guards import is_operators, is_routed, plan_guards, plan_own_sources
+from babelwg.linux.monitor import IFF_LOOPBACK, Mirror
+from babelwg.linux.routes import TABLE_MAIN, Route
+
+
+class Selected(NamedTuple):
+    """A selected route, and what the filters say of its place in the kernel."""
+
+    event: RouteSelected
+    result: InstallResult
+
+
+class RouteInstaller:
+    """Writes what a speaker selects into the kernel, and tells the speaker what the kernel goes its own way for."""
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        routes: KernelRoutes,
+        mirror: Mirror,
+        running: Mapping[str, int],
+    ) -> None:
+        """Install over the interfaces that `running` has a number for."""
+        self.override: tuple[Prefix, ...] = ()
+        self.guarding = True  # whether main's destinations are kept from ours
+        self._speaker = speaker
+        self._routes = routes
+        self._mirror = mirror
+        self._running = running
+        self._policy: Policy = AllowAll()
+        self._addresses: tuple[bytes, ...] = ()
+        self._announced: Mapping[Prefix, str] = {}
+        self._endpoints: frozenset[bytes] = frozenset()
+        self._selected: dict[Prefix, Selected] = {}
+        self._guarded: frozenset[Prefix] = frozenset()  # main leads there
+        self._unplaced: frozenset[Prefix] = frozenset()  # no table, or an endpoint of ours
+        self._copying = False
+
+    def handle(self, events: Iterable[Event], now: float) -> None:
+        """Do in the kernel what events of the speaker say, at the next flush."""
+        moved, unplaced = False, self._unplaced
+        for event in events:
+            if isinstance(event, RouteSelected):
+                moved = True
+                self._select(event)
+            elif isinstance(event, RouteRetracted):
+                self._selected.pop(event.prefix, None)
+                # Holding a prefix unreachable that covers an endpoint would cut the tunnel off.
+                if self._covered_endpoint(event.prefix) is None:
+                    self._routes.retract(event.prefix)
+            elif isinstance(event, RouteFlushed):
+                moved = True
+                self._flush(event.prefix)
+        if moved and self._copying:
+            self._plan_guards(now)
+        elif self._unplaced is not unplaced:
+            self._tell(now)
+
+    def set_announced(self, announced: Mapping[Prefix, str], now: float) -> None:
+        """Take note of what this node announces, each with a word for where it comes from."""
+        before, self._announced = self._announced, dict(announced)
+        for prefix in before.keys() - announced.keys():
+            self._routes.forget(prefix)
+        for prefix, origin in announced.items():
+            if before.get(prefix) != origin and self._is_ours_alone(prefix):
+                # What is ours and not there must not leave again along a learned default.
+                self._routes.retract(prefix)
+        if any(prefix.source_plen for prefix in before.keys() ^ announced.keys()):
+            self.guard(now)
+
+    def guard(self, now: float) -> None:
+        """Let the operator's routes in main stand against ours."""
+        if self.guarding and not self._routes.shared:
+            self._plan_guards(now)
+        else:
+            self._routes.guard((), [route.prefix for route in self._main() if is_operators(route)])
+
+    def set_endpoints(self, endpoints: frozenset[bytes], now: float) -> bool:
+        """Let no learned route of a shared table cover one of these addresses (packed); return whether they are new."""
+        if endpoints == self._endpoints:
+            return False
+        self._endpoints = endpoints
+        if TABLE_MAIN in self._routes.tables():
+            self._reinstall(now)
+        return True
+
+    def set_policy(self, policy: Policy, now: float) -> None:
+        """Ask these filters how each route is installed, also those that are there already."""
+        self._policy = policy
+        self._reinstall(now)
+
+    def prefer_sources(self, addresses: tuple[bytes, ...]) -> None:
+        """Have packets of this node carry one of these source addresses (packed) along learned routes."""
+        if addresses != self._addresses:
+            self._addresses = addresses
+            self._routes.prefer_sources(self._source_for)
+
+    def reconsider(self, now: float) -> None:
+        """Let the speaker try what had no place, when a place has become free."""
+        if self._routes.freed:
+            self._routes.freed = False
+            if self._unplaced:
+                self._unplaced = frozenset(p for p in self._unplaced if self._covered_endpoint(p))
+                self._tell(now)
+
+    def prune(self, known: Collection[Prefix]) -> None:
+        """Forget what had no place and is known of no more, so that nobody can make us remember ever more."""
+        gone = self._unplaced.difference(known)
+        self._unplaced -= gone
+        for prefix in gone:
+            self._routes.forget(prefix)
+
+    def _reinstall(self, now: float) -> None:
+        """Decide anew for every selected route, and let the speaker try again what had no place."""
+        self._unplaced = frozenset()
+        for event, _ in list(self._selected.values()):
+            self._select(event)
+        self._tell(now)
+
+    def _select(self, event: RouteSelected) -> None:
+        interface = self._running.get(event.interface)
+        if interface is None:
+            return
+        announcement = Announcement(event.prefix, event.router_id, event.interface, event.neighbour)
+        result = self._policy.install_result(announcement)
+        self._selected[event.prefix] = Selected(event, result)
+        endpoint = self._covered_endpoint(event.prefix)
+        if endpoint is not None:
+            # Without a table of our own, the mark cannot keep a tunnel's packets out of the tunnel.
+            self._routes.refuse(event.prefix, f"it covers the endpoint {ip_address(endpoint)} of a tunnel")
+        else:
+            source = self._source_for(event.prefix)
+            if self._routes.learn(event.prefix, event.next_hop, interface, source, result.table):
+                return
+        self._unplaced |= {event.prefix}
+
+    def _flush(self, prefix: Prefix) -> None:
+        self._selected.pop(prefix, None)
+        if prefix in self._unplaced:
+            return  # the reason stays to be seen
+        if self._is_ours_alone(prefix):
+            self._routes.retract(prefix)
+        else:
+            self._routes.forget(prefix)
+
+    def _is_ours_alone(self, prefix: Prefix) -> bool:
+        return self._announced.get(prefix) == "announce" and not self._routes.shared
+
+    def _plan_guards(self, now: float) -> None:
+        routes, main = self._routes, self._main()
+        # What we announce ourselves we do not learn: there main always leads.
+        destinations = {prefix.destination for prefix in self._announced}
+        override = [prefix for prefix in self.override if prefix not in destinations]
+        guards = plan_guards(main, routes.learned, override, routes.table, self._announced)
+        operators = [route.prefix for route in main if is_operators(route)]
+        routes.guard(guards.values(), operators, plan_own_sources(main, self._announced))
+        # Where main leads, packets do not follow us, so nobody shall hear that they do.
+        self._guarded = frozenset(guards)
+        self._tell(now)
+        # Only where main has IPv6 routes over an interface of Babel's do guards depend on what is learned.
+        devices = set(self._running.values())
+        self._copying = any(r.interface in devices and is_routed(r) for r in main)
+
+    def _main(self) -> list[Route]:
+        # The node's own addresses on lo are found before any table of ours is asked.
+        loopback = {index for index, link in self._mirror.links.items() if link.flags & IFF_LOOPBACK}
+        return [route for route in self._mirror.main.values() if route.interface not in loopback]
+
+    def _tell(self, now: float) -> None:
+        self._speaker.refuse(self._guarded | self._unplaced, now)
+
+    def _source_for(self, prefix: Prefix) -> bytes:
+        """Return the source address (packed) for a prefix: one of ours that its source prefix holds; b"" for none."""
+        selected = self._selected.get(prefix)
+        if selected and selected.result.preferred_source:
+            return selected.result.preferred_source
+        octets = 4 if prefix.family == 4 else 16
+        own = (address for address in self._addresses if len(address) == octets)
+        return next((a for a in own if serves(prefix, prefix.network, a)), b"")
+
+    def _covered_endpoint(self, prefix: Prefix) -> bytes | None:
+        """Return an endpoint of our tunnels that a prefix of the shared table covers."""
+        selected = self._selected.get(prefix)
+        table = selected.result.table if selected else None
+        if TABLE_MAIN not in (table, self._routes.table):
+            return None
+        return next((a for a in self._endpoints if covers(prefix, host_prefix(a))), None)

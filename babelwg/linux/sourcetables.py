@@ -1,0 +1,96 @@
+"""Source-specific routes where the kernel has no subtrees: a table for each source prefix (RFC 9079, section 4).
+
+Linux asks rules in their order, so a rule `from S` by itself would be source-first. Each source table therefore holds
+a `throw` route for every more specific destination that a table asked later has, and look-up is destination-first.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.config.addresses import covers, mask
+from babelwg.linux.routes import THROW, Place, Route
+from babelwg.linux.rules import SOURCE_PRIORITIES, Rule
+
+# Implementation constants
+FIRST_TABLE = 6701
+MAX_SOURCES = 16  # of each family: as many as there are priorities before that of our table
+SOURCE_TABLES = range(FIRST_TABLE, FIRST_TABLE + MAX_SOURCES)
+
+
+class SourceTables:
+    """Which table each source prefix has, at most sixteen of each family."""
+
+    def __init__(self) -> None:
+        self.tables: dict[Prefix, int] = {}
+
+    def take(self, source: Prefix) -> int | None:
+        """Return the table of a source prefix, a free one for a new one; None when all are taken."""
+        if source not in self.tables:
+            taken = {table for other, table in self.tables.items() if other.family == source.family}
+            free = next((table for table in SOURCE_TABLES if table not in taken), None)
+            if free is None:
+                return None
+            self.tables[source] = free
+        return self.tables[source]
+
+    def keep(self, used: Collection[Prefix]) -> bool:
+        """Give back the tables of all other source prefixes; return whether there were any."""
+        unused = self.tables.keys() - used
+        for source in unused:
+            del self.tables[source]
+        return bool(unused)
+
+    def adopt(self, rules: Iterable[Rule]) -> None:
+        """Know the tables of an earlier life by the rules that lead to them."""
+        for rule in rules:
+            if rule.table in SOURCE_TABLES and rule.source:
+                self.tables.setdefault(Prefix.parse(rule.source), rule.table)
+
+    def source_of(self, place: Place) -> Prefix | None:
+        """Return the source prefix whose table a place is in, None for any other table."""
+        table, prefix = place
+        return next((s for s, t in self.tables.items() if t == table and s.family == prefix.family), None)
+
+    def rules(self) -> set[Rule]:
+        """Return the rules that lead packets to these tables, the longest source prefix first."""
+        rules = set()
+        for family in (4, 6):
+            # Source prefixes of one length share no address, so they may share a priority.
+            lengths = sorted({s.plen for s in self.tables if s.family == family}, reverse=True)
+            rules |= {
+                Rule(family, SOURCE_PRIORITIES[lengths.index(s.plen)], table, source=str(s))
+                for s, table in self.tables.items()
+                if s.family == family
+            }
+        return rules
+
+
+def plan_throws(
+    tables: Mapping[Prefix, int], ours: Iterable[Prefix], main: Iterable[Prefix]
+) -> dict[Place, Route]:
+    """Return the throw routes of the source tables, given what our tables and what the operator's hold.
+
+    A destination that is in a source table itself gets none there: of equal destinations the longer source wins.
+    """
+    by_source: dict[Prefix | None, set[Prefix]] = {}
+    for prefix in (*ours, *main):
+        by_source.setdefault(prefix.source, set()).add(prefix.destination)
+    throws: dict[Place, Route] = {}
+    for source, table in tables.items():
+        own = by_source.get(source, set())
+        lengths = sorted({destination.plen for destination in own})
+        for other, destinations in by_source.items():
+            # A table is asked later for packets of this source when its own source prefix covers them all.
+            if other is not None and (other == source or not covers(other, source)):
+                continue
+            for destination in destinations - own:
+                if destination.family == source.family and _is_covered(destination, own, lengths):
+                    throws[table, destination] = Route(destination, table, THROW)
+    return throws
+
+
+def _is_covered(prefix: Prefix, by: set[Prefix], lengths: list[int]) -> bool:
+    return any(
+        plen < prefix.plen and Prefix(prefix.family, mask(prefix.network, plen), plen) in by
+        for plen in lengths
+    )
