@@ -48,8 +48,7 @@ def wants_subtrees(config: AnyConfig) -> bool:
 def filter_tables(config: AnyConfig) -> set[int]:
     """Return the tables that install filters name."""
     babeld = babeld_of(config)
-    filters = getattr(babeld, "install_filters", ())
-    return {line.table for line in filters if line.table is not None}
+    return {line.table for line in babeld.install_filters if line.table is not None} if babeld else set()
 
 
 def parameters_of(config: AnyConfig) -> Parameters:

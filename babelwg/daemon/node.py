@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import SystemRandom
 from types import TracebackType
@@ -43,6 +44,7 @@ from babelwg.linux.links import IpRoute
 from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.routes import PROTOCOL_BABEL, Route, has_subtrees, remove_request
+from babelwg.linux.rules import has_rules
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +161,8 @@ class Node:
         self.routing = RoutingService(
             Speaker(
                 router_id_of(self.config) or self.store.router_id,
-                parameters_of(self.config),
+                # A kernel that has no place at all for source-specific routes must not be given any (RFC 9079, §4).
+                replace(parameters_of(self.config), source_specific=subtrees or has_rules(self.requests)),
                 SystemRandom(),
                 self.store.memory(),
             ),

@@ -80,6 +80,17 @@ def read_rules(requests: RequestSocket, priorities: Container[int]) -> set[Rule]
     return found
 
 
+def has_rules(requests: RequestSocket) -> bool:
+    """Return whether the kernel has policy rules (CONFIG_IP_MULTIPLE_TABLES)."""
+    try:
+        read_rules(requests, ())
+    except KernelError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            return False
+        raise
+    return True
+
+
 def apply_rules(requests: RequestSocket, desired: set[Rule], priorities: Container[int]) -> int:
     """Bring the kernel's rules with these priorities to the desired ones; return how many changed.
 

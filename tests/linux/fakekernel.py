@@ -4,6 +4,7 @@ import errno
 from collections.abc import Sequence
 
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import (
     RTM_DELROUTE,
     RTM_DELRULE,
@@ -26,6 +27,8 @@ class FakeKernel:
         self.rules: set[Rule] = set()
         self.refuse: dict[Prefix, int] = {}
         self.refuse_rules = 0
+        self.subtrees = True
+        self.policy_rules = True
         self.batches: list[int] = []
 
     @property
@@ -40,6 +43,8 @@ class FakeKernel:
     def dump(self, kind: int, payload: bytes) -> list[Message]:
         family = payload[0]
         if kind == RTM_GETRULE:
+            if not self.policy_rules:
+                raise KernelError("dump", "rules", errno.EOPNOTSUPP)
             packed = [(RTM_NEWRULE, pack_rule(rule)) for rule in self.rules]
         else:
             assert kind == RTM_GETROUTE
@@ -56,6 +61,8 @@ class FakeKernel:
             return Refusal(0)
         route = read_route(message)
         assert route is not None
+        if route.prefix.source_plen and not self.subtrees:
+            return Refusal(errno.EINVAL)
         if route.prefix in self.refuse:
             return Refusal(self.refuse[route.prefix])
         if kind == RTM_NEWROUTE:

@@ -11,8 +11,8 @@ from babelwg.config.addresses import covers
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.guards import is_operators, plan_guards, plan_own_sources
 from babelwg.linux.netlink import Refusal
-from babelwg.linux.routes import THROW, UNREACHABLE, Route
-from babelwg.linux.rules import Rule
+from babelwg.linux.routes import THROW, UNREACHABLE, Route, has_subtrees
+from babelwg.linux.rules import Rule, has_rules
 from babelwg.linux.sourcetables import SourceTables, plan_throws
 from tests.linux.fakekernel import FakeKernel
 
@@ -335,3 +335,14 @@ def test_what_a_gateway_announces_for_a_source_goes_to_its_own_uplink() -> None:
     assert kernel.places[table, p("0.0.0.0/0")] == uplink._replace(table=table, priority=1024, protocol=42)
     assert kernel.places[OURS, announced[1]].kind == THROW
     assert Rule(4, 6680, table, source=SITE_A) in kernel.rules
+
+
+@pytest.mark.conformance("SS4-4")
+def test_a_kernel_says_what_it_can_hold_and_keeps_nothing_of_the_question() -> None:
+    kernel = FakeKernel()
+    assert has_subtrees(kernel)  # type: ignore[arg-type]
+    assert has_rules(kernel)  # type: ignore[arg-type]
+    assert kernel.places == {}
+    kernel.subtrees = kernel.policy_rules = False
+    assert not has_subtrees(kernel)  # type: ignore[arg-type]
+    assert not has_rules(kernel)  # type: ignore[arg-type]

@@ -1,9 +1,10 @@
 """babeld's configuration language: words, grammar, and the frozen values it gives."""
 
+from babelwg.babel.policy import InstallResult
 from babelwg.config.babeld.filters import Filter, Subject
 from babelwg.config.babeld.grammar import load_babeld, parse_babeld
 from babelwg.config.babeld.model import BabeldConfig, BabelInterface, InterfaceOptions
-from babelwg.config.babeld.policy import FilterPolicy, InstallResult
+from babelwg.config.babeld.policy import FilterPolicy
 
 __all__ = [
     "BabelInterface",

@@ -1,18 +1,9 @@
 """The in, out and install lines of a file in babeld's language as the policy of a speaker."""
 
-from typing import NamedTuple
-
-from babelwg.babel.policy import Announcement
+from babelwg.babel.policy import Announcement, InstallResult
 from babelwg.config.babeld.compiled import FilterList
 from babelwg.config.babeld.filters import INFINITY, Filter, Subject
 from babelwg.config.babeld.model import BabeldConfig
-
-
-class InstallResult(NamedTuple):
-    """Where a route goes in the kernel and what its packets prefer as source (packed); None for the node's own."""
-
-    table: int | None = None
-    preferred_source: bytes | None = None
 
 
 class FilterPolicy:
