@@ -6,7 +6,7 @@ import click
 
 from babelwg.cli.client import DEFAULT_SOCKET
 from babelwg.cli.group import Settings, SuggestingGroup
-from babelwg.cli.keys import genkey, genpsk, pubkey
+from babelwg.cli.keys import genkey, genmackey, genpsk, pubkey
 from babelwg.cli.running import daemon, demo, reload, stop
 from babelwg.cli.setup import check_config, init
 from babelwg.cli.show import route, show, status
@@ -48,6 +48,7 @@ for command in (
     genkey,
     pubkey,
     genpsk,
+    genmackey,
     init,
     check_config,
     daemon,

@@ -1,4 +1,4 @@
-"""`genkey`, `pubkey` and `genpsk`: what `wg` prints, octet for octet."""
+"""`genkey`, `pubkey` and `genpsk`: what `wg` prints, octet for octet; `genmackey` does the same for Babel's keys."""
 
 import sys
 
@@ -23,6 +23,14 @@ def genpsk() -> None:
     from babelwg.config.keys import generate_psk
 
     click.echo(str(generate_psk()))
+
+
+@click.command()
+def genmackey() -> None:
+    """Print a new value for a `key` line: 32 random octets, in hexadecimal."""
+    import secrets
+
+    click.echo(secrets.token_hex(32))
 
 
 @click.command()

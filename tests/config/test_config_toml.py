@@ -283,3 +283,113 @@ def test_tunnel_and_lan_cannot_share_an_interface(tmp_path: Path) -> None:
     (tmp_path / "babeld.conf").write_text("interface bw-bravo\n")
     (complaint,) = complaints(path)
     assert complaint.startswith('babelwg.toml:6: "interface": bw-bravo is named in ')
+
+
+FILE = """\
+smoothing-half-life 8
+key id old type hmac-sha256 value 00ff
+interface eth0 type wired key old
+in ip 10.0.0.0/8 deny
+redistribute proto 4 ip 10.1.0.0/16 metric 256
+"""
+SAME = """
+[babel]
+smoothing-half-life = 8
+in = ["ip 10.0.0.0/8 deny"]
+redistribute = ["proto 4 ip 10.1.0.0/16 metric 256"]
+[[babel.key]]
+id = "old"
+type = "hmac-sha256"
+value = "00ff"
+[[babel.interface]]
+name = "eth0"
+type = "wired"
+keys = ["old"]
+"""
+
+
+def test_toml_states_the_same_settings_as_babelds_language(tmp_path: Path) -> None:
+    (tmp_path / "babeld.conf").write_text(FILE)
+    by_file = load(write(tmp_path, NODE + '[babel]\nconfig = "babeld.conf"\n')).babel.babeld
+    in_toml = load(write(tmp_path, NODE + SAME)).babel.babeld
+    assert by_file == in_toml
+    assert in_toml is not None
+    assert [key.id for key in in_toml.interfaces[0].keys] == ["old"]
+
+
+def test_toml_comes_after_the_file_it_names(tmp_path: Path) -> None:
+    (tmp_path / "babeld.conf").write_text(FILE)
+    text = """[babel]
+config = "babeld.conf"
+link-detect = true
+import-table = [254, 12]
+router-id = "02:00:00:00:00:00:00:0a"
+out = ["if eth0 deny", "metric 5"]
+[[babel.key]]
+id = "new"
+type = "blake2s128"
+value-file = "new.key"
+[[babel.interface]]
+name = "eth0"
+hello-interval = 0.5
+rxcost = 200
+unicast = true
+keys = ["new"]
+[[babel.interface]]
+name = "eth*"
+"""
+    (tmp_path / "new.key").write_text("0011\n")
+    (tmp_path / "new.key").chmod(0o600)
+    babeld = load(write(tmp_path, NODE + text)).babel.babeld
+    assert babeld is not None
+    first, second = babeld.interfaces
+    assert ([k.id for k in first.keys], first.kind, first.rxcost, first.unicast) == (
+        ["old", "new"],
+        "wired",
+        200,
+        True,
+    )
+    assert (first.hello_interval, second.name, second.kind) == (0.5, "eth*", "auto")
+    assert (babeld.link_detect, babeld.import_tables, babeld.smoothing_half_life) == (True, (254, 12), 8.0)
+    assert [line.metric for line in babeld.out_filters] == [65535, 5]
+    assert len(babeld.in_filters) == 1
+    assert babeld.keys[1].value == b"\0\x11"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('in = ["ip 10.0.0.0/8 deni"]', '5: unknown selector or action "deni"; did you mean "deny"?'),
+        ('in = [\n"deny",\n"ip"]', "7: expected a prefix at the end of the line"),
+        ('out = ["deny\\ninterface eth0"]', '5: "out": this is more than one line'),
+        ("out = [5]", '5: "out" must be a list of strings, but holds an integer'),
+        ("link-detect = 5", '5: "5" is not true, false or default'),
+        ('link-detect = "true deny"', '5: "link-detect": "true deny" is not a single word'),
+        ("import-table = [254, 0]", '5: "0" is not an integer 1-65534'),
+        ("local-path = {}", '5: "local-path" must be a string, a number, true or false, not a table'),
+        ("export-table = 5", '5: unknown key "export-table"'),
+        ("[[babel.interface]]", '5: "name" is missing'),
+        (
+            '[[babel.interface]]\nname = "eth0"\nrxkost = 5',
+            '7: unknown interface parameter "rxkost"; did you mean "rxcost"?',
+        ),
+        ('[[babel.interface]]\nname = "eth0"\nrxcost = 0', '7: "0" is not an integer 1-65535'),
+        ('[[babel.interface]]\nname = "a/b"', '6: "a/b" cannot be the name of an interface'),
+        ('[[babel.interface]]\nname = "eth0"\nkeys = ["k"]', '7: key "k" is not defined above'),
+        ('[[babel.key]]\nid = "k"\ntype = "x"\nvalue = "00"', '6: "x" is no type of key'),
+        ('[[babel.key]]\nid = "k"\ntype = "blake2s128"', '5: a key has either "value" or "value-file"'),
+        (
+            '[[babel.key]]\nid = "k"\ntype = "blake2s128"\nvalue = "5ec2e7 5ec"',
+            '8: "value": this is not a word of hexa',
+        ),
+        ('[[babel.key]]\nid = "k"\ntype = "blake2s128"\nvalue-file = "no"', '8: "value-file": '),
+        ('[[babel.key]]\nid = "k"\ntype = "blake2s128"\nvalue = "00"\nvalues = 1', '9: unknown key "values"'),
+    ],
+)
+def test_mistakes_of_the_same_settings_have_the_line_of_their_key(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    found = complaints(write(tmp_path, NODE + "[babel]\n" + text + "\n"))
+    assert found[0].startswith(f"babelwg.toml:{message}"), found
+    assert len(found) == 1
+    assert "5ec2e7" not in found[0]

@@ -2,7 +2,7 @@
 
 from babelwg.babel.policy import InstallResult
 from babelwg.config.babeld.filters import Filter, Subject
-from babelwg.config.babeld.grammar import load_babeld, parse_babeld
+from babelwg.config.babeld.grammar import Line, lines_of, load_babeld, parse_babeld, parse_lines
 from babelwg.config.babeld.model import BabeldConfig, BabelInterface, InterfaceOptions
 from babelwg.config.babeld.policy import FilterPolicy
 
@@ -13,7 +13,10 @@ __all__ = [
     "FilterPolicy",
     "InstallResult",
     "InterfaceOptions",
+    "Line",
     "Subject",
+    "lines_of",
     "load_babeld",
     "parse_babeld",
+    "parse_lines",
 ]

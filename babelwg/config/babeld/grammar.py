@@ -1,9 +1,9 @@
 """The directives of babeld's language: one line, one directive, taken whole or refused."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from babelwg.babel.wire.mac import MacKey
 from babelwg.config.babeld.filter_grammar import read_filter
@@ -27,6 +27,15 @@ FILTERS = ("in", "out", "redistribute", "install")
 MAX_KEYS = 8  # of one interface, so that their MACs leave room in the smallest packet
 
 
+class Line(NamedTuple):
+    """One directive and where it comes from; columns count only where it was written just so."""
+
+    text: str
+    file: str
+    number: int
+    is_written: bool = True
+
+
 def load_babeld(path: Path) -> BabeldConfig:
     """Return what a file in babeld's language says; ConfigErrors holds every complaint about it."""
     return parse_babeld(read_text(path), str(path))
@@ -34,15 +43,26 @@ def load_babeld(path: Path) -> BabeldConfig:
 
 def parse_babeld(text: str, file: str) -> BabeldConfig:
     """Return what a text in babeld's language says; `file` names it in complaints."""
+    return parse_lines(lines_of(text, file))
+
+
+def lines_of(text: str, file: str) -> list[Line]:
+    """Return the lines of a text and where each stands."""
+    return [Line(line, file, number) for number, line in enumerate(text.split("\n"), 1)]
+
+
+def parse_lines(lines: Iterable[Line]) -> BabeldConfig:
+    """Return what lines from one or several places say together; ConfigErrors holds every complaint."""
     found = _Findings()
     errors: list[ConfigError] = []
-    for number, line in enumerate(text.split("\n"), 1):
+    for line in lines:
         try:
-            words = Words(line)
+            words = Words(line.text)
             if words.more:
                 _read_directive(words, found)
         except Mistake as mistake:
-            errors.append(ConfigError(file, number, str(mistake), mistake.column))
+            column = mistake.column if line.is_written else None
+            errors.append(ConfigError(line.file, line.number, str(mistake), column))
     if errors:
         raise ConfigErrors(errors)
     return found.config()

@@ -45,7 +45,7 @@ def check_interfaces(babel: BabelConfig, peers: list[DeclaredPeer]) -> None:
     others = {interface.name for interface in babel.interfaces}
     for declared in peers:
         if declared.peer.interface in others:
-            message = f'"interface": {declared.peer.interface} is named in {babel.config} too'
+            message = f'"interface": {declared.peer.interface} is named in {babel.config or "[[babel.interface]]"} too'
             declared.table.complain("interface", message)
 
 

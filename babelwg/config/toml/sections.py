@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import Endpoint, InterfaceAddress, is_martian, parse_prefix
-from babelwg.config.babeld import load_babeld
-from babelwg.config.errors import ConfigErrors, did_you_mean, quoted
-from babelwg.config.files import read_secret
+from babelwg.config.babeld import BabeldConfig, Line, lines_of, parse_lines
+from babelwg.config.errors import ConfigError, ConfigErrors, did_you_mean, quoted
+from babelwg.config.files import read_secret, read_text
 from babelwg.config.keys import MAX_INTERFACE_NAME, Key, interface_name
 from babelwg.config.model import (
     DEFAULT_FWMARK,
@@ -23,6 +23,7 @@ from babelwg.config.model import (
     PeerConfig,
     TunnelsConfig,
 )
+from babelwg.config.toml.babeld_lines import babeld_lines
 from babelwg.config.toml.table import Table
 
 NAME = re.compile(r"[a-z0-9-]{1,63}", re.ASCII)
@@ -83,16 +84,24 @@ def read_babel(table: Table, directory: Path) -> BabelConfig:
     update_interval = table.seconds("update-interval", None, MIN_INTERVAL, MAX_INTERVAL)
     override = table.parsed_list("override", parse_prefix)
     kernel_table = _read_kernel_table(table)
+    lines = babeld_lines(table, directory)
     table.finish()
     path = None if file is None else directory / file
-    babeld = None
-    if path is not None:
-        try:
-            # An overlay announces what [node] says; the host's other addresses only where a line says so.
-            babeld = replace(load_babeld(path), implicit_local=False)
-        except ConfigErrors as errors:
-            table.errors.extend(errors.errors)
+    babeld = _read_babeld(path, lines, table.errors)
     return BabelConfig(path, hello_interval, update_interval, override, kernel_table, babeld)
+
+
+def _read_babeld(path: Path | None, lines: list[Line], errors: list[ConfigError]) -> BabeldConfig | None:
+    """Return what a file in babeld's language says, and the same settings in TOML after it."""
+    if path is None and not lines:
+        return None
+    try:
+        written = lines_of(read_text(path), str(path)) if path is not None else []
+        # An overlay announces what [node] says; the host's other addresses only where a line says so.
+        return replace(parse_lines([*written, *lines]), implicit_local=False)
+    except ConfigErrors as refused:
+        errors.extend(refused.errors)
+        return None
 
 
 def read_peer(table: Table, directory: Path) -> DeclaredPeer | None:
