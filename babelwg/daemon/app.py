@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from babelwg.config import BabeldConfig, Config, ConfigErrors, load, load_babeld
-from babelwg.daemon.node import Fatal, Node
+from babelwg.daemon.effective import babeld_of
+from babelwg.daemon.node import Node
+from babelwg.daemon.start import Fatal
 
 log = logging.getLogger(__name__)
 
@@ -31,12 +33,19 @@ class DaemonOptions:
 
 def main(options: DaemonOptions) -> int:
     """Run the daemon in the foreground; return its exit code."""
-    _set_up_logging(options.log_level)
     try:
         config = load_configuration(options)
     except ConfigErrors as errors:
         print(errors, file=sys.stderr)
         return CONFIGURATION
+    babeld = babeld_of(config)
+    try:
+        _set_up_logging(options.log_level, babeld.log_file if babeld else None)
+    except OSError as error:
+        print(f"babelwg: cannot write the log: {error}", file=sys.stderr)
+        return FAILED
+    if babeld is not None and babeld.daemonise:
+        _go_into_the_background()
     try:
         return asyncio.run(_run(options, config))
     except Fatal as fatal:
@@ -75,11 +84,23 @@ async def _run(options: DaemonOptions, config: Config | BabeldConfig) -> int:
     return OK
 
 
-def _set_up_logging(level: str) -> None:
-    stamp = "" if "JOURNAL_STREAM" in os.environ else "%(asctime)s "
+def _go_into_the_background() -> None:
+    """Leave the terminal and our parent, who sees us end; what is written goes to the log file, or nowhere."""
+    if os.fork():
+        os._exit(OK)
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(null, descriptor)
+    os.close(null)
+
+
+def _set_up_logging(level: str, file: str | None) -> None:
+    """Write the log to the error output, or to a file. Raises OSError."""
+    stamp = "" if "JOURNAL_STREAM" in os.environ and file is None else "%(asctime)s "
     logging.basicConfig(
         level=level.upper(),
-        stream=sys.stderr,
+        handlers=[logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)],
         format=f"{stamp}%(levelname)s %(message)s",
         datefmt="%Y-%m-%dT%H:%M:%S",
     )

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from babelwg.babel.parameters import Parameters
-from babelwg.config import BabeldConfig, Config, public_of
+from babelwg.babel.policy import AllowAll, Policy
+from babelwg.config import BabeldConfig, Config, FilterPolicy, public_of
 from babelwg.linux.routes import TABLE_MAIN
 
 AnyConfig = Config | BabeldConfig
@@ -49,6 +50,12 @@ def filter_tables(config: AnyConfig) -> set[int]:
     """Return the tables that install filters name."""
     babeld = babeld_of(config)
     return {line.table for line in babeld.install_filters if line.table is not None} if babeld else set()
+
+
+def policy_of(config: AnyConfig) -> Policy:
+    """Return the filters."""
+    babeld = babeld_of(config)
+    return FilterPolicy(babeld) if babeld else AllowAll()
 
 
 def parameters_of(config: AnyConfig) -> Parameters:

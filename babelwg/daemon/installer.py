@@ -1,5 +1,6 @@
 """Which selected routes reach the kernel, in which table and with which source address; which must not, and why."""
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -34,6 +35,7 @@ class RouteInstaller:
     ) -> None:
         """Install over the interfaces that `running` has a number for."""
         self.override: tuple[Prefix, ...] = ()
+        self.reflecting = False  # whether the kernel's priorities show the metrics
         self.guarding = True  # whether main's destinations are kept from ours
         self._speaker = speaker
         self._routes = routes
@@ -97,8 +99,9 @@ class RouteInstaller:
         return True
 
     def set_policy(self, policy: Policy, now: float) -> None:
-        """Ask these filters how each route is installed, also those that are there already."""
+        """Let these filters decide what is used and how it is installed, also of what is there already."""
         self._policy = policy
+        self._speaker.set_policy(policy, now)
         self._reinstall(now)
 
     def prefer_sources(self, addresses: tuple[bytes, ...]) -> None:
@@ -114,6 +117,12 @@ class RouteInstaller:
             if self._unplaced:
                 self._unplaced = frozenset(p for p in self._unplaced if self._covered_endpoint(p))
                 self._tell(now)
+
+    def reflect(self, metrics: Mapping[Prefix, int]) -> None:
+        """Bring the kernel's priorities to the metrics of the selected routes, where they shall show them."""
+        for prefix, (event, _) in list(self._selected.items()) if self.reflecting else ():
+            if prefix in metrics and prefix not in self._unplaced and metrics[prefix] != event.metric:
+                self._select(dataclasses.replace(event, metric=metrics[prefix]))
 
     def prune(self, known: Collection[Prefix]) -> None:
         """Forget what had no place and is known of no more, so that nobody can make us remember ever more."""
@@ -142,7 +151,8 @@ class RouteInstaller:
             self._routes.refuse(event.prefix, f"it covers the endpoint {ip_address(endpoint)} of a tunnel")
         else:
             source = self._source_for(event.prefix)
-            if self._routes.learn(event.prefix, event.next_hop, interface, source, result.table):
+            metric = event.metric if self.reflecting else 0
+            if self._routes.learn(event.prefix, event.next_hop, interface, source, result.table, metric):
                 return
         self._unplaced |= {event.prefix}
 

@@ -2,10 +2,7 @@
 
 import asyncio
 import contextlib
-import errno
-import fcntl
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from babelwg.babel.memory import SourceRecord
+from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
 from babelwg.config import BabeldConfig, Config, ConfigErrors
 from babelwg.daemon.control import ControlServer
@@ -24,6 +22,7 @@ from babelwg.daemon.effective import (
     filter_tables,
     owner_of,
     parameters_of,
+    policy_of,
     priority_of,
     router_id_of,
     table_of,
@@ -34,10 +33,9 @@ from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
 from babelwg.daemon.queries import CHANGING, Queries
 from babelwg.daemon.redistribute import own_xroutes, redistributed_xroutes
-from babelwg.daemon.routing import ADOPTION, RoutingService
-from babelwg.daemon.store import Store
+from babelwg.daemon.routing import ADOPTION, RoutingService, WantedInterface
+from babelwg.daemon.start import Fatal, bind, check_permission, open_store
 from babelwg.daemon.tunnels import TunnelService
-from babelwg.linux.babelsocket import BabelSocket, holder_of_port
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
@@ -52,14 +50,6 @@ log = logging.getLogger(__name__)
 RUN_DIRECTORY = Path("/run/babelwg")
 REPAIR_INTERVAL = 30.0  # seconds between comparisons of everything with the kernel
 FAREWELL = 0.05  # seconds for the last retractions to leave
-
-
-class Fatal(Exception):
-    """Why the daemon cannot run: one sentence, and the exit code."""
-
-    def __init__(self, message: str, code: int = 1) -> None:
-        self.code = code
-        super().__init__(message)
 
 
 class Node:
@@ -87,6 +77,7 @@ class Node:
         self._seen_links: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._changing = asyncio.Lock()
+        self._policy: Policy | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -145,8 +136,10 @@ class Node:
             return notes + [f"{what}: {why}" for what, why in self.kernel.errors.items()]
 
     async def _start(self) -> None:
-        self._check_permission()
-        self.store = self._open_store()
+        check_permission()
+        self.store = open_store(
+            self._state_dir, owner_of(self.config), wants_random_id(self.config), self._stack
+        )
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
         subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
@@ -166,7 +159,7 @@ class Node:
                 SystemRandom(),
                 self.store.memory(),
             ),
-            self._bind(),
+            bind(parameters_of(self.config)),
             self.routes,
             self.monitor.mirror,
             self.store,
@@ -201,7 +194,7 @@ class Node:
         self._stack.push_async_callback(server.close)
 
     async def _take_over(self) -> None:
-        names = set(self._interface_names())
+        names = {*self._babeld_interfaces(), *self._tunnel_names()}
         indices = [i for i, link in self.monitor.mirror.links.items() if link.name in names]
         adopted = self.routes.adopt(indices, filter_tables(self.config))
         if adopted:
@@ -232,8 +225,14 @@ class Node:
             self.routing.prefer_sources(tuple(a.address for a in config.node.addresses))
         else:
             self.kernel.sysctls = not config.skip_kernel_setup
-            self.kernel.set_tunnel_sysctls([interface.name for interface in config.interfaces])
+            self.kernel.set_tunnel_sysctls(list(self._babeld_interfaces()))
         self.kernel.set_node_sysctls()
+        if policy_of(config) != self._policy:
+            self._policy = policy_of(config)
+            self.routing.set_policy(self._policy)
+        babeld = babeld_of(config)
+        self.routing.installer.reflecting = babeld is not None and babeld.reflect_kernel_metric
+        self.monitor.watch(babeld.import_tables if babeld else ())
         self._apply_babeld_interfaces()
         self._apply_announcements()
         self.routing.guard()
@@ -241,15 +240,22 @@ class Node:
             await self.tunnels.configure(config)
 
     def _apply_babeld_interfaces(self) -> None:
-        babeld = babeld_of(self.config)
-        wanted = babeld_interfaces(babeld) if babeld else {}
-        tunnels = {peer.interface for peer in self.config.peers} if isinstance(self.config, Config) else set()
-        tunnels |= self.tunnels.actual.keys()
+        wanted, tunnels = self._babeld_interfaces(), self._tunnel_names()
         for name in self.routing.wanted.keys() - wanted.keys() - tunnels:
             self.routing.want(name, None)
         for name, interface in wanted.items():
             if self.routing.wanted.get(name) != interface:
                 self.routing.want(name, interface)
+
+    def _babeld_interfaces(self) -> dict[str, WantedInterface]:
+        babeld = babeld_of(self.config)
+        links = self.monitor.mirror.links.values()
+        return babeld_interfaces(babeld, links, self._tunnel_names()) if babeld else {}
+
+    def _tunnel_names(self) -> set[str]:
+        """Return the interfaces that are or will be tunnels of ours, those of an earlier configuration too."""
+        peers = {peer.interface for peer in self.config.peers} if isinstance(self.config, Config) else set()
+        return peers | self.tunnels.actual.keys() | self.store.tunnels().keys()
 
     def _apply_announcements(self) -> None:
         babeld = babeld_of(self.config)
@@ -259,19 +265,13 @@ class Node:
         if xroutes != self.routing.announced:
             self.routing.announce(xroutes)
 
-    def _interface_names(self) -> list[str]:
-        babeld = babeld_of(self.config)
-        names = list(babeld_interfaces(babeld)) if babeld else []
-        return names + (
-            [peer.interface for peer in self.config.peers] if isinstance(self.config, Config) else []
-        )
-
     def _kernel_changed(self, what: set[str]) -> None:
         if what & {"link", "address", "overrun"}:
             names = {link.name for link in self.monitor.mirror.links.values()}
             for gone in self._seen_links - names:
                 self.tunnels.interface_missing(gone)
             self._seen_links = names
+            self._apply_babeld_interfaces()
             self.routing.sync_interfaces()
             self.tunnels.mend_addresses(self.monitor.mirror)
         if "main" in what:
@@ -288,11 +288,15 @@ class Node:
         """Compare with the kernel now and then, and soon after somebody changed rules or news were lost."""
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._repair_soon.wait(), REPAIR_INTERVAL)
+                await asyncio.wait_for(self._repair_soon.wait(), self._repair_interval())
             self._repair_soon.clear()
             async with self._changing:
                 await self._repair_kernel_side()
             await self._checkpoint()
+
+    def _repair_interval(self) -> float:
+        babeld = babeld_of(self.config)
+        return min(REPAIR_INTERVAL, babeld.kernel_check_interval if babeld else REPAIR_INTERVAL)
 
     async def _repair_kernel_side(self) -> None:
         if isinstance(self.config, Config):
@@ -309,6 +313,8 @@ class Node:
 
     async def _checkpoint(self) -> None:
         snapshot = self.routing.speaker.snapshot(asyncio.get_running_loop().time())
+        metrics = {route.prefix: route.metric for route in snapshot.routes if route.state == "selected"}
+        self.routing.installer.reflect(metrics)
         self.routing.installer.prune({route.prefix for route in snapshot.routes})
         self.store.save_hello_seqnos(snapshot.hello_seqnos)
         # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
@@ -335,46 +341,10 @@ class Node:
         loop = asyncio.get_running_loop()
         self.routing.speaker.stop(loop.time())
         self.routing.pump()
-        await asyncio.sleep(FAREWELL)
+        babeld = babeld_of(self.config)
+        await asyncio.sleep((babeld.shutdown_delay if babeld else None) or FAREWELL)
         self.routing.stopping = True
         self.routes.withdraw()
         if isinstance(self.config, Config):
             await self.tunnels.withdraw()
             await self.kernel.withdraw()
-
-    def _bind(self) -> BabelSocket:
-        parameters = parameters_of(self.config)
-        port = parameters.port
-        try:
-            return BabelSocket(port, parameters.group)
-        except KernelError as error:
-            if error.errno == errno.EADDRINUSE:
-                holder = holder_of_port(port) or "another routing daemon"
-                raise Fatal(
-                    f"UDP port {port} is held by {holder}: stop it first, two daemons cannot share it"
-                ) from error
-            raise Fatal(str(error)) from error
-
-    def _check_permission(self) -> None:
-        status = Path("/proc/self/status").read_text()
-        effective = int(
-            next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff")), 16
-        )
-        if not effective >> 12 & 1:  # CAP_NET_ADMIN
-            raise Fatal("needs CAP_NET_ADMIN: run it as root", code=4)
-
-    def _open_store(self) -> Store:
-        """Lock and load the state directory: two daemons with one identity would ruin each other."""
-        owner = owner_of(self.config)
-        try:
-            self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self._state_dir / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-            self._stack.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            store = Store(self._state_dir, owner, wants_random_id(self.config))
-        except BlockingIOError as error:
-            raise Fatal(f"another daemon uses {self._state_dir}: stop it first") from error
-        except OSError as error:
-            raise Fatal(f"cannot write the state directory {self._state_dir}: {error.strerror}") from error
-        self._stack.callback(store.close)
-        return store

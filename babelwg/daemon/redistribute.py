@@ -3,6 +3,7 @@
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabeldConfig, Config
 from babelwg.config.addresses import host_prefix
+from babelwg.config.babeld import Subject
 from babelwg.linux.monitor import IFF_LOOPBACK, Mirror, is_link_local
 from babelwg.linux.routes import PROTOCOL_BABEL, UNICAST
 
@@ -18,27 +19,39 @@ def own_xroutes(config: Config) -> Xroutes:
 
 
 def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror) -> Xroutes:
-    """Return the kernel's addresses and main routes that the redistribute filters allow."""
+    """Return the kernel's addresses, and its routes in the imported tables, that the redistribute filters allow."""
     xroutes: Xroutes = {}
     for address in mirror.all_addresses():
         link = mirror.links.get(address.interface)
         if not address.usable or is_link_local(address.address) or link is None:
             continue
-        prefix = host_prefix(address.address)
-        metric = babeld.redistribute_metric(prefix, local=True, protocol=None, interface=link.name)
-        if metric is not None and not (link.flags & IFF_LOOPBACK and is_loopback(address.address)):
-            xroutes[prefix] = (metric, "redistribute")
-    for route in mirror.main.values():
-        # Never our own routes back.
-        if route.protocol == PROTOCOL_BABEL or route.kind != UNICAST or is_link_local(route.prefix.network):
+        if link.flags & IFF_LOOPBACK and is_loopback(address.address):
             continue
-        name = mirror.name(route.interface)
-        metric = babeld.redistribute_metric(
-            route.prefix, local=False, protocol=route.protocol, interface=name
-        )
-        if metric is not None:
-            xroutes.setdefault(route.prefix, (metric, "redistribute"))
+        subject = Subject(host_prefix(address.address), is_local=True, interface=link.name)
+        _redistribute(xroutes, babeld, subject)
+    for table in babeld.import_tables:
+        for route in mirror.tables.get(table, {}).values():
+            # Never our own routes back, in whatever table they stand.
+            if (
+                route.protocol == PROTOCOL_BABEL
+                or route.kind != UNICAST
+                or is_link_local(route.prefix.network)
+            ):
+                continue
+            prefix, name = route.prefix, mirror.name(route.interface)
+            subject = Subject(prefix.destination, prefix.source, route.protocol, interface=name)
+            _redistribute(xroutes, babeld, subject)
     return xroutes
+
+
+def _redistribute(xroutes: Xroutes, babeld: BabeldConfig, subject: Subject) -> None:
+    line = babeld.redistributed(subject)
+    if line is None:
+        return
+    source = line.set_source_prefix or subject.source_prefix
+    if source is None or source.family == subject.prefix.family:
+        # What is nearer comes first: addresses before routes, the first table before the next.
+        xroutes.setdefault(subject.prefix.with_source(source), (line.metric, "redistribute"))
 
 
 def is_loopback(address: bytes) -> bool:

@@ -138,7 +138,7 @@ class RoutingService:
             self.pump()
 
     def set_policy(self, policy: Policy) -> None:
-        """Ask these filters for the table and the preferred source of each route from now on."""
+        """Let these filters decide what comes in, goes out and is installed from now on."""
         self.installer.set_policy(policy, self._loop.time())
         self.pump()
 

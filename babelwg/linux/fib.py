@@ -63,18 +63,24 @@ class KernelRoutes:
         self.freed = False  # whether a source prefix gave its table back, so that another may have it
 
     def learn(
-        self, prefix: Prefix, next_hop: bytes, interface: int, source: bytes, table: int | None = None
+        self,
+        prefix: Prefix,
+        next_hop: bytes,
+        interface: int,
+        source: bytes,
+        table: int | None = None,
+        metric: int = 0,
     ) -> bool:
         """Want packets for a prefix sent to a next hop (packed) on an interface (index), in `table` or our own.
 
-        Returns whether there is a place for the route; where there is none it is refused.
+        `metric` is added to the priority. Returns whether there is a place for it; where there is none it is refused.
         """
         place = self._place(prefix, table)
         if isinstance(place, str):
             self.refuse(prefix, place)
             return False
         where, key = place
-        priority = self._priority(prefix, where)
+        priority = self._priority(prefix, where, metric)
         self._want(prefix, Route(key, where, UNICAST, next_hop, interface, source, priority))
         return True
 
@@ -326,11 +332,11 @@ class KernelRoutes:
     def _is_own_table(self, table: int) -> bool:
         return table in SOURCE_TABLES or (table == self.table and not self.shared)
 
-    def _priority(self, prefix: Prefix, table: int) -> int:
+    def _priority(self, prefix: Prefix, table: int, metric: int = 0) -> int:
         if table in SOURCE_TABLES:
             return PRIORITY
         # The kernel turns an IPv6 priority of 0 into 1024; saying so keeps our value equal to what it reports.
-        return self.priority or (PRIORITY if prefix.family == 6 else 0)
+        return self.priority + metric or (PRIORITY if prefix.family == 6 else 0)
 
     def _touch(self, place: Place) -> None:
         self.adopted.discard(place)

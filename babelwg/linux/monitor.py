@@ -38,7 +38,7 @@ GROUPS = (
     19,
 )  # link, ipv4 address, ipv4 route, ipv4 rule, ipv6 address, ipv6 route, ipv6 rule
 IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_RUNNING, IFF_MULTICAST = 0x1, 0x8, 0x10, 0x40, 0x1000
-IFLA_IFNAME, IFLA_MTU, IFLA_LINKINFO, IFLA_INFO_KIND = 3, 4, 18, 1
+IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_INFO_KIND = 3, 4, 10, 18, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 IFA_F_TENTATIVE, IFA_F_DADFAILED = 0x40, 0x08
 IFINFO = struct.Struct("=BxHiII")
@@ -60,6 +60,7 @@ class Link:
     mtu: int
     flags: int
     kind: str
+    master: int = 0  # the index of the bridge, bond or VRF that it belongs to
 
     @property
     def up(self) -> bool:
@@ -264,7 +265,8 @@ class Monitor:
         mtu = struct.unpack("=I", found[IFLA_MTU])[0]
         info = attributes(found[IFLA_LINKINFO]) if IFLA_LINKINFO in found else {}
         kind = bytes(info.get(IFLA_INFO_KIND, b"")).rstrip(b"\0").decode(errors="replace")
-        link = Link(index, name, mtu, flags, kind)
+        master = struct.unpack("=I", found[IFLA_MASTER])[0] if IFLA_MASTER in found else 0
+        link = Link(index, name, mtu, flags, kind, master)
         before = self.mirror.links.get(index)
         if before is not None and before.flags & IFF_UP and not flags & IFF_UP:
             self._lose_link(index)

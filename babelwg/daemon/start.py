@@ -1,0 +1,58 @@
+"""What a node needs from the system before it can run: rights, its state directory, its socket."""
+
+import errno
+import fcntl
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from babelwg.babel.parameters import Parameters
+from babelwg.daemon.store import Store
+from babelwg.linux.babelsocket import BabelSocket, holder_of_port
+from babelwg.linux.errors import KernelError
+
+
+class Fatal(Exception):
+    """Why the daemon cannot run: one sentence, and the exit code."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+def check_permission() -> None:
+    """Raise Fatal where we may not change interfaces and routes."""
+    status = Path("/proc/self/status").read_text()
+    effective = int(next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff")), 16)
+    if not effective >> 12 & 1:  # CAP_NET_ADMIN
+        raise Fatal("needs CAP_NET_ADMIN: run it as root", code=4)
+
+
+def open_store(directory: Path, owner: str, fresh_router_id: bool, stack: AsyncExitStack) -> Store:
+    """Lock and load the state directory until `stack` ends: two daemons with one identity would ruin each other."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        stack.callback(os.close, descriptor)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        store = Store(directory, owner, fresh_router_id)
+    except BlockingIOError as error:
+        raise Fatal(f"another daemon uses {directory}: stop it first") from error
+    except OSError as error:
+        raise Fatal(f"cannot write the state directory {directory}: {error.strerror}") from error
+    stack.callback(store.close)
+    return store
+
+
+def bind(parameters: Parameters) -> BabelSocket:
+    """Return the socket on which Babel speaks."""
+    port = parameters.port
+    try:
+        return BabelSocket(port, parameters.group)
+    except KernelError as error:
+        if error.errno == errno.EADDRINUSE:
+            holder = holder_of_port(port) or "another routing daemon"
+            raise Fatal(
+                f"UDP port {port} is held by {holder}: stop it first, two daemons cannot share it"
+            ) from error
+        raise Fatal(str(error)) from error
