@@ -30,7 +30,7 @@ def _is_named(row: Row, wanted: str) -> bool:
 
 
 def _meets(row: Row, network: Network | None) -> bool:
-    prefix = _network(str(row.get("prefix", "")))
+    prefix = _network(str(row.get("prefix", "")).partition(" from ")[0])
     if network is None or prefix is None:
         return False
     if isinstance(prefix, IPv4Network):

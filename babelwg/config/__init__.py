@@ -19,7 +19,15 @@ from babelwg.config.keys import (
     node_address,
     public_of,
 )
-from babelwg.config.model import BabelConfig, Config, NodeConfig, PeerConfig, TunnelsConfig
+from babelwg.config.model import (
+    BabelConfig,
+    Check,
+    Config,
+    GatewayConfig,
+    NodeConfig,
+    PeerConfig,
+    TunnelsConfig,
+)
 from babelwg.config.state import SourceJournal, State
 from babelwg.config.toml import load
 
@@ -27,11 +35,13 @@ __all__ = [
     "BabelConfig",
     "BabelInterface",
     "BabeldConfig",
+    "Check",
     "Config",
     "ConfigError",
     "ConfigErrors",
     "Endpoint",
     "FilterPolicy",
+    "GatewayConfig",
     "InstallResult",
     "InterfaceAddress",
     "Key",

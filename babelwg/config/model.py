@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import Endpoint, InterfaceAddress
@@ -14,6 +15,10 @@ DEFAULT_PORT = 51820
 DEFAULT_MTU = 1420  # octets
 DEFAULT_FWMARK = 0x6277
 HELLO_INTERVAL = 4.0  # seconds
+CHECK_INTERVAL, CHECK_TIMEOUT = 5.0, 2.0  # seconds
+CHECK_FALL, CHECK_RISE = 3, 2  # results in a row
+
+CheckKind = Literal["ping", "tcp", "http", "dns", "command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,49 @@ class PeerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """One question that an uplink must answer.
+
+    `host` is what is pinged, connected to, asked by HTTP or looked up; `server` the packed address of a DNS server
+    (None for the system's); `status` what HTTP must answer (None for any success); `command` the words of a program.
+    """
+
+    kind: CheckKind
+    host: str = ""
+    port: int = 0
+    path: str = "/"
+    tls: bool = False
+    status: int | None = None
+    server: bytes | None = None
+    command: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.kind == "command":
+            return f"command {self.command[0]}"
+        if self.kind in ("tcp", "http"):
+            return f"{self.kind} {Endpoint(self.host, self.port)}"
+        return f"{self.kind} {self.host}"
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    """A prefix that is announced only while checks hold over an interface (None: any); times in seconds.
+
+    `fall` failures in a row make a check fail, `rise` successes make it hold again; all checks must hold, or any.
+    """
+
+    prefix: Prefix
+    metric: int = 0
+    interface: str | None = None
+    checks: tuple[Check, ...] = ()
+    interval: float = CHECK_INTERVAL
+    timeout: float = CHECK_TIMEOUT
+    fall: int = CHECK_FALL
+    rise: int = CHECK_RISE
+    require_all: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration of a node and the file that it came from."""
 
@@ -78,3 +126,4 @@ class Config:
     babel: BabelConfig
     peers: tuple[PeerConfig, ...]
     source: Path
+    gateways: tuple[GatewayConfig, ...] = ()

@@ -79,7 +79,12 @@ class RouteInstaller:
             if before.get(prefix) != origin and self._is_ours_alone(prefix):
                 # What is ours and not there must not leave again along a learned default.
                 self._routes.retract(prefix)
-        if any(prefix.source_plen for prefix in before.keys() ^ announced.keys()):
+        changed = {
+            prefix
+            for prefix in before.keys() | announced.keys()
+            if before.get(prefix) != announced.get(prefix)
+        }
+        if any(p.source_plen or "gateway" in (before.get(p), announced.get(p)) for p in changed):
             self.guard(now)
 
     def guard(self, now: float) -> None:
@@ -173,9 +178,10 @@ class RouteInstaller:
         # What we announce ourselves we do not learn: there main always leads.
         destinations = {prefix.destination for prefix in self._announced}
         override = [prefix for prefix in self.override if prefix not in destinations]
-        guards = plan_guards(main, routes.learned, override, routes.table, self._announced)
+        gateways = {prefix for prefix, origin in self._announced.items() if origin == "gateway"}
+        guards = plan_guards(main, routes.learned, override, routes.table, self._announced, gateways)
         operators = [route.prefix for route in main if is_operators(route)]
-        routes.guard(guards.values(), operators, plan_own_sources(main, self._announced))
+        routes.guard(guards.values(), operators, plan_own_sources(main, self._announced, gateways))
         # Where main leads, packets do not follow us, so nobody shall hear that they do.
         self._guarded = frozenset(guards)
         self._tell(now)

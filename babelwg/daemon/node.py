@@ -29,6 +29,7 @@ from babelwg.daemon.effective import (
     wants_random_id,
     wants_subtrees,
 )
+from babelwg.daemon.gateways import GatewayService
 from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
 from babelwg.daemon.queries import CHANGING, Queries
@@ -174,6 +175,8 @@ class Node:
         set_sysctls = self.kernel.set_tunnel_sysctls
         self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, set_sysctls)
         self._stack.push_async_callback(self.tunnels.close)
+        self.gateways = GatewayService(self.monitor.mirror, self._gateways_changed)
+        self._stack.push_async_callback(self.gateways.close)
         asyncio.get_running_loop().add_reader(self.monitor.fileno(), self.monitor.receive)
         self._stack.callback(asyncio.get_running_loop().remove_reader, self.monitor.fileno())
         await self._serve()
@@ -219,7 +222,7 @@ class Node:
     async def _apply_configuration(self) -> None:
         config = self.config
         if isinstance(config, Config):
-            self.routing.installer.override = config.babel.override
+            self.gateways.configure(config.gateways, config.tunnels.fwmark)
             self.kernel.sysctls = config.node.sysctls
             await self.kernel.apply(config)
             self.routing.prefer_sources(tuple(a.address for a in config.node.addresses))
@@ -261,7 +264,8 @@ class Node:
         babeld = babeld_of(self.config)
         xroutes = redistributed_xroutes(babeld, self.monitor.mirror) if babeld else {}
         if isinstance(self.config, Config):
-            xroutes |= own_xroutes(self.config)
+            xroutes |= {**self.gateways.xroutes(), **own_xroutes(self.config)}
+            self.routing.installer.override = (*self.config.babel.override, *self.gateways.override())
         if xroutes != self.routing.announced:
             self.routing.announce(xroutes)
 
@@ -272,6 +276,7 @@ class Node:
                 self.tunnels.interface_missing(gone)
             self._seen_links = names
             self._apply_babeld_interfaces()
+            self.gateways.links_changed()
             self.routing.sync_interfaces()
             self.tunnels.mend_addresses(self.monitor.mirror)
         if "main" in what:
@@ -280,6 +285,10 @@ class Node:
             self._apply_announcements()
         if what & {"rule", "overrun"}:
             self._repair_soon.set()
+
+    def _gateways_changed(self) -> None:
+        self._apply_announcements()
+        self.routing.guard()
 
     def _route_lost(self, route: Route) -> None:
         self.routing.route_lost(route)

@@ -34,6 +34,7 @@ def describe_problems(
     problems += [
         _problem(what, f"the kernel refused: {why}", "show stats") for what, why in node.kernel.errors.items()
     ]
+    problems += _gateway_problems(node)
     problems += [
         _problem("configuration", f"`{directive}` is read and not acted on yet", "see the README")
         for directive in unheeded_directives(babeld_of(node.config))
@@ -55,6 +56,19 @@ def describe_problems(
                 "show neighbours",
             )
         )
+    return problems
+
+
+def _gateway_problems(node: "Node") -> list[dict[str, str]]:
+    problems = []
+    for gateway in node.gateways.gateways:
+        subject = f"gateway {gateway.config.prefix}"
+        if not gateway.announced:
+            problems.append(_problem(subject, f"not announced: {gateway.reason}", "show gateways"))
+        elif not gateway.has_route():
+            problems.append(
+                _problem(subject, "table main has no route for what it announces", "show gateways")
+            )
     return problems
 
 

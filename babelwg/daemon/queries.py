@@ -43,6 +43,7 @@ class Queries:
             "xroutes": self._xroutes,
             "sources": self._sources,
             "interfaces": self._interfaces,
+            "gateways": self._gateways,
             "stats": self._stats,
             "route_get": self._route_get,
             "reload": self._reload,
@@ -79,6 +80,7 @@ class Queries:
             "announce": [str(prefix) for prefix in overlay.node.announce] if overlay else [],
             "table": node.routes.table,
             "peers": peers,
+            "gateways": node.gateways.describe(),
             "routes": {
                 "selected": sum(route.state == "selected" for route in snapshot.routes),
                 "total": len(snapshot.routes),
@@ -161,6 +163,10 @@ class Queries:
             )
         return answers
 
+    async def _gateways(self, params: Params) -> Any:
+        del params
+        return self._node.gateways.describe()
+
     async def _stats(self, params: Params) -> Any:
         del params
         node = self._node
@@ -170,6 +176,7 @@ class Queries:
             "socket": node.routing.socket.counters,
             "kernel": node.routes.counters,
             "store": node.store.counters,
+            "gateway": node.gateways.counters,
             "daemon": node.routing.counters,
             "control": self.control.counters if self.control else {},
         }

@@ -4,7 +4,7 @@ Our table is asked before main. A learned default in it would take what main kno
 static routes. For each of those destinations our table holds a `throw` route, which sends the look-up on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import covers, mask
@@ -30,12 +30,14 @@ def plan_guards(
     override: Iterable[Prefix],
     table: int,
     announced: Iterable[Prefix] = (),
+    gateways: Container[Prefix] = (),
 ) -> dict[Prefix, Route]:
     """Return the throw routes (and copies) that `table` needs for what main holds.
 
     A destination in `override` gets none: there ours wins. Where our covering IPv6 route and main's use the same
     device, a copy of main's route stands instead: a socket bound to that device does not honour the throw.
-    What of `announced` is source-specific leads to main where main has the destination: there its packets end.
+    What of `announced` is source-specific leads to main where main has the destination: there its packets end. What
+    `gateways` are for may also leave by a shorter route of main.
     """
     overridden = set(override)
     operators = [route for route in main if is_operators(route)]
@@ -51,24 +53,40 @@ def plan_guards(
             )
         else:
             guards.setdefault(route.prefix, Route(route.prefix, table, THROW))
-    served = {route.prefix for route in operators}
-    for prefix in announced:
-        if prefix.source_plen and prefix.destination in served:
-            guards.setdefault(prefix, Route(prefix, table, THROW))
+    for prefix in _served(operators, announced, gateways):
+        guards.setdefault(prefix, Route(prefix, table, THROW))
     return guards
 
 
-def plan_own_sources(main: Iterable[Route], announced: Iterable[Prefix]) -> dict[Prefix, Route]:
+def plan_own_sources(
+    main: Iterable[Route], announced: Iterable[Prefix], gateways: Container[Prefix] = ()
+) -> dict[Prefix, Route]:
     """Return main's route for each source-specific prefix of ours that main serves.
 
     Where source prefixes have tables, a throw would only lead to the table of a shorter one.
     """
+    operators = [route for route in main if is_operators(route)]
+    served = _served(operators, announced, gateways)
+    return {prefix: route for prefix, route in served.items() if prefix.source_plen}
+
+
+def _served(
+    operators: Iterable[Route], announced: Iterable[Prefix], gateways: Container[Prefix]
+) -> dict[Prefix, Route]:
+    """Return main's best route for each prefix of ours that is source-specific or a gateway's, and that main serves."""
+    ours = [prefix for prefix in announced if prefix.source_plen or prefix in gateways]
     best: dict[Prefix, Route] = {}
-    for route in main:
-        known = best.get(route.prefix)
-        if is_operators(route) and (known is None or route.priority < known.priority):
-            best[route.prefix] = route
-    return {p: best[p.destination] for p in announced if p.source_plen and p.destination in best}
+    for route in operators if ours else ():
+        for prefix in ours:
+            fits = covers(route.prefix, prefix) if prefix in gateways else route.prefix == prefix.destination
+            known = best.get(prefix)
+            if fits and not route.prefix.source_plen and (known is None or _rank(route) > _rank(known)):
+                best[prefix] = route
+    return best
+
+
+def _rank(route: Route) -> tuple[int, int]:
+    return route.prefix.plen, -route.priority
 
 
 def is_operators(route: Route) -> bool:

@@ -11,7 +11,17 @@ from click.testing import Result
 from jsonschema import Draft202012Validator, ValidationError
 
 SCHEMA = json.loads(files("babelwg.cli").joinpath("schema.json").read_text())
-READING = ["status", "peers", "neighbours", "routes", "xroutes", "sources", "interfaces", "stats"]
+READING = [
+    "status",
+    "peers",
+    "neighbours",
+    "routes",
+    "xroutes",
+    "sources",
+    "interfaces",
+    "gateways",
+    "stats",
+]
 
 
 def validate(definition: str, data: Any) -> None:

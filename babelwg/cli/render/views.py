@@ -70,6 +70,12 @@ TRAFFIC = Column("RX/TX", _traffic, True, 0, 3)
 LOSS = Column("LOSS", lambda row: share(row.get("loss")), True, 0, 3)
 RTT = Column("RTT", lambda row: round_trip(row.get("rtt_s")), True, 0, 2)
 
+
+def _checks(row: Row) -> str:
+    checks = "; ".join(f"{check['check']}: {check['latest']}" for check in row.get("checks", ()))
+    return str(checks or row.get("reason") or "none")
+
+
 VIEWS: dict[str, View] = {
     "peers": View(
         (
@@ -148,6 +154,16 @@ VIEWS: dict[str, View] = {
             number("NEIGHBOURS", "neighbours", 1),
         ),
         "Babel runs on no interface.",
+    ),
+    "gateways": View(
+        (
+            text("PREFIX", "prefix"),
+            _metrics("METRIC", "metric"),
+            text("INTERFACE", "interface"),
+            text("STATE", "state"),
+            Column("CHECKS", _checks, False, 20),
+        ),
+        "This node is no gateway.",
     ),
     "stats": View((text("COUNTER", "name", 40), number("VALUE", "value")), "Nothing has been counted."),
 }

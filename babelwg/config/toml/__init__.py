@@ -4,7 +4,8 @@ from pathlib import Path
 
 from babelwg.config.errors import ConfigError, ConfigErrors
 from babelwg.config.model import Config
-from babelwg.config.toml.checks import check_addresses, check_interfaces, check_peers
+from babelwg.config.toml.checks import check_addresses, check_gateways, check_interfaces, check_peers
+from babelwg.config.toml.gateways import read_gateways
 from babelwg.config.toml.sections import DeclaredPeer, read_babel, read_node, read_peer, read_tunnels
 from babelwg.config.toml.table import Document, Table, parse_document, read_document
 
@@ -32,16 +33,25 @@ def _assemble(document: Document, path: Path) -> Config:
     tunnels = read_tunnels(root.table("tunnels"))
     babel = read_babel(root.table("babel"), path.parent)
     peers = _read_peers(root.tables("peer"), path.parent)
+    gateways = read_gateways(root.tables("gateway"))
     root.finish()
     peers += _read_directory(path.parent / PEERS_DIRECTORY, errors)
     if node is not None:
         check_addresses(node, node_table)
+        check_gateways(node, gateways)
     check_peers(node, peers)
     check_interfaces(babel, peers)
     if errors:
         raise ConfigErrors(sorted(errors, key=lambda e: (e.file != document.file, e.file, e.line or 0)))
     assert node is not None, "a [node] that cannot be used is complained about"
-    return Config(node, tunnels, babel, tuple(declared.peer for declared in peers), path)
+    return Config(
+        node,
+        tunnels,
+        babel,
+        tuple(declared.peer for declared in peers),
+        path,
+        tuple(g.gateway for g in gateways),
+    )
 
 
 def _read_peers(tables: list[Table], directory: Path) -> list[DeclaredPeer]:

@@ -3,6 +3,7 @@
 from babelwg.config.addresses import overlap
 from babelwg.config.keys import Key, public_of
 from babelwg.config.model import BabelConfig, NodeConfig
+from babelwg.config.toml.gateways import DeclaredGateway
 from babelwg.config.toml.sections import DeclaredPeer
 from babelwg.config.toml.table import Table
 
@@ -21,6 +22,22 @@ def check_addresses(node: NodeConfig, table: Table) -> None:
         elif prefix in hosts:
             message = f'"announce": {prefix} is announced already because it is one of "addresses"'
             table.complain_about_item("announce", index, message)
+
+
+def check_gateways(node: NodeConfig, gateways: list[DeclaredGateway]) -> None:
+    """Complain about prefixes that two gateways, or a gateway and [node], announce."""
+    others = {*node.announce, *(address.host for address in node.addresses)}
+    for index, declared in enumerate(gateways):
+        prefix = declared.gateway.prefix
+        first = next((g for g in gateways[:index] if g.gateway.prefix == prefix), None)
+        if first is not None:
+            declared.table.complain(
+                "prefix", f'"prefix": {prefix} is there already ({first.table.place("prefix")})'
+            )
+        elif prefix in others:
+            declared.table.complain(
+                "prefix", f'"prefix": {prefix} is announced by [node] whatever a check says'
+            )
 
 
 def check_peers(node: NodeConfig | None, peers: list[DeclaredPeer]) -> None:
