@@ -21,9 +21,7 @@ def describe_problems(
     """Return what is wrong, the worst first; none on a healthy node."""
     problems = [_problem(peer["name"], peer["reason"], _hint(node, peer)) for peer in peers if peer["reason"]]
     for prefix, refusal in list(node.routes.refused.items())[:LISTED_REFUSALS]:
-        problems.append(
-            _problem(str(prefix), f"the kernel refused the route: {_words(refusal)}", "show routes")
-        )
+        problems.append(_problem(str(prefix), _why_not_there(refusal), "show routes"))
     if len(node.routes.refused) > LISTED_REFUSALS:
         rest = len(node.routes.refused) - LISTED_REFUSALS
         problems.append(_problem("routes", f"the kernel refused {rest} more", "show stats"))
@@ -77,8 +75,10 @@ def _hint(node: "Node", peer: dict[str, Any]) -> str:
     return problem.hint if problem and problem.hint else f"show peers {peer['name']}"
 
 
-def _words(refusal: Refusal) -> str:
-    return refusal.detail or f"error {refusal.errno}"
+def _why_not_there(refusal: Refusal) -> str:
+    if not refusal.errno:
+        return f"the route is not used: {refusal.detail}"
+    return f"the kernel refused the route: {refusal.detail or f'error {refusal.errno}'}"
 
 
 def _problem(subject: str, reason: str, hint: str) -> dict[str, str]:

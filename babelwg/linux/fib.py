@@ -227,7 +227,7 @@ class KernelRoutes:
 
     def prefer_sources(self, source_of: Callable[[Prefix], bytes]) -> None:
         """Have all learned routes prefer the source address (packed) that this function gives for their prefix."""
-        for prefix, route in self.learned.items():
+        for prefix, route in list(self.learned.items()):
             source = source_of(prefix) if route.kind == UNICAST else route.source
             if route.source != source:
                 self._want(prefix, route._replace(source=source))

@@ -69,4 +69,10 @@ class FakeKernel:
             self.places[route.place] = route
             return Refusal(0)
         assert kind == RTM_DELROUTE
-        return Refusal(0 if self.places.pop(route.place, None) else errno.ESRCH)
+        there = self.places.get(route.place)
+        if there is None:
+            return Refusal(errno.ESRCH)
+        # Of several priorities only the latest is kept here; removing another one leaves it.
+        if there.priority == route.priority:
+            del self.places[route.place]
+        return Refusal(0)

@@ -5,7 +5,6 @@ from functools import lru_cache
 from typing import Literal, Self, TypeVar
 
 from babelwg.babel.wire.mac import MacKey
-from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.babeld.compiled import FilterList
 from babelwg.config.babeld.filters import LOCAL_ALLOW, Filter, Subject
 
@@ -163,13 +162,6 @@ class BabeldConfig:
         """Return the line that lets a kernel route or address in, None when it stays out."""
         line = _compiled(self.redistribute).first_match(subject)
         return None if line is None or line.denies else line
-
-    def redistribute_metric(
-        self, prefix: Prefix, *, local: bool, protocol: int | None, interface: str | None
-    ) -> int | None:
-        """Return the metric with which a kernel route or address is announced, None when it is not."""
-        line = self.redistributed(Subject(prefix, None, protocol, local, interface))
-        return None if line is None else line.metric
 
 
 @lru_cache(maxsize=8)

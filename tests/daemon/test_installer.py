@@ -1,0 +1,188 @@
+"""Which selected routes reach the kernel: source tables, filters, endpoints, gateways and preferred sources."""
+
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+
+from babelwg.babel.events import RouteFlushed, RouteRetracted, RouteSelected
+from babelwg.babel.policy import AllowAll, Announcement, InstallResult
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.daemon.installer import RouteInstaller
+from babelwg.linux.fib import KernelRoutes
+from babelwg.linux.monitor import IFF_LOOPBACK, IFF_UP, Link, Mirror
+from babelwg.linux.netlink import Refusal
+from babelwg.linux.routes import THROW, UNREACHABLE, Route
+from tests.linux.fakekernel import FakeKernel
+
+NEXT_HOP = bytes.fromhex("fe80") + bytes(13) + b"\x02"
+TUNNEL, WAN = 3, 9
+
+
+def p(text: str) -> Prefix:
+    return Prefix.parse(text)
+
+
+def selected(prefix: str, metric: int = 96) -> RouteSelected:
+    return RouteSelected(p(prefix), NEXT_HOP, "bw-a", metric, bytes(7) + b"\1", NEXT_HOP, 0, metric, "test")
+
+
+class Speaker:
+    """Remembers what it is told, and lets go of what it must refuse as the real one does."""
+
+    def __init__(self) -> None:
+        self.refused: frozenset[Prefix] = frozenset()
+        self.policies: list[Any] = []
+
+    def refuse(self, prefixes: frozenset[Prefix], now: float) -> None:
+        del now
+        self.refused = prefixes
+
+    def set_policy(self, policy: Any, now: float) -> None:
+        del now
+        self.policies.append(policy)
+
+
+@dataclass
+class Filters(AllowAll):
+    """Sends what is below a prefix elsewhere."""
+
+    result: InstallResult
+
+    def install_result(self, announcement: Announcement) -> InstallResult:
+        return self.result if announcement.prefix.family == 4 else InstallResult()
+
+
+class Bench:
+    """An installer with a kernel and a speaker that do as they are told."""
+
+    def __init__(self, table: int = 6696) -> None:
+        self.kernel = FakeKernel()
+        self.speaker = Speaker()
+        self.routes = KernelRoutes(self.kernel, table)  # type: ignore[arg-type]
+        self.mirror = Mirror()
+        self.mirror.set_link(Link(1, "lo", 65536, IFF_UP | IFF_LOOPBACK, ""))
+        speaker: Any = self.speaker
+        self.installer = RouteInstaller(speaker, self.routes, self.mirror, {"bw-a": TUNNEL})
+
+    def main(self, *prefixes: str) -> None:
+        for text in prefixes:
+            route = Route(p(text), 254, next_hop=NEXT_HOP, interface=WAN, protocol=3, priority=0)
+            self.mirror.main[route.prefix, 0, WAN, b""] = route
+        self.installer.guard(0.0)
+
+    def tell(self, *events: Any) -> None:
+        self.installer.handle(events, 0.0)
+        self.routes.flush()
+        self.installer.reconsider(0.0)
+
+    def held(self, text: str, table: int = 6696) -> Route | None:
+        return self.kernel.places.get((table, p(text)))
+
+
+def test_the_seventeenth_source_is_refused_by_the_speaker_and_tried_again_when_one_goes() -> None:
+    bench = Bench()
+    texts = [f"0.0.0.0/0 from 10.{number}.0.0/16" for number in range(17)]
+    bench.tell(*(selected(text) for text in texts))
+    assert bench.speaker.refused == {p(texts[16])}
+    assert "all 16 tables" in bench.routes.refused[p(texts[16])].detail
+    bench.tell(RouteFlushed(p(texts[16]), "refused"))
+    assert p(texts[16]) in bench.routes.refused  # the reason stays to be seen
+    bench.tell(RouteFlushed(p(texts[3]), "gone"))
+    assert bench.speaker.refused == frozenset()
+    bench.tell(selected(texts[16]))
+    assert bench.routes.refused == {}
+    assert len(bench.kernel.rules) == 16
+
+
+def test_what_had_no_place_and_is_known_no_more_is_forgotten() -> None:
+    bench = Bench()
+    texts = [f"0.0.0.0/0 from 10.{number}.0.0/16" for number in range(40)]
+    bench.tell(*(selected(text) for text in texts))
+    assert len(bench.speaker.refused) == 24
+    bench.installer.prune({p(texts[20])})
+    assert set(bench.routes.refused) == {p(texts[20])}
+
+
+def test_a_filter_names_table_and_source_also_of_what_is_there() -> None:
+    bench = Bench()
+    bench.tell(selected("10.5.0.0/16"), selected("2001:db8::/32"))
+    policy = Filters(InstallResult(50, ip_address("10.0.0.9").packed))
+    bench.installer.set_policy(policy, 0.0)
+    bench.routes.flush()
+    moved = bench.held("10.5.0.0/16", 50)
+    assert moved is not None
+    assert moved.source == bytes([10, 0, 0, 9])
+    assert bench.held("10.5.0.0/16") is None
+    assert bench.held("2001:db8::/32") is not None
+    assert bench.speaker.policies == [policy]
+    bench.tell(RouteRetracted(p("10.5.0.0/16"), "lost"))
+    held = bench.held("10.5.0.0/16", 50)
+    assert held is not None
+    assert held.kind == UNREACHABLE
+
+
+@pytest.mark.parametrize(
+    ("prefix", "source"),
+    [
+        ("2001:db8::/32", "fd00::1"),  # the first of the family
+        ("::/0 from 2001:db8:a::/48", "2001:db8:a::5"),  # the first inside the source prefix
+        ("::/0 from 2001:db8:c::/48", None),  # none of ours is inside
+        ("10.0.0.0/8", "10.9.0.1"),
+    ],
+)
+def test_the_preferred_source_does_not_contradict_the_source_prefix(prefix: str, source: str | None) -> None:
+    bench = Bench()
+    bench.tell(selected(prefix))
+    own = ("fd00::1", "2001:db8:b::5", "2001:db8:a::5", "10.9.0.1")
+    bench.installer.prefer_sources(tuple(ip_address(text).packed for text in own))
+    bench.routes.flush()
+    expected = ip_address(source).packed if source else b""
+    assert bench.routes.learned[p(prefix)].source == expected
+    bench.tell(selected(prefix, 97))
+    assert bench.routes.learned[p(prefix)].source == expected
+
+
+@pytest.mark.parametrize("prefix", ["198.51.0.0/16", "0.0.0.0/0 from 10.0.0.0/8"])
+def test_in_main_what_covers_an_endpoint_is_refused_until_the_endpoint_goes(prefix: str) -> None:
+    bench = Bench(254)
+    bench.installer.guarding = True
+    bench.installer.set_endpoints(frozenset({bytes([198, 51, 100, 1])}), 0.0)
+    bench.tell(selected(prefix))
+    assert bench.kernel.places == {}
+    assert bench.speaker.refused == {p(prefix)}
+    assert bench.routes.refused[p(prefix)] == Refusal(0, "it covers the endpoint 198.51.100.1 of a tunnel")
+    assert bench.installer.set_endpoints(frozenset(), 0.0)
+    assert bench.speaker.refused == frozenset()
+    assert not bench.installer.set_endpoints(frozenset(), 0.0)
+
+
+def test_a_gateway_leads_to_main_also_by_a_shorter_route_and_a_network_of_ours_does_not() -> None:
+    bench = Bench()
+    bench.main("::/0")
+    bench.tell(selected("2001:db8::/32 from 2001::/16"))
+    gateway, network = p("2001:db8:1::/48 from 2001:db8:a::/48"), p("2001:db8:2::/48 from 2001:db8:a::/48")
+    bench.installer.set_announced({gateway: "gateway", network: "announce"}, 0.0)
+    bench.routes.flush()
+    kinds = {prefix: route.kind for (_, prefix), route in bench.kernel.places.items()}
+    assert (kinds[gateway], kinds[network]) == (THROW, UNREACHABLE)
+    assert gateway in bench.speaker.refused
+    bench.installer.set_announced({}, 0.0)
+    bench.routes.flush()
+    assert not {gateway, network} & {prefix for _, prefix in bench.kernel.places}
+
+
+def test_the_kernels_priority_shows_the_metric_where_it_shall() -> None:
+    bench = Bench(60)
+    bench.installer.guarding = False
+    bench.installer.reflecting = True
+    bench.tell(selected("10.5.0.0/16", 100))
+    held = bench.held("10.5.0.0/16", 60)
+    assert held is not None
+    assert held.priority == 1124
+    bench.installer.reflect({p("10.5.0.0/16"): 200})
+    bench.routes.flush()
+    held = bench.held("10.5.0.0/16", 60)
+    assert held is not None
+    assert held.priority == 1224
