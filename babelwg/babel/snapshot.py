@@ -46,6 +46,8 @@ class NeighbourView:
     last_heard: float
     routes: int
     purged: bool
+    rtt: float | None  # seconds, smoothed; None while it is not known
+    penalty: int | None  # what the delay adds to the cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,8 @@ def _view_neighbour(neighbour: Neighbour, now: float) -> NeighbourView:
         last_heard=now - neighbour.last_heard,
         routes=len(neighbour.routes),
         purged=neighbour.purged,
+        rtt=neighbour.round_trip.rtt,
+        penalty=None if neighbour.round_trip.rtt is None else neighbour.round_trip.penalty,
     )
 
 

@@ -14,11 +14,13 @@ from babelwg.babel.operation.acknowledgments import (
 )
 from babelwg.babel.operation.acquisition import handle_hello, lose_neighbour
 from babelwg.babel.operation.authentication import authenticate
+from babelwg.babel.operation.delay import handle_stamps, is_probe, reprice_delay
 from babelwg.babel.operation.feasibility import start_remembered_sources
 from babelwg.babel.operation.liveness import handle_hello_timer, handle_ihu, send_scheduled_hello, update_link
 from babelwg.babel.operation.output import flush
 from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
 from babelwg.babel.operation.policy import apply_policy, retract_ipv4
+from babelwg.babel.operation.probing import handle_probe, handle_probe_timer, note_traffic
 from babelwg.babel.operation.queueing import queue_hello, queue_ordinary, queue_urgent
 from babelwg.babel.operation.recovery import (
     begin_interface,
@@ -96,6 +98,7 @@ class Speaker:
             hello=lambda now: handle_hello_timer(state, interface, now),
             update=lambda now: handle_update_timer(state, interface, now),
             send=lambda now: state.ready.append((interface, interface.outbox)),
+            probe=lambda now: handle_probe_timer(state, interface, now),
         )
         hello_seqno = self._first_hello_seqno(name)
         group = state.parameters.group
@@ -121,6 +124,7 @@ class Speaker:
         for neighbour in interface.neighbours.values():
             if not may_use_v4_via_v6(state, interface):
                 retract_v4_via_v6(state, neighbour, now)
+            reprice_delay(neighbour)
             update_link(state, neighbour, now)
             interface.outbox.ihus[neighbour.address] = neighbour
         # A longer interval has to be promised before it is used (§3.4.1).
@@ -132,7 +136,7 @@ class Speaker:
         state = self._state
         interface = state.interfaces.pop(name)
         state.former_hello_seqnos[name] = interface.hello_seqno
-        for timer in (interface.hello_timer, interface.update_timer):
+        for timer in (interface.hello_timer, interface.update_timer, interface.probing.timer):
             state.timers.cancel(timer)
         state.sending.cancel(interface.outbox.timer)
         for neighbour in list(interface.neighbours.values()):
@@ -180,6 +184,11 @@ class Speaker:
     def set_policy(self, policy: Policy, now: float) -> None:
         """Let other filters decide what comes in, goes out and is used, from now on."""
         apply_policy(self._state, policy, now)
+
+    def note_traffic(self, interface: str, now: float) -> None:
+        """Measure delays more often for a while: packets of users flow through an interface."""
+        if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:
+            note_traffic(self._state, found, now)
 
     def receive_datagram(self, datagram: Datagram, now: float) -> None:
         """Do what a datagram says, or count why not."""
@@ -275,7 +284,10 @@ class Speaker:
         if len(hellos) > MAX_HELLOS:
             state.count("tlv_dropped.hello-rate", len(hellos) - MAX_HELLOS)
         if (neighbour := interface.neighbours.get(source)) is not None:
+            handle_stamps(state, neighbour, packet.tlvs, datagram.received, now)
             self._handle_tlvs(neighbour, packet.tlvs, now)
+            if any(is_probe(hello) for hello in hellos[:MAX_HELLOS]):
+                handle_probe(state, interface, now)
         elif packet.tlvs:
             self._drop_tlv(interface, source, Complaint("unknown-neighbour", "no Hello was heard before"))
         for complaint in packet.complaints:

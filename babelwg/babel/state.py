@@ -53,13 +53,15 @@ class State:
         self.holds: dict[Prefix, Hold] = {}
         self.acknowledgments: dict[int, PendingAcknowledgment] = {}
         self.next_nonce = rng.randrange(0x10000)
-        # Prefixes where a better route only waits for its smoothed metric (appendix A.3).
-        self.undecided: dict[Prefix, None] = {}
+        # Prefixes with a better route that is not taken yet (appendix A.3), and since when it is clearly better.
+        self.undecided: dict[Prefix, float | None] = {}
         self.undecided_timer: Timer | None = None
         # After a loss of memory: interfaces where a neighbour may still route through our former life.
         self.gate: dict[str, Timer] = {}
         self.purge_until = float("-inf")
         self.purge_done: set[tuple[str, bytes]] = set()
+        self.clock_origin = rng.randrange(1 << 32)  # microseconds
+        self.traffic_until = float("-inf")  # seconds; until then packets of users count as flowing
         self.timers = Timers()
         self.sending = Timers()
         self.ready: list[tuple[Interface, Outbox]] = []  # outboxes whose moment has come

@@ -36,6 +36,7 @@ from babelwg.daemon.queries import CHANGING, Queries
 from babelwg.daemon.redistribute import own_xroutes, redistributed_xroutes
 from babelwg.daemon.routing import ADOPTION, RoutingService, WantedInterface
 from babelwg.daemon.start import Fatal, bind, check_permission, open_store
+from babelwg.daemon.traffic import watch_traffic
 from babelwg.daemon.tunnels import TunnelService
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
@@ -107,6 +108,7 @@ class Node:
         """Run until somebody asks to stop."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._repair()), group.create_task(self._release_adopted())]
+            tasks.append(group.create_task(watch_traffic(self.routing)))
             if isinstance(self.config, Config):
                 tasks.append(group.create_task(self.tunnels.run()))
             await self._stop.wait()

@@ -161,6 +161,17 @@ class RoutingService:
         self._repairs = 0
         self.pump()
 
+    def own_datagrams(self) -> dict[str, int]:
+        """Return how many datagrams of Babel each running interface has carried."""
+        return {name: self.socket.datagrams.get(name, 0) for name in self._running}
+
+    def note_traffic(self, interfaces: list[str]) -> None:
+        """Measure delays more often while packets of users flow through these interfaces."""
+        for name in interfaces:
+            self.speaker.note_traffic(name, self._loop.time())
+        if interfaces:
+            self.pump()
+
     def pump(self) -> None:
         """Do what the speaker asks: install, remember, send, and wake at its deadline."""
         if not self.stopping:
@@ -180,7 +191,8 @@ class RoutingService:
             self._log(events)
             # Nothing is announced before the kernel has what it describes.
             self._flush_routes()
-            datagrams = self.speaker.datagrams_to_send(now)
+            # The kernel took its time, and Hellos say when they leave.
+            datagrams = self.speaker.datagrams_to_send(self._loop.time())
             self._store.remember(self.speaker.sources_to_store())
             for datagram in datagrams:
                 self.socket.send(datagram)

@@ -3,6 +3,7 @@
 import errno
 import socket
 import struct
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,11 @@ GROUP = socket.inet_pton(socket.AF_INET6, "ff02::1:6")
 RECEIVE_BUFFER = 8 << 20  # octets: a neighbour's full dump of a large table fits
 TRAFFIC_CLASS = 0xC0  # CS6, as babeld sends it
 PKTINFO = struct.Struct("=16sI")
+# Linux constants that Python does not name (asm-generic/socket.h)
+SO_TIMESTAMPNS = 35
+TIMESPEC = struct.Struct("@ll")  # seconds and nanoseconds
+ANCILLARY = 128  # octets: the interface and the time of a datagram
+OLDEST_STAMP = 1.0  # seconds; an older one shows that a clock was set
 
 
 class BabelSocket:
@@ -30,6 +36,7 @@ class BabelSocket:
         self._group = group
         self._port = port
         self.counters: dict[str, int] = {}
+        self.datagrams: dict[str, int] = {}  # received and sent on each interface
         try:
             self._socket = socket.socket(
                 socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
@@ -46,6 +53,10 @@ class BabelSocket:
         )
         for option, value in options:
             self._socket.setsockopt(socket.IPPROTO_IPV6, option, value)
+        try:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        except OSError:
+            self._count("kernel_timestamps_refused")  # the moment of reading has to do
         set_receive_buffer(self._socket, RECEIVE_BUFFER)
         try:
             # Without SO_REUSEADDR: two daemons on one port would share its unicast unpredictably.
@@ -92,20 +103,22 @@ class BabelSocket:
         """Yield at most `limit` datagrams that wait; those of interfaces not joined are counted and dropped."""
         for _ in range(limit):
             try:
-                data, ancillary, _flags, address = self._socket.recvmsg(65536, 64)
+                data, ancillary, _flags, address = self._socket.recvmsg(65536, ANCILLARY)
             except BlockingIOError:
                 return
             except OSError as error:
                 # An ICMP error to something we sent; the neighbour's timers judge the link.
                 self._count(f"receive_failed.{errno.errorcode.get(error.errno or 0, 'unknown')}")
                 continue
-            destination, index = _packet_info(ancillary)
+            destination, index, stamp = _packet_info(ancillary)
             name = self._names.get(index)
             if name is None:
                 self._count("packet_dropped.interface-not-enabled")
                 continue
             source = socket.inet_pton(socket.AF_INET6, address[0].partition("%")[0])
-            yield Datagram(data, (source, address[1]), (destination, self._port), name, now)
+            self.datagrams[name] = self.datagrams.get(name, 0) + 1
+            received = _arrival(stamp, now)
+            yield Datagram(data, (source, address[1]), (destination, self._port), name, received)
 
     def send(self, datagram: Datagram) -> None:
         """Send one datagram from the address it names; what the kernel refuses is counted, as a lost packet is."""
@@ -122,6 +135,7 @@ class BabelSocket:
         info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, PKTINFO.pack(datagram.source[0], index))
         try:
             self._socket.sendmsg([datagram.data], [info], 0, (text, port, 0, index))
+            self.datagrams[datagram.interface] = self.datagrams.get(datagram.interface, 0) + 1
         except OSError as error:
             self._count(f"send_failed.{errno.errorcode.get(error.errno or 0, 'unknown')}")
 
@@ -129,12 +143,24 @@ class BabelSocket:
         self.counters[reason] = self.counters.get(reason, 0) + 1
 
 
-def _packet_info(ancillary: list[tuple[int, int, bytes]]) -> tuple[bytes, int]:
+def _packet_info(ancillary: list[tuple[int, int, bytes]]) -> tuple[bytes, int, float | None]:
+    """Return where a datagram was sent to, on which interface it came, and when by the clock of the day."""
+    address, index, stamp = bytes(16), 0, None
     for level, kind, data in ancillary:
         if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-            address, index = PKTINFO.unpack(data[:20])
-            return address, index
-    return bytes(16), 0
+            address, index = PKTINFO.unpack(data[: PKTINFO.size])
+        elif level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS and len(data) >= TIMESPEC.size:
+            seconds, nanoseconds = TIMESPEC.unpack(data[: TIMESPEC.size])
+            stamp = seconds + nanoseconds * 1e-9
+    return address, index, stamp
+
+
+def _arrival(stamp: float | None, now: float) -> float:
+    """Return the kernel's stamp on the monotonic clock; `now` for one that the clock of the day has overtaken."""
+    if stamp is None:
+        return now
+    age = time.time() - stamp
+    return time.monotonic() - age if 0 <= age <= OLDEST_STAMP else now
 
 
 def holder_of_port(port: int, proc: Path = Path("/proc")) -> str | None:

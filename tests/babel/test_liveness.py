@@ -120,7 +120,7 @@ def test_an_unscheduled_hello_promises_nothing_and_breaks_no_promise() -> None:
     found.wait(2.1)  # 1.5 intervals after the scheduled one
     neighbour = found.neighbour()
     assert neighbour is not None
-    assert neighbour.reach == 0b11110
+    assert neighbour.reach == 0b1110
 
 
 def test_a_neighbour_that_only_ever_sent_unscheduled_hellos_is_forgotten_too() -> None:

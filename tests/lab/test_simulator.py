@@ -1,6 +1,7 @@
 """Whole networks in virtual time: what the paths are, how fast they change, and that they never loop."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from babelwg.lab.topology import ACTIONS, Topology
 SEEDS = int(os.environ.get("SIM_SEEDS", "200"))  # more for a long run
 START, END = 15.0, 60.0  # seconds of virtual time during which things happen
 REST = 150.0  # seconds after which nothing must be left of them
+COSTS_ALONE = InterfaceParameters(max_rtt_penalty=0)  # the checks for the cheapest way know no delays
 
 
 @pytest.mark.conformance("B3.8.2.1-1", "B3.8.1.2-5", "B3.8.1.2-9")
@@ -116,6 +118,11 @@ def test_no_loop_at_any_step_and_all_reachable_at_rest(seed: int) -> None:
     play(seed, nodes, loss=0.2 if seed % 3 == 0 else 0.0)
 
 
+@pytest.mark.parametrize("seed", range(max(1, SEEDS // 5)))
+def test_no_loop_either_when_delays_count_and_traffic_flows(seed: int) -> None:
+    play(seed, 5 + seed % 8, loss=0.2 if seed % 3 == 0 else 0.0, optimal=False, delays=True)
+
+
 @pytest.mark.parametrize("nodes", [30, 100])
 def test_no_loop_in_a_large_mesh(nodes: int) -> None:
     play(1, nodes, loss=0.0, end=30.0, rest=60.0, hello=8.0, optimal=False)
@@ -124,7 +131,7 @@ def test_no_loop_in_a_large_mesh(nodes: int) -> None:
 def test_a_prefix_of_two_origins_loops_no_longer_than_two_seconds() -> None:
     for seed in range(10):
         topology = random_mesh(seed, 8)
-        net = SimNetwork(storm(topology, seed, START, END), seed)
+        net = SimNetwork(storm(topology, seed, START, END), seed, COSTS_ALONE)
         check = loop_free(net)
         shared = numbered_prefix(1000)
         for name in ("n1", "n5"):
@@ -173,10 +180,16 @@ def play(
     rest: float = REST,
     hello: float = 4.0,
     optimal: bool = True,
+    delays: bool = False,
 ) -> None:
     """Run a storm over a random mesh."""
     topology: Topology = storm(random_mesh(seed, nodes, loss=loss), seed, START, end)
-    net = SimNetwork(topology, seed, InterfaceParameters(hello_interval=hello, update_interval=4 * hello))
+    interface = replace(COSTS_ALONE, hello_interval=hello, update_interval=4 * hello)
+    if delays:
+        interface = replace(interface, max_rtt_penalty=InterfaceParameters().max_rtt_penalty)
+    net = SimNetwork(topology, seed, interface)
+    if delays:
+        net.carry(topology.nodes[0].name, topology.nodes[-1].name)
     check = loop_free(net)
     net.run(seconds=end + rest)
     check.finish(net)
@@ -247,7 +260,7 @@ link = "a-b"
 
 def test_a_described_network_does_what_its_steps_say() -> None:
     topology = Topology.parse(SCENARIO)
-    net = SimNetwork(topology, topology.seed)
+    net = SimNetwork(topology, topology.seed, COSTS_ALONE)
     check = loop_free(net)
     net.run(seconds=5)
     assert net["c"].next_hop("a") == "b"

@@ -4,6 +4,7 @@ from functools import partial
 
 from babelwg.babel.events import NeighbourAcquired, NeighbourLost
 from babelwg.babel.operation.acknowledgments import forget_neighbour
+from babelwg.babel.operation.delay import handle_delay_timeout
 from babelwg.babel.operation.liveness import (
     handle_ihu_timeout,
     record_hello,
@@ -95,4 +96,5 @@ def _actions(state: State, interface: Interface, address: bytes) -> NeighbourAct
         dump=lambda now: queue_dump(state, current(), now),
         purge=lambda now: handle_purge_timer(state, current(), now),
         link=lambda now: update_link(state, current(), now),
+        delay=lambda now: handle_delay_timeout(state, current(), now),
     )

@@ -1,4 +1,4 @@
-"""What a link and a route cost (RFC 8966, section 3.5.2 and appendix A.2)."""
+"""What a link and a route cost (RFC 8966, section 3.5.2 and appendix A.2; RFC 9616, section 4)."""
 
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.tables.neighbour import HelloHistory, Neighbour
@@ -43,7 +43,7 @@ def compute_cost(neighbour: Neighbour) -> int:
     else:
         # The neighbour divided its cost by its share of received Hellos; what is left is our own share.
         measured = _divide(neighbour.txcost, _share(neighbour))
-    return min(MAX_COST, max(1, measured + parameters.cost))
+    return min(MAX_COST, max(1, measured + neighbour.round_trip.penalty + parameters.cost))
 
 
 def compute_metric(cost: int, refmetric: int, added: int = 0) -> int:

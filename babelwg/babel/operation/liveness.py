@@ -45,8 +45,11 @@ def handle_hello_timer(state: State, interface: Interface, now: float) -> None:
 def record_hello(state: State, neighbour: Neighbour, hello: Hello, now: float) -> None:
     """Enter a Hello into its history (appendix A.1)."""
     history = neighbour.unicast if hello.unicast else neighbour.multicast
-    history.receive(hello.seqno)
     neighbour.last_heard = now
+    if not hello.interval and history.timer.when is not None and not hello.unicast:
+        history.pass_over(hello.seqno)
+        return
+    history.receive(hello.seqno)
     if hello.interval:
         history.interval = max(hello.interval, MIN_HELLO_INTERVAL)
         state.timers.set(history.timer, now + FIRST_MISS * history.interval)

@@ -6,9 +6,11 @@ from typing import TypeVar
 from babelwg.babel.datagram import Datagram
 from babelwg.babel.operation.acknowledgments import expect_acknowledgment
 from babelwg.babel.operation.authentication import sign
+from babelwg.babel.operation.delay import stamp_hello, stamp_ihu
 from babelwg.babel.operation.updates import build_update
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.mac import overhead
@@ -36,7 +38,7 @@ def flush(state: State, interface: Interface, outbox: Outbox, now: float) -> lis
             break
         capacity = interface.parameters.packet_size - overhead(interface.parameters.keys)
         writer = PacketWriter(capacity, interface.link_local)
-        _write_unpaced(interface, outbox, writer)
+        _write_unpaced(state, interface, outbox, writer, now)
         if ready_at <= now and not outbox.unpaced:
             _write_paced(state, interface, outbox, writer, now)
         if writer:
@@ -56,17 +58,27 @@ def _wrap(state: State, interface: Interface, outbox: Outbox, writer: PacketWrit
     return Datagram(data, source, destination, interface.name, now)
 
 
-def _write_unpaced(interface: Interface, outbox: Outbox, writer: PacketWriter) -> None:
+def _write_unpaced(
+    state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float
+) -> None:
     """Write Hello, IHUs and small TLVs, built at the last moment so that they are true when they leave."""
+    with_hello = outbox.hello is not None
     if outbox.hello is not None:
         interface.hello_seqno = seqno_add(interface.hello_seqno, 1)
-        added = writer.add(Hello(interface.hello_seqno, outbox.hello))
+        stamps = stamp_hello(state, interface, now)
+        added = writer.add(Hello(interface.hello_seqno, outbox.hello, sub_tlvs=stamps))
         assert added, "a Hello fits in an empty packet"
         outbox.hello = None
-    interval = interface.parameters.ihu_interval
-    _write_all(outbox.ihus, lambda address: writer.add(Ihu(address, outbox.ihus[address].rxcost, interval)))
+    _write_all(outbox.ihus, lambda address: writer.add(_build_ihu(outbox.ihus[address], with_hello)))
     written = len(_take(outbox.small, writer.add))
     del outbox.small[:written]
+
+
+def _build_ihu(neighbour: Neighbour, with_hello: bool) -> Ihu:
+    # Without the Hello beside it, the neighbour could make nothing of the stamps (RFC 9616, §3.2).
+    stamps = stamp_ihu(neighbour) if with_hello else ()
+    interval = neighbour.interface.parameters.ihu_interval
+    return Ihu(neighbour.address, neighbour.rxcost, interval, stamps)
 
 
 def _write_paced(

@@ -6,7 +6,7 @@ from babelwg.babel.events import RouteFlushed, RouteSelected
 from babelwg.babel.operation.acknowledgments import end_hold, start_hold
 from babelwg.babel.operation.permission import forget_permissions
 from babelwg.babel.operation.queueing import queue_ordinary, queue_urgent
-from babelwg.babel.operation.requests import request_after_loss
+from babelwg.babel.operation.requests import request_after_loss, request_better
 from babelwg.babel.state import State
 from babelwg.babel.tables.route import Route, Selection
 from babelwg.babel.timers import Timer
@@ -17,10 +17,12 @@ from babelwg.babel.wire.tlv import INFINITY
 def select_route(state: State, prefix: Prefix, cause: str, now: float) -> None:
     """Choose the route of a prefix anew and tell kernel and neighbours what changed."""
     old = state.routes.selected.get(prefix)
+    since = state.undecided.pop(prefix, None)
     shut = prefix in state.xroutes or prefix in state.refused or bool(state.gate)
-    best = None if shut else _choose(state, prefix, old, now)
+    best = None if shut else _choose(state, prefix, old, since, now)
     if best is not None:
         _use(state, best, old, cause, now)
+        _seek_better(state, best, now)
     elif old is not None:
         _lose(state, prefix, old, cause, now)
 
@@ -35,8 +37,10 @@ def is_usable(state: State, route: Route) -> bool:
     )
 
 
-def _choose(state: State, prefix: Prefix, old: Selection | None, now: float) -> Route | None:
-    """Return the best route; a route in use is only left for one that is better now and on average."""
+def _choose(
+    state: State, prefix: Prefix, old: Selection | None, since: float | None, now: float
+) -> Route | None:
+    """Return the best route; one in use is left for one that is better on average, or clearly for a while."""
     usable = [route for route in state.routes.candidates(prefix) if is_usable(state, route)]
     if old is None or old.route not in usable:
         return min(usable, key=lambda route: route.metric, default=None)
@@ -44,11 +48,23 @@ def _choose(state: State, prefix: Prefix, old: Selection | None, now: float) -> 
     better = [route for route in usable if route.metric < current.metric]
     if not better:
         return current
-    average = current.smoothed_metric(now)
-    steadily = [route for route in better if route.smoothed_metric(now) < average]
-    if len(steadily) < len(better):
-        _reconsider_later(state, prefix, now)
-    return min(steadily, key=lambda route: route.metric, default=current)
+    parameters = state.parameters
+    limit = current.metric - parameters.clearly_better
+    average, calm = current.smoothed_metric(now), old.changed + parameters.calm_time
+    steadily = [r for r in better if r.smoothed_metric(now) < average and (now >= calm or r.metric <= limit)]
+    best = min(better, key=lambda route: route.metric)
+    chosen = min(steadily, key=lambda route: route.metric, default=current)
+    if chosen is best:
+        return best
+    if best.metric > limit:
+        _reconsider_later(state, prefix, None, max(calm, now + parameters.hysteresis_recheck))
+        return chosen
+    since = now if since is None else since
+    # The same sum as the timer's: one that rounds differently would make it due at once, again and again.
+    if now >= (due := since + parameters.clear_delay):
+        return best
+    _reconsider_later(state, prefix, since, due)
+    return chosen
 
 
 def _use(state: State, route: Route, old: Selection | None, cause: str, now: float) -> None:
@@ -59,7 +75,10 @@ def _use(state: State, route: Route, old: Selection | None, cause: str, now: flo
     )
     announced = route.metric if old is None or news or significant else old.metric
     supersedes = old is not None and (news or old.supersedes)
-    state.routes.selected[prefix] = Selection(route, route.next_hop, route.router_id, announced, supersedes)
+    changed = float("-inf") if old is None else old.changed if old.route is route else now
+    state.routes.selected[prefix] = Selection(
+        route, route.next_hop, route.router_id, announced, supersedes, changed
+    )
     if old is None or old.route is not route or old.next_hop != route.next_hop:
         end_hold(state, prefix)
         state.emit(_selected(route, cause))
@@ -101,15 +120,26 @@ def retract_prefix(state: State, prefix: Prefix, cause: str, now: float) -> None
     forget_permissions(state, prefix)
 
 
-def _reconsider_later(state: State, prefix: Prefix, now: float) -> None:
-    state.undecided[prefix] = None
+def _seek_better(state: State, current: Route, now: float) -> None:
+    """Ask for a seqno that makes a better path feasible, before it is clear that it will be taken (§3.8.2.2)."""
+    limit = current.metric - state.parameters.clearly_better // 2
+    for route in state.routes.candidates(current.prefix):
+        if route.metric > limit or route.filtered or state.is_feasible_route(route):
+            continue
+        request_better(state, route, route.router_id, now)
+        since = state.undecided.get(current.prefix)
+        _reconsider_later(state, current.prefix, since, now + state.parameters.hysteresis_recheck)
+
+
+def _reconsider_later(state: State, prefix: Prefix, since: float | None, when: float) -> None:
+    """Have a prefix looked at again; `since` is when it got a clearly better route, None if it has none."""
+    state.undecided[prefix] = since
     if state.undecided_timer is None:
         state.undecided_timer = Timer(partial(_reconsider, state))
-    state.timers.advance(state.undecided_timer, now + state.parameters.hysteresis_recheck)
+    state.timers.advance(state.undecided_timer, when)
 
 
 def _reconsider(state: State, now: float) -> None:
-    """Look again at prefixes whose better route was too young; nothing else would wake them."""
-    undecided, state.undecided = state.undecided, {}
-    for prefix in undecided:
+    """Look again at prefixes with a better route that was not taken; nothing else would wake them."""
+    for prefix in list(state.undecided):
         select_route(state, prefix, "hysteresis", now)

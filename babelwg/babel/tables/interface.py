@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.tables.association import Association
+from babelwg.babel.tables.delay import Probing
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.timers import Timer
@@ -34,6 +35,7 @@ class InterfaceActions(NamedTuple):
     hello: Callable[[float], None]
     update: Callable[[float], None]
     send: Callable[[float], None]
+    probe: Callable[[float], None]
 
 
 class Interface:
@@ -53,6 +55,7 @@ class Interface:
         "pacer",
         "parameters",
         "pending_acknowledgments",
+        "probing",
         "update_timer",
     )
 
@@ -79,6 +82,7 @@ class Interface:
         self.associations: dict[bytes, Association] = {}
         self.pending_acknowledgments = 0  # packets of ours that somebody here has not confirmed
         self.hello_timer = Timer(actions.hello)
+        self.probing = Probing(actions.probe)
         self.update_timer = Timer(actions.update)
 
     def may_carry(self, prefix: Prefix) -> bool:

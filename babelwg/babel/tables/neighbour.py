@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from babelwg.babel.parameters import HISTORY_LENGTH
 from babelwg.babel.tables.allowance import Allowance
+from babelwg.babel.tables.delay import RoundTrip
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
@@ -22,13 +23,14 @@ OUTAGE = 0b1111  # Hellos; more missed ones in a row than loss alone makes likel
 class HelloHistory:
     """The latest Hellos of one kind, newest in the lowest bit (appendix A.1)."""
 
-    __slots__ = ("bits", "expected", "interval", "length", "timer")
+    __slots__ = ("bits", "expected", "interleaved", "interval", "length", "timer")
 
     def __init__(self, action: Callable[[float], None]) -> None:
         self.bits = 0
         self.length = 0  # entries since the first Hello heard, at most HISTORY_LENGTH
         self.expected: int | None = None
         self.interval = 0.0  # seconds, as the neighbour last promised
+        self.interleaved = False  # whether unscheduled Hellos came between the promised ones
         self.timer = Timer(action)
 
     def jump(self, seqno: int) -> int:
@@ -38,14 +40,23 @@ class HelloHistory:
     def receive(self, seqno: int) -> None:
         """Record a received Hello, after undoing or filling up what the seqno shows to be wrong."""
         if (jump := self.jump(seqno)) < 0:
-            self.bits >>= -jump
-            self.length = max(0, self.length + jump)
-        else:
+            # Of those that came between, none is an entry; only the miss of this one may be undone.
+            undone = -jump if not self.interleaved else int(not self.bits & 1)
+            self.bits >>= undone
+            self.length = max(0, self.length - undone)
+        elif not self.interleaved:
             self._append(0, jump)
         if not self.bits & OUTAGE:
             # The link was down, which is over; what was lost then says nothing about its quality now.
             self.length = 0
         self._append(1, 1)
+        self.expected = seqno_add(seqno, 1)
+
+    def pass_over(self, seqno: int) -> None:
+        """Take note of a Hello that was not promised; from then on only broken promises count as loss."""
+        # Departs from appendix A.1: unscheduled Hellos, of which many may come in a short time, are no entries, or the
+        # history would say how the last seconds were, and the loss of two of them in a row would end the link.
+        self.interleaved = True
         self.expected = seqno_add(seqno, 1)
 
     def miss(self) -> None:
@@ -74,6 +85,7 @@ class NeighbourActions(NamedTuple):
     dump: Callable[[float], None]
     purge: Callable[[float], None]
     link: Callable[[float], None]
+    delay: Callable[[float], None]
 
 
 class Neighbour:
@@ -99,6 +111,7 @@ class Neighbour:
         "purge_timer",
         "purged",
         "restarted",
+        "round_trip",
         "route_work",
         "routes",
         "rxcost",
@@ -116,6 +129,7 @@ class Neighbour:
         self.rxcost = INFINITY
         self.cost = INFINITY
         self.last_heard = 0.0
+        self.round_trip = RoundTrip(actions.delay)
         self.restarted = float("-inf")  # when a jump of its Hello seqno made this entry
         self.ihu_timer = Timer(actions.ihu_expired)
         self.outbox = Outbox(address, actions.send)
@@ -151,4 +165,5 @@ class Neighbour:
             self.dump_timer,
             self.purge_timer,
             self.link_timer,
+            self.round_trip.timer,
         )

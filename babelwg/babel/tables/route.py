@@ -82,6 +82,7 @@ class Selection(NamedTuple):
     metric: int
     # Neighbours still hold what we announced with another router-id; split horizon must not hide the change.
     supersedes: bool = False
+    changed: float = float("-inf")  # seconds; when this route took the place of another that was usable
 
 
 class RouteTable:

@@ -69,6 +69,7 @@ def _metrics(title: str, key: str, spare: int = 0) -> Column:
 TRAFFIC = Column("RX/TX", _traffic, True, 0, 3)
 LOSS = Column("LOSS", lambda row: share(row.get("loss")), True, 0, 3)
 RTT = Column("RTT", lambda row: round_trip(row.get("rtt_s")), True, 0, 2)
+RTTCOST = number("RTTCOST", "rttcost", 4)
 
 
 def _checks(row: Row) -> str:
@@ -86,6 +87,8 @@ VIEWS: dict[str, View] = {
             _ages("HANDSHAKE", "latest_handshake_s", 1),
             TRAFFIC,
             _metrics("COST", "cost"),
+            Column("RTT", lambda row: round_trip(row.get("rtt_s")), True, 0, 7),
+            number("RTTCOST", "rttcost", 8),
             number("ROUTES", "routes", 4),
             text("BACKEND", "backend", spare=6),
             text("KEY", "public_key", 9, 5),
@@ -104,6 +107,7 @@ VIEWS: dict[str, View] = {
             _metrics("COST", "cost"),
             LOSS,
             RTT,
+            RTTCOST,
             Column("HELLO", lambda row: interval(row.get("hello_interval_s")), True, 0, 7),
             _ages("HEARD", "last_heard_s", 1),
             number("ROUTES", "routes", 8),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from heapq import heappop, heappush
+from itertools import pairwise
 from random import Random
 from typing import Self
 
@@ -10,12 +11,14 @@ from babelwg.babel.datagram import Datagram
 from babelwg.babel.memory import Memory
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.lab.checks import trace_path
 from babelwg.lab.scenario import numbered_prefix
 from babelwg.lab.simulator.link import SimLink
 from babelwg.lab.simulator.node import SimNode
 from babelwg.lab.topology import Link, NodeSpec, Step, Topology
 
 DELAY_MS = 2.0  # of links in the short notation
+TRAFFIC_INTERVAL = 1.0  # seconds between two looks at where packets flow, as a daemon's
 Observer = Callable[["SimNetwork", SimNode, Prefix], None]
 
 
@@ -121,6 +124,17 @@ class SimNetwork:
         if node.speaker is not None:
             node.speaker.withdraw(prefix, self.now)
             self._pump(node)
+
+    def carry(self, source: str, destination: str) -> None:
+        """Let packets flow between two nodes from now on, both ways, whichever way the routes lead."""
+        for start, end in ((source, destination), (destination, source)):
+            prefix = next(iter(self.nodes[end].xroutes))
+            for a, b in pairwise(trace_path(self, start, prefix)):
+                for name, peer in ((a, b), (b, a)):
+                    if (speaker := self.nodes[name].speaker) is not None and self.link(a, b).up:
+                        speaker.note_traffic(peer, self.now)
+                        self._pump(self.nodes[name])
+        self._at(self.now + TRAFFIC_INTERVAL, lambda: self.carry(source, destination))
 
     def perform(self, step: Step) -> None:
         """Do what one step of a topology says."""
