@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow sim check format conformance bench-failover bench-routes peers clean
+.PHONY: help demo test unit integration slow sim check format conformance bench-failover bench-routes bench-rtt peers clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -50,6 +50,9 @@ bench-failover: $(READY) peers ## seconds without traffic after a silent cut, be
 
 bench-routes: $(READY) peers ## 5,000 routes into the kernel, beside babeld (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.routes $(if $(CHECK),--check) $(ARGS)
+
+bench-rtt: $(READY) peers ## seconds until traffic leaves a slow link and returns, beside babeld (CHECK=1: fail on a miss)
+	$(BIN)/python -m integration.bench.rtt $(if $(CHECK),--check) $(ARGS)
 
 clean: ## remove what make made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
