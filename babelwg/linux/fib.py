@@ -5,7 +5,16 @@ from collections.abc import Callable, Iterable, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.errors import KernelError
-from babelwg.linux.fibplan import Operation, RemoveRoute, SetRoute, has_subtree, plan_halves, plan_routes
+from babelwg.linux.fibplan import (
+    HALVES,
+    Operation,
+    RemoveRoute,
+    SetRoute,
+    Subtrees,
+    plain_place,
+    plan_halves,
+    plan_routes,
+)
 from babelwg.linux.netlink import Refusal, RequestSocket
 from babelwg.linux.routes import (
     PRIORITY,
@@ -20,7 +29,7 @@ from babelwg.linux.routes import (
     set_request,
 )
 from babelwg.linux.rules import SOURCE_PRIORITIES, Rule, apply_rules, read_rules
-from babelwg.linux.sourcetables import MAX_SOURCES, SOURCE_TABLES, SourceTables, plan_throws
+from babelwg.linux.sourcetables import MAX_SOURCES, SOURCE_TABLES, SourceTables, ThrowPlan
 
 
 class KernelRoutes:
@@ -51,11 +60,11 @@ class KernelRoutes:
         self._requests = requests
         self._main: frozenset[Prefix] = frozenset()  # the operator's destinations
         self._own: dict[Place, Route] = {}  # in source tables: what we announce and main serves
-        self._throws: dict[Place, Route] = {}  # in source tables
+        self._plan = ThrowPlan({}, (), ())
+        self._moved: set[Prefix] = set()  # plain prefixes that came or went since the plan was made
         self._throws_stale = False
         self._halves: dict[Place, Route] = {}  # plain routes again, where a subtree would hide them
-        self._learned_subtrees: set[Place] = set()
-        self._guarded_subtrees: set[Place] = set()
+        self._learned_subtrees, self._guarded_subtrees = Subtrees(), Subtrees()
         self._changed: set[Place] = set()
         self._by_place: dict[Place, Route] = {}
         self._rules: set[Rule] = set()
@@ -119,7 +128,7 @@ class KernelRoutes:
             if not route.prefix.source_plen or (self.subtrees and route.prefix.family == 6)
         }
         self.guards = self._replace(self.guards, kept)
-        self._guarded_subtrees = {place for place in kept if has_subtree(place)}
+        self._guarded_subtrees = Subtrees(kept)
         copies = {}
         for prefix, route in (own or {}).items():
             place = self._place(prefix, None)
@@ -127,16 +136,15 @@ class KernelRoutes:
                 copies[place] = route._replace(
                     prefix=place[1], table=place[0], source=b"", priority=PRIORITY, protocol=PROTOCOL_BABEL
                 )
-        self._throws_stale = self._throws_stale or copies.keys() != self._own.keys()
-        self._own = self._replace(self._own, copies)
         destinations = frozenset(main)
-        self._throws_stale = self._throws_stale or destinations != self._main
-        self._main = destinations
+        stale = copies.keys() != self._own.keys() or destinations != self._main
+        self._throws_stale = self._throws_stale or stale
+        self._own, self._main = self._replace(self._own, copies), destinations
 
     def wanted(self, place: Place) -> Route | None:
         """Return what the kernel should hold at a place."""
         route = self.guards.get(place) or self._own.get(place) or self._by_place.get(place)
-        route = route or self._throws.get(place) or self._halves.get(place)
+        route = route or self._plan.throws.get(place) or self._halves.get(place)
         if route is None and place in self.adopted:
             return self.installed.get(place)
         return route
@@ -203,7 +211,7 @@ class KernelRoutes:
             if route.protocol == PROTOCOL_BABEL and (self._is_own_table(table) or route.place in mine)
         }
         placed = {route.place for route in self.learned.values()}
-        self._changed |= {*placed, *self.guards, *self._own, *self._throws, *self._halves}
+        self._changed |= {*placed, *self.guards, *self._own, *self._plan.throws, *self._halves}
         self._changed |= set(self.installed)
         before = self.counters["route_set"] + self.counters["route_removed"]
         self.flush()
@@ -244,12 +252,9 @@ class KernelRoutes:
 
     def withdraw(self) -> None:
         """Remove all that is ours."""
-        self.learned.clear()
-        self._by_place.clear()
-        self.guards.clear()
-        self._own.clear()
-        self._learned_subtrees.clear()
-        self._guarded_subtrees.clear()
+        for held in (self.learned, self._by_place, self.guards, self._own):
+            held.clear()
+        self._learned_subtrees, self._guarded_subtrees = Subtrees(), Subtrees()
         self.adopted.clear()
         self._throws_stale = True
         self._changed |= set(self.installed)
@@ -259,16 +264,16 @@ class KernelRoutes:
         before = self.learned.pop(prefix, None)
         if before is not None:
             self._by_place.pop(before.place, None)
-            self._learned_subtrees.discard(before.place)
+            self._learned_subtrees.count(before.place, -1)
             self._touch(before.place)
         if route is not None:
-            if has_subtree(route.place):
-                self._learned_subtrees.add(route.place)
+            self._learned_subtrees.count(route.place, 1)
             self.learned[prefix] = self._by_place[route.place] = route
             self._touch(route.place)
         moved = (before.place if before else None) != (route.place if route else None)
-        # Without source tables no route depends on another one.
-        self._throws_stale = self._throws_stale or (moved and bool(self.sources.tables))
+        if moved and self.sources.tables:  # without source tables no route depends on another one
+            self._moved.add(prefix)
+            self._throws_stale = self._throws_stale or prefix.source_plen > 0
 
     def _replace(self, old: dict[Place, Route], new: dict[Place, Route]) -> dict[Place, Route]:
         """Return `new`, and take note of each place where it differs from `old`."""
@@ -293,6 +298,7 @@ class KernelRoutes:
         """Bring the throw routes of the source tables up to date; return whether rules have to change."""
         if self._throws_stale:
             self._throws_stale = False
+            self._moved.clear()
             places = (*self._by_place, *self._own, *self.adopted)
             in_tables = {place for place in places if place[0] in SOURCE_TABLES}
             used = {self.sources.source_of(place) for place in in_tables}
@@ -301,15 +307,24 @@ class KernelRoutes:
             ours |= {
                 prefix.with_source(self.sources.source_of((table, prefix))) for table, prefix in in_tables
             }
-            throws = plan_throws(self.sources.tables, ours, self._main)
-            self._throws = self._replace(self._throws, throws)
+            before, self._plan = self._plan, ThrowPlan(self.sources.tables, ours, self._main)
+            self._replace(before.throws, self._plan.throws)
+        for prefix in self._moved:
+            route = self.learned.get(prefix)
+            present = route is not None and route.table == self.table
+            self._changed |= self._plan.toggle(prefix, present)
+        self._moved.clear()
         return self.sources.rules() != self._rules
 
     def _plan_halves(self) -> None:
-        subtrees = self._learned_subtrees | self._guarded_subtrees
-        if subtrees or self._halves:
-            halves = plan_halves(subtrees, lambda place: self.guards.get(place) or self._by_place.get(place))
-            self._halves = self._replace(self._halves, halves)
+        """Bring what a subtree would hide up to date wherever something has changed."""
+        for place in {plain_place(place) for place in self._changed if place[1].family == 6}:
+            hidden = place in self._learned_subtrees or place in self._guarded_subtrees
+            plain = self.guards.get(place) or self._by_place.get(place)
+            wanted = plan_halves(plain) if plain and hidden else {}
+            keys = {(place[0], place[1].with_source(half)) for half in HALVES}
+            known = {key: self._halves.pop(key) for key in keys if key in self._halves}
+            self._halves |= self._replace(known, wanted)
 
     def _apply_rules(self) -> list[tuple[Prefix, Refusal]]:
         """Bring the rules of the source tables into the kernel; return what has no effect where it refused one."""

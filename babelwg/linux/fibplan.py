@@ -1,6 +1,6 @@
 """Pure plans for the routes of our tables: which operations, and what a subtree must not hide."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from babelwg.babel.wire.prefix import Prefix
@@ -26,10 +26,24 @@ class RemoveRoute:
 Operation = SetRoute | RemoveRoute
 
 
-def has_subtree(place: Place) -> bool:
-    """Return whether a route makes a subtree that hides the plain route of its destination; that of ::/0 is not."""
-    _, prefix = place
-    return prefix.source_plen > 0 and prefix.plen > 0
+class Subtrees:
+    """How many source prefixes each plain place has; those of ::/0 do not count, as they hide nothing."""
+
+    def __init__(self, places: Iterable[Place] = ()) -> None:
+        self._counts: dict[Place, int] = {}
+        for place in places:
+            self.count(place, 1)
+
+    def __contains__(self, plain: Place) -> bool:
+        return plain in self._counts
+
+    def count(self, place: Place, change: int) -> None:
+        """Take note that the route of a place came or went; nothing for a plain one."""
+        if place[1].source_plen and place[1].plen:
+            plain = plain_place(place)
+            self._counts[plain] = self._counts.get(plain, 0) + change
+            if not self._counts[plain]:
+                del self._counts[plain]
 
 
 def plan_routes(desired: Mapping[Place, Route], actual: Mapping[Place, Route]) -> list[Operation]:
@@ -51,16 +65,16 @@ def plan_routes(desired: Mapping[Place, Route], actual: Mapping[Place, Route]) -
     ]
 
 
-def plan_halves(subtrees: Iterable[Place], plain_at: Callable[[Place], Route | None]) -> dict[Place, Route]:
-    """Return plain routes said again for both halves of all sources, where a subtree would hide them.
+def plain_place(place: Place) -> Place:
+    """Return where the plain route of the same destination stands."""
+    table, prefix = place
+    return table, prefix.destination
+
+
+def plan_halves(plain: Route) -> dict[Place, Route]:
+    """Return a plain route said again for both halves of all sources, where a subtree would hide it.
 
     Linux looks for the source in the subtree alone, and when it is not there goes on to a shorter destination.
     """
-    halves = {}
-    for table, prefix in subtrees:
-        plain = plain_at((table, prefix.destination))
-        for half in HALVES if plain is not None else ():
-            assert plain is not None
-            key = prefix.with_source(half)
-            halves[table, key] = plain._replace(prefix=key)
-    return halves
+    routes = (plain._replace(prefix=plain.prefix.with_source(half)) for half in HALVES)
+    return {route.place: route for route in routes}

@@ -17,6 +17,9 @@ MAX_SOURCES = 16  # of each family: as many as there are priorities before that 
 SOURCE_TABLES = range(FIRST_TABLE, FIRST_TABLE + MAX_SOURCES)
 
 
+Destinations = dict[Prefix | None, set[Prefix]]  # by source prefix
+
+
 class SourceTables:
     """Which table each source prefix has, at most sixteen of each family."""
 
@@ -65,28 +68,54 @@ class SourceTables:
         return rules
 
 
-def plan_throws(
-    tables: Mapping[Prefix, int], ours: Iterable[Prefix], main: Iterable[Prefix]
-) -> dict[Place, Route]:
-    """Return the throw routes of the source tables, given what our tables and what the operator's hold.
+class ThrowPlan:
+    """The throw routes of the source tables, given what our tables and what the operator's hold.
 
     A destination that is in a source table itself gets none there: of equal destinations the longer source wins.
     """
-    by_source: dict[Prefix | None, set[Prefix]] = {}
-    for prefix in (*ours, *main):
-        by_source.setdefault(prefix.source, set()).add(prefix.destination)
-    throws: dict[Place, Route] = {}
-    for source, table in tables.items():
-        own = by_source.get(source, set())
-        lengths = sorted({destination.plen for destination in own})
-        for other, destinations in by_source.items():
-            # A table is asked later for packets of this source when its own source prefix covers them all.
-            if other is not None and (other == source or not covers(other, source)):
-                continue
-            for destination in destinations - own:
-                if destination.family == source.family and _is_covered(destination, own, lengths):
-                    throws[table, destination] = Route(destination, table, THROW)
-    return throws
+
+    def __init__(self, tables: Mapping[Prefix, int], ours: Iterable[Prefix], main: Iterable[Prefix]) -> None:
+        self._tables = dict(tables)
+        self._ours: Destinations = {}
+        self._main: Destinations = {}
+        for held, prefixes in ((self._ours, ours), (self._main, main)):
+            for prefix in prefixes:
+                held.setdefault(prefix.source, set()).add(prefix.destination)
+        self._lengths = {s: sorted({d.plen for d in self._ours.get(s, ())}) for s in self._tables}
+        everything = {d for held in (self._ours, self._main) for found in held.values() for d in found}
+        self.throws: dict[Place, Route] = {}
+        for destination in everything:
+            self._plan(destination)
+
+    def toggle(self, destination: Prefix, present: bool) -> set[Place]:
+        """Take note that our table has a plain route or has it no more; return the places that may differ."""
+        plain = self._ours.setdefault(None, set())
+        (plain.add if present else plain.discard)(destination)
+        return self._plan(destination)
+
+    def _plan(self, destination: Prefix) -> set[Place]:
+        places = set()
+        for source, table in self._tables.items():
+            if source.family == destination.family:
+                place = table, destination
+                places.add(place)
+                if self._needs_throw(source, destination):
+                    self.throws[place] = Route(destination, table, THROW)
+                else:
+                    self.throws.pop(place, None)
+        return places
+
+    def _needs_throw(self, source: Prefix, destination: Prefix) -> bool:
+        own = self._ours.get(source, set())
+        if destination in own or not _is_covered(destination, own, self._lengths[source]):
+            return False
+        # A table is asked later for packets of this source when its own source prefix covers them all.
+        return any(
+            destination in found
+            for held in (self._ours, self._main)
+            for other, found in held.items()
+            if other is None or (other != source and covers(other, source))
+        )
 
 
 def _is_covered(prefix: Prefix, by: set[Prefix], lengths: list[int]) -> bool:
