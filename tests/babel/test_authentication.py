@@ -160,7 +160,7 @@ def test_unknown_index_is_challenged_at_the_neighbours_address_and_dropped() -> 
     assert len(told.challenge) == 8
 
 
-@pytest.mark.conformance("M4.3-9", "M4.3-12", "MR3.1-2", "M4.3.1.3-3", "M4.3-5")
+@pytest.mark.conformance("M4.3-9", "M4.3-12", "MR3.1-2", "M4.3.1.3-3", "M4.3-5", "B6-1", "B6-2")
 def test_neighbour_is_believed_once_it_has_answered_the_challenge() -> None:
     found = bench()
     neighbour = Neighbour(found)

@@ -332,6 +332,28 @@ def test_one_hello_for_all_neighbours_goes_to_the_group() -> None:
     assert len({hello.seqno for _, hello in hellos}) == len(hellos)
 
 
+@pytest.mark.conformance("B3.7-1")
+def test_updates_go_to_each_neighbour_alone_where_that_is_wanted() -> None:
+    found = Bench()
+    found.interface("lan", replace(WIRED, unicast=True))
+    for number in (1, 2):
+        found.meet(number, "lan", hellos=16)
+    found.speaker.announce(Q, 0, found.now)
+    found.receive([update(metric=100)], 1, "lan")
+    found.receive([retraction()], 1, "lan")
+    heard: dict[bytes, set[tuple[Prefix | None, int]]] = {}
+    hellos = set()
+    for _, datagram in found.live(60):
+        for tlv in tlvs_of(datagram):
+            if isinstance(tlv, Update):
+                heard.setdefault(datagram.destination[0], set()).add((tlv.prefix, tlv.metric))
+            elif isinstance(tlv, Hello):
+                hellos.add(datagram.destination[0])
+    said = {(Q, 0), (P, INFINITY)}
+    assert heard == {neighbour_address(1): said, neighbour_address(2): said}
+    assert hellos == {GROUP}
+
+
 def test_updates_that_wait_are_bounded_and_counted() -> None:
     found = bench(InterfaceParameters(), node=Parameters(max_queued_updates=10, max_holds=5))
     prefixes = [Prefix(6, bytes([32, 1, 13, 184, 0, number]) + bytes(10), 48) for number in range(30)]

@@ -1,5 +1,7 @@
 """Filters between a speaker and its neighbours: what comes in, what goes out, what is used."""
 
+import pytest
+
 from babelwg.babel.operation.permission import FREE
 from babelwg.babel.policy import Announcement
 from babelwg.babel.wire.prefix import Prefix
@@ -77,6 +79,7 @@ def metrics(found: Bench, name: str, prefix: Prefix = P, seconds: float = 0.2) -
     return [u.metric for u in updates(sent(found, seconds)[name], prefix)]
 
 
+@pytest.mark.conformance("BC-1")
 def test_a_filter_adds_to_the_metric_of_what_comes_in() -> None:
     found = bench(Rules(into={neighbour_address(0): 200}))
     receive(found, 0, update(metric=10, number=0))
@@ -154,6 +157,7 @@ def test_a_lost_prefix_does_not_wait_for_those_who_never_heard_of_it() -> None:
     assert found.snapshot().held == ()
 
 
+@pytest.mark.conformance("BC-3")
 def test_new_filters_retract_what_was_announced_and_wait_for_its_acknowledgment() -> None:
     found = bench()
     receive(found, 0, update(metric=10, number=0))
@@ -175,6 +179,16 @@ def test_new_filters_retract_what_was_announced_and_wait_for_its_acknowledgment(
     receive(found, 0, retraction())
     assert metrics(found, "if1") == [INFINITY]
     assert P in found.snapshot().held
+
+
+@pytest.mark.conformance("BC-1")
+def test_a_filter_that_lowers_a_metric_is_our_own_mistake() -> None:
+    found = bench()
+    for rules in (Rules(into={P: -1}), Rules(out={P: -1})):
+        found.speaker.set_policy(rules, found.now)
+        with pytest.raises(AssertionError, match="better than it is"):
+            receive(found, 0, update(metric=10, number=0))
+            found.sent()
 
 
 def test_filters_that_go_let_everything_out_again() -> None:

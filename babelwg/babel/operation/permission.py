@@ -16,6 +16,7 @@ def judge_route(state: State, route: Route) -> None:
     neighbour = route.neighbour
     announcement = Announcement(route.prefix, route.router_id, neighbour.interface.name, neighbour.address)
     route.added = state.policy.metric_in(announcement)
+    assert route.added >= 0, "no filter makes a path better than it is (RFC 8966, appendix C)"
     route.filtered = route.added >= INFINITY or not state.policy.installs(announcement)
 
 
@@ -29,6 +30,7 @@ def permission(state: State, interface: Interface, prefix: Prefix) -> Permission
         return known or FREE  # of a lost prefix counts what was said before
     if known is None or known.router_id != router_id:
         added = state.policy.metric_out(Announcement(prefix, router_id, interface.name))
+        assert added >= 0, "no filter makes a path better than it is (RFC 8966, appendix C)"
         told = known is not None and known.leaves_traces
         known = by_interface[interface.name] = Permission(router_id, added, told)
     return known

@@ -7,7 +7,7 @@ from babelwg.babel.parameters import URGENT_TIMEOUT
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
-from babelwg.babel.tables.outbox import SmallTlv
+from babelwg.babel.tables.outbox import Outbox, SmallTlv
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import RouteRequest, SeqnoRequest
 
@@ -82,11 +82,11 @@ def queue_urgent(state: State, prefix: Prefix, now: float) -> None:
 
 def queue_urgent_on(state: State, interface: Interface, prefix: Prefix, now: float) -> None:
     """Queue an urgent update of a prefix on one interface."""
-    outbox = interface.outbox
-    if interface.neighbours and _has_room(state, outbox.urgent):
-        outbox.urgent[prefix] = 1
-        if outbox.timer.when is None or outbox.timer.when > now:
-            state.sending.advance(outbox.timer, now + urgent_delay(state, interface))
+    for outbox in outboxes(interface):
+        if interface.neighbours and _has_room(state, outbox.urgent):
+            outbox.urgent[prefix] = 1
+            if outbox.timer.when is None or outbox.timer.when > now:
+                state.sending.advance(outbox.timer, now + urgent_delay(state, interface))
 
 
 def queue_ordinary(state: State, prefix: Prefix, now: float) -> None:
@@ -98,10 +98,17 @@ def queue_ordinary(state: State, prefix: Prefix, now: float) -> None:
 
 def queue_ordinary_on(state: State, interface: Interface, prefix: Prefix, now: float) -> None:
     """Queue an update of a prefix on one interface, with jitter."""
-    outbox = interface.outbox
-    if interface.neighbours and prefix not in outbox.urgent and _has_room(state, outbox.updates):
-        outbox.updates[prefix] = None
-        state.sending.advance(outbox.timer, now + ordinary_delay(state, interface))
+    for outbox in outboxes(interface):
+        if interface.neighbours and prefix not in outbox.urgent and _has_room(state, outbox.updates):
+            outbox.updates[prefix] = None
+            state.sending.advance(outbox.timer, now + ordinary_delay(state, interface))
+
+
+def outboxes(interface: Interface) -> list[Outbox]:
+    """Return where updates for all neighbours on an interface go: to the group, or to each of them (§3.7)."""
+    if interface.parameters.unicast:
+        return [neighbour.outbox for neighbour in interface.neighbours.values()]
+    return [interface.outbox]
 
 
 def _has_room(state: State, queue: Sized) -> bool:

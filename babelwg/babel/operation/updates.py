@@ -2,7 +2,7 @@
 
 from babelwg.babel.operation.feasibility import record_announcement
 from babelwg.babel.operation.permission import next_hop, permission
-from babelwg.babel.operation.queueing import ordinary_delay, urgent_delay
+from babelwg.babel.operation.queueing import ordinary_delay, outboxes, urgent_delay
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
@@ -61,8 +61,9 @@ def handle_update_timer(state: State, interface: Interface, now: float) -> None:
     state.timers.set(interface.update_timer, now + interval * state.rng.uniform(*PERIODIC_JITTER))
     if not interface.neighbours:
         return
-    interface.outbox.updates.update(_full_dump(state))
-    state.sending.advance(interface.outbox.timer, now + ordinary_delay(state, interface))
+    for outbox in outboxes(interface):
+        outbox.updates.update(_full_dump(state))
+        state.sending.advance(outbox.timer, now + ordinary_delay(state, interface))
 
 
 def queue_dump(state: State, neighbour: Neighbour, now: float) -> None:
