@@ -1,10 +1,12 @@
 """`babelwg daemon`: load the configuration, run the node until told to stop, say clearly why it cannot."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +49,8 @@ def main(options: DaemonOptions) -> int:
     if babeld is not None and babeld.daemonise:
         _go_into_the_background()
     try:
-        return asyncio.run(_run(options, config))
+        with _pid_file(babeld):
+            return asyncio.run(_run(options, config))
     except Fatal as fatal:
         print(f"babelwg: {fatal}", file=sys.stderr)
         return fatal.code
@@ -82,6 +85,24 @@ async def _run(options: DaemonOptions, config: Config | BabeldConfig) -> int:
     async with node:
         await node.run()
     return OK
+
+
+@contextlib.contextmanager
+def _pid_file(babeld: BabeldConfig | None) -> Iterator[None]:
+    """Keep our process number in the file that a line names; babeld's own is left to babeld."""
+    name = babeld.pid_file if babeld else ""
+    if name in ("", BabeldConfig().pid_file):
+        yield
+        return
+    path = Path(name)
+    try:
+        path.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise Fatal(f"cannot write {path}: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def _go_into_the_background() -> None:

@@ -146,7 +146,8 @@ class Node:
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
         subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
-        self.routes = KernelRoutes(self.requests, table_of(self.config), priority_of(self.config), subtrees)
+        priority, shared = priority_of(self.config), self.mode == "babeld"
+        self.routes = KernelRoutes(self.requests, table_of(self.config), priority, subtrees, shared)
         self.monitor = Monitor(
             self.requests,
             self._kernel_changed,

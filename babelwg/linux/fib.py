@@ -40,15 +40,20 @@ class KernelRoutes:
     """
 
     def __init__(
-        self, requests: RequestSocket, table: int, priority: int | None = None, subtrees: bool = True
+        self,
+        requests: RequestSocket,
+        table: int,
+        priority: int | None = None,
+        subtrees: bool = True,
+        shared: bool = False,
     ) -> None:
-        """Write into `table` with a priority; by default 0 in main, as babeld does, else our own.
+        """Write into `table`, `shared` with others as main is, with a priority; by default 0 in main, else our own.
 
         Without `subtrees`, IPv6 source-specific routes have tables of their own as those of IPv4 do.
         """
         self.table = table
-        self.shared = table == TABLE_MAIN
-        self.priority = priority if priority is not None else 0 if self.shared else PRIORITY
+        self.shared = shared or table == TABLE_MAIN
+        self.priority = priority if priority is not None else 0 if table == TABLE_MAIN else PRIORITY
         self.subtrees = subtrees
         self.sources = SourceTables()
         self.learned: dict[Prefix, Route] = {}
@@ -88,9 +93,8 @@ class KernelRoutes:
         if isinstance(place, str):
             self.refuse(prefix, place)
             return False
-        where, key = place
-        priority = self._priority(prefix, where, metric)
-        self._want(prefix, Route(key, where, UNICAST, next_hop, interface, source, priority))
+        priority = self._priority(prefix, place[0], metric)
+        self._want(prefix, Route(place[1], place[0], UNICAST, next_hop, interface, source, priority))
         return True
 
     def refuse(self, prefix: Prefix, reason: str) -> None:
@@ -104,8 +108,8 @@ class KernelRoutes:
         before = self.learned.get(prefix)
         place = before.place if before else self._place(prefix, None)
         if not isinstance(place, str):
-            where, key = place
-            self._want(prefix, Route(key, where, UNREACHABLE, priority=self._priority(prefix, where)))
+            priority = self._priority(prefix, place[0])
+            self._want(prefix, Route(place[1], place[0], UNREACHABLE, priority=priority))
 
     def forget(self, prefix: Prefix) -> None:
         """Want nothing for a prefix."""
@@ -152,8 +156,7 @@ class KernelRoutes:
     def is_installed(self, prefix: Prefix) -> bool:
         """Return whether the kernel holds the way of a learned prefix."""
         route = self.learned.get(prefix)
-        held = self.installed.get(route.place) if route else None
-        return held is not None and held.kind == UNICAST
+        return route is not None and route.kind == UNICAST and self.installed.get(route.place) == route
 
     def flush(self) -> list[tuple[Prefix, Refusal]]:
         """Bring the changed prefixes into the kernel in one batch; return what it refused."""
@@ -210,9 +213,8 @@ class KernelRoutes:
             for route in dump_routes(self._requests, table)
             if route.protocol == PROTOCOL_BABEL and (self._is_own_table(table) or route.place in mine)
         }
-        placed = {route.place for route in self.learned.values()}
-        self._changed |= {*placed, *self.guards, *self._own, *self._plan.throws, *self._halves}
-        self._changed |= set(self.installed)
+        wanted = self._by_place, self.guards, self._own, self._plan.throws, self._halves
+        self._changed.update(*wanted, self.installed)
         before = self.counters["route_set"] + self.counters["route_removed"]
         self.flush()
         repaired = self.counters["route_set"] + self.counters["route_removed"] - before
@@ -222,7 +224,7 @@ class KernelRoutes:
 
     def tables(self) -> set[int]:
         """Return the tables in which we have or want routes."""
-        places = (*self.installed, *(route.place for route in self.learned.values()))
+        places = {*self.installed, *self._by_place}
         return {self.table, *self.sources.tables.values(), *(table for table, _ in places)}
 
     def lost(self, route: Route) -> bool:
@@ -299,8 +301,8 @@ class KernelRoutes:
         if self._throws_stale:
             self._throws_stale = False
             self._moved.clear()
-            places = (*self._by_place, *self._own, *self.adopted)
-            in_tables = {place for place in places if place[0] in SOURCE_TABLES}
+            held = {*self._by_place, *self._own, *self.adopted}
+            in_tables = {place for place in held if place[0] in SOURCE_TABLES}
             used = {self.sources.source_of(place) for place in in_tables}
             self.freed = self.sources.keep({source for source in used if source}) or self.freed
             ours = {prefix for prefix, route in self.learned.items() if route.table == self.table}

@@ -52,6 +52,7 @@ def test_it_stands_in_for_babeld(nodes: Any, tmp_path: Path, needs: Callable[...
         node.ip(f"address add fd00:77::{number}/128 dev lo", f"address add 10.23.0.{number}/32 dev lo")
     a.run("ip", "route", "add", "172.16.9.0/24", "via", "192.0.2.77", "proto", "static")
     state = f"state-file {tmp_path}/a-state\nkernel-priority 50\n"
+    state += f"log-file {tmp_path}/a.log\npid-file {tmp_path}/a.pid\nshutdown-delay-ms 100\n"
     with (
         start(a, tmp_path / "a", "babelwg", CONFIG + state) as ours,
         start(b, tmp_path / "b", "babeld", CONFIG) as theirs,
@@ -79,8 +80,11 @@ def see(a: Any, b: Any, ours: subprocess.Popen[Any], tmp_path: Path) -> None:
         lambda: "172.16.9.0/24" not in reached(b),
         30,
     )
+    assert (tmp_path / "a.pid").read_text() == f"{ours.pid}\n"
+    assert "route-selected" in (tmp_path / "a.log").read_text()
     ours.terminate()
     ours.wait()
+    assert not (tmp_path / "a.pid").exists()
     assert babel_routes(a) == {}
     wait(
         "b has lost a's addresses",

@@ -304,6 +304,18 @@ def test_routes_of_others_in_tables_of_filters_are_let_alone() -> None:
     assert kernel.places == {foreign.place: foreign}
 
 
+@pytest.mark.parametrize(("shared", "left"), [(True, True), (False, False)])
+def test_only_in_a_table_of_ours_alone_every_route_of_our_protocol_is_ours(shared: bool, left: bool) -> None:
+    kernel = FakeKernel()
+    routes = KernelRoutes(kernel, 60, shared=shared)  # type: ignore[arg-type]
+    foreign = Route(p("198.51.100.0/24"), 60, next_hop=NEXT_HOP, interface=8)
+    kernel.places[foreign.place] = foreign
+    routes.adopt([3])
+    routes.release()
+    routes.resync()
+    assert (foreign.place in kernel.places) == left
+
+
 def test_a_route_that_moves_to_another_table_leaves_the_first() -> None:
     kernel, routes = kernel_routes()
     routes.learn(p("192.0.2.0/24"), NEXT_HOP, 3, b"")
