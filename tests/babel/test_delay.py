@@ -108,8 +108,12 @@ def test_an_ihu_without_a_hello_beside_it_has_no_stamps() -> None:
     peer.speak()
     (datagram,) = [d for d in found.datagrams() if any(isinstance(t, Ihu) for t in tlvs_of(d))]
     assert [kind for kind, _ in stamps_of(datagram)] == ["Hello", "Ihu"]
-    found.wait(0.5)
-    found.receive([found.ihu(INFINITY)])
+    # The neighbour falls silent, and hears at once that it is not heard any more.
+    sent = [d for _, d in found.wait_datagrams(20)]
+    alone = [d for d in sent if not any(isinstance(t, Hello) for t in tlvs_of(d))]
+    assert [t.rxcost for d in alone for t in tlvs_of(d) if isinstance(t, Ihu)] == [INFINITY]
+    assert not any(stamps_of(d) for d in alone)
+    peer.speak()
     found.speaker.set_interface("tun", replace(TUNNEL, timestamps=False), OUR_ADDRESS, found.now)
     assert not any(stamps_of(d) for _, d in found.wait_datagrams(20))
 

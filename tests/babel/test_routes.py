@@ -414,3 +414,30 @@ def test_interface_parameters_have_the_defaults_of_their_kind() -> None:
     assert InterfaceParameters().packet_size == 1420 - 48
     assert InterfaceParameters.wired().packet_size == 1500 - 48
     assert not InterfaceParameters.wireless().split_horizon
+
+
+@pytest.mark.conformance("B3.8.2.2-1", "R4.3-1")
+def test_a_seqno_is_asked_for_when_a_better_path_is_unfeasible_and_again_until_it_is_not(
+    found: Bench,
+) -> None:
+    receive(found, 1, update(metric=0, seqno=7))
+    found.wait(0.2)  # announced at 96
+    receive(found, 2, update(metric=96, seqno=7, number=2))
+    assert route(found, 2).state == "unfeasible"
+    assert seqno_requests(found.sent()) == []
+    receive(found, 1, found.ihu(rxcost=199))  # worse by 7 now, which is nothing
+    assert seqno_requests(found.sent()) == []
+    receive(found, 1, found.ihu(rxcost=212))  # by 20
+    asked = [d for d in found.datagrams() if seqno_requests(tlvs_of(d))]
+    assert [(d.interface, d.destination[0]) for d in asked] == [("tun2", neighbour_address(2))]
+    assert [(r.router_id, r.seqno) for r in seqno_requests(tlvs_of(asked[0]))] == [(ORIGIN, 8)]
+    # Without an answer it is asked again, but not more often than every two seconds.
+    receive(found, 1, found.hello(1, "tun1"), found.ihu(rxcost=212))
+    receive(found, 2, found.hello(2, "tun2"), found.ihu())
+    assert len(seqno_requests(found.wait(3.5))) == 1
+    assert found.selected() == neighbour_address(1)
+    receive(found, 2, update(metric=96, seqno=8, number=2))
+    assert found.selected() == neighbour_address(1)
+    assert seqno_requests(found.wait(0.8)) == []
+    assert found.selected() == neighbour_address(2)
+    assert seqno_requests(found.wait(3)) == []
