@@ -7,6 +7,7 @@ from babelwg.babel.events import Event, Notice, SeqnoIncreased
 from babelwg.babel.memory import Memory
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.policy import Policy
+from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.outbox import Outbox
@@ -31,9 +32,8 @@ class State:
     ) -> None:
         self.router_id = router_id
         self.seqno = memory.seqno
-        self.parameters = parameters
-        self.rng = rng
-        self.memory = memory
+        self.parameters, self.policy = parameters, policy
+        self.rng, self.memory = rng, memory
         # Also of interfaces that are not there now: their neighbours expect the numbers to go on.
         self.former_hello_seqnos = dict(memory.hello_seqnos)
         self.interfaces: dict[str, Interface] = {}
@@ -45,11 +45,9 @@ class State:
         self.xroutes: dict[Prefix, Xroute] = {}
         # Prefixes that our kernel would not follow us on: not selected, and so not announced.
         self.refused: frozenset[Prefix] = frozenset()
-        self.policy = policy
         # What the filters said about announcing a prefix, by interface; nothing where there are no filters.
         self.permissions: dict[Prefix, dict[str, Permission]] = {}
-        self.seqno_allowance = float(SEQNO_BURST)
-        self.seqno_counted = 0.0  # when the allowance was last brought up to date
+        self.seqno_work = Allowance()
         self.holds: dict[Prefix, Hold] = {}
         self.acknowledgments: dict[int, PendingAcknowledgment] = {}
         self.next_nonce = rng.randrange(0x10000)
@@ -95,13 +93,10 @@ class State:
 
     def may_increase_seqno(self, now: float) -> bool:
         """Return whether a request may raise our seqno now: each raise costs the shell a write to the disk."""
-        grown = self.seqno_allowance + (now - self.seqno_counted) * SEQNO_RATE
-        self.seqno_allowance, self.seqno_counted = min(float(SEQNO_BURST), grown), now
-        if self.seqno_allowance < 1.0:
-            self.count("request_ignored.seqno-rate")
-            return False
-        self.seqno_allowance -= 1.0
-        return True
+        if self.seqno_work.spend(1, SEQNO_BURST, SEQNO_RATE, now):
+            return True
+        self.count("request_ignored.seqno-rate")
+        return False
 
     def increase_seqno(self) -> None:
         """Move our sequence number on by one (§3.8.1.2)."""

@@ -77,7 +77,7 @@ def seconds_until(condition: Callable[[], bool], patience: float) -> float:
 def main(argv: Sequence[str]) -> int:
     """Run all interleaved and print medians and ranges."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--patience", type=float, default=90.0, help="seconds to wait for a change of path")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")

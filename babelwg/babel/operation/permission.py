@@ -24,15 +24,15 @@ def permission(state: State, interface: Interface, prefix: Prefix) -> Permission
     """Return what the filters say about announcing a prefix on an interface; they are asked once per origin."""
     if isinstance(state.policy, AllowAll):
         return FREE
-    by_interface = state.permissions.setdefault(prefix, {})
-    known = by_interface.get(interface.name)
+    known = state.permissions.get(prefix, {}).get(interface.name)
     if (router_id := _origin(state, prefix)) is None:
         return known or FREE  # of a lost prefix counts what was said before
     if known is None or known.router_id != router_id:
         added = state.policy.metric_out(Announcement(prefix, router_id, interface.name))
         assert added >= 0, "no filter makes a path better than it is (RFC 8966, appendix C)"
         told = known is not None and known.leaves_traces
-        known = by_interface[interface.name] = Permission(router_id, added, told)
+        known = Permission(router_id, added, told)
+        state.permissions.setdefault(prefix, {})[interface.name] = known
     return known
 
 
