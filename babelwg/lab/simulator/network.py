@@ -128,8 +128,8 @@ class SimNetwork:
     def carry(self, source: str, destination: str) -> None:
         """Let packets flow between two nodes from now on, both ways, whichever way the routes lead."""
         for start, end in ((source, destination), (destination, source)):
-            prefix = next(iter(self.nodes[end].xroutes))
-            for a, b in pairwise(trace_path(self, start, prefix)):
+            # Packets for what is withdrawn go nowhere.
+            for a, b in pairwise(self._path(start, end)):
                 for name, peer in ((a, b), (b, a)):
                     if (speaker := self.nodes[name].speaker) is not None and self.link(a, b).up:
                         speaker.note_traffic(peer, self.now)
@@ -158,6 +158,10 @@ class SimNetwork:
     def link(self, a: str, b: str) -> SimLink:
         """Return the link between two nodes."""
         return self.links[frozenset((a, b))]
+
+    def _path(self, start: str, end: str) -> list[str]:
+        prefix = next(iter(self.nodes[end].xroutes), None)
+        return [] if prefix is None else trace_path(self, start, prefix)
 
     def _add_link(self, link: Link) -> None:
         cost, delay, jitter = link.cost, link.delay_ms / 1e3, link.jitter_ms / 1e3
