@@ -1,12 +1,12 @@
 """The configuration of a node as frozen values: what the TOML file says, checked and complete."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import Endpoint, InterfaceAddress
-from babelwg.config.babeld.model import BabeldConfig, BabelInterface
+from babelwg.config.babeld.model import UPDATE_FACTOR, BabeldConfig, BabelInterface
 from babelwg.config.keys import Key
 
 MAIN_TABLE = 254
@@ -55,6 +55,11 @@ class BabelConfig:
     babeld: BabeldConfig | None = None
 
     @property
+    def effective_update_interval(self) -> float:
+        """Seconds between two full updates on tunnels."""
+        return self.update_interval or UPDATE_FACTOR * self.hello_interval
+
+    @property
     def interfaces(self) -> tuple[BabelInterface, ...]:
         """The interfaces besides tunnels on which Babel runs."""
         return self.babeld.interfaces if self.babeld else ()
@@ -62,7 +67,7 @@ class BabelConfig:
 
 @dataclass(frozen=True, slots=True)
 class PeerConfig:
-    """One peer and its tunnel; `keepalive` in seconds, 0 for none."""
+    """One peer and its tunnel; `keepalive` in seconds, 0 for none. Where it was written makes no difference."""
 
     name: str
     public_key: Key
@@ -72,6 +77,8 @@ class PeerConfig:
     keepalive: int = 0
     cost: int = 0
     backend: str | None = None
+    preshared_key_file: Path | None = field(default=None, compare=False)
+    source: Path | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,11 +31,10 @@ def parameters_of(config: Config, tunnel: Tunnel) -> InterfaceParameters:
     """Return the costs and intervals with which Babel runs on a tunnel."""
     babel = config.babel
     cost = next((peer.cost for peer in config.peers if peer.interface == tunnel.interface), 0)
-    update = babel.update_interval or 4 * babel.hello_interval
     return InterfaceParameters(
         kind="tunnel",
         hello_interval=babel.hello_interval,
-        update_interval=update,
+        update_interval=babel.effective_update_interval,
         cost=cost,
         mtu=tunnel.mtu,
     )

@@ -104,7 +104,7 @@ class BabelInterface:
             rfc6126_compatible=_or(options.rfc6126_compatible, False),
             rtt_decay=_or(options.rtt_decay, RTT_DECAY),
             rtt_min=rtt_min,
-            rtt_max=rtt_max if rtt_max > rtt_min else rtt_min + RTT_STEP,
+            rtt_max=rtt_max if rtt_max > rtt_min else round(rtt_min + RTT_STEP, 6),
             max_rtt_penalty=_or(options.max_rtt_penalty, TUNNEL_RTT_PENALTY if kind == "tunnel" else 0),
             v4_via_v6=options.v4_via_v6,
             probe_mtu=_or(options.probe_mtu, False),

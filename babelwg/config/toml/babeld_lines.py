@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from babelwg.config.babeld import Line
+from babelwg.config.babeld.filter_text import string_text
 from babelwg.config.errors import quoted
 from babelwg.config.files import read_secret
 from babelwg.config.toml.table import Table, describe
@@ -47,6 +48,11 @@ def babeld_lines(table: Table, directory: Path) -> list[Line]:
     return lines
 
 
+def is_word(text: str) -> bool:
+    """Return whether a text can stand in TOML for one word of babeld's language."""
+    return WORD.fullmatch(text) is not None
+
+
 def _global(table: Table, name: str) -> Iterator[Line]:
     value = table.raw(name)
     values = value if isinstance(value, list) and name == "import-table" else [value]
@@ -73,7 +79,7 @@ def _interface(table: Table) -> list[Line]:
     name = table.parsed("name", _one_line, required=True)
     if name is None:
         return []
-    start = 'interface "' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    start = f"interface {string_text(name)}"
     lines = [_line(table, ("name",), start)]
     keys = table.parsed_list("keys", _plain)
     lines += [_line(table, ("keys", index), f"{start} key {key}") for index, key in enumerate(keys)]
@@ -104,7 +110,7 @@ def _word(table: Table, key: str, value: object) -> str | None:
 
 
 def _plain(text: str) -> str:
-    if not WORD.fullmatch(text):
+    if not is_word(text):
         raise ValueError(
             "this is not a single word" if len(text) > 60 else f"{quoted(text)} is not a single word"
         )
@@ -113,7 +119,7 @@ def _plain(text: str) -> str:
 
 def _secret(text: str) -> str:
     # A complaint must not repeat it.
-    if not WORD.fullmatch(text):
+    if not is_word(text):
         raise ValueError("this is not a word of hexadecimal digits")
     return text
 

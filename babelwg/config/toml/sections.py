@@ -110,7 +110,10 @@ def read_peer(table: Table, directory: Path) -> DeclaredPeer | None:
     public_key = table.parsed("public-key", parse_public_key, required=True)
     interface = table.parsed("interface", parse_interface)
     endpoints = table.parsed_list("endpoint", Endpoint.parse)
-    preshared_key = table.parsed("preshared-key-file", lambda text: read_key(directory / text))
+    key_file = table.text("preshared-key-file")
+    preshared_key = None
+    if key_file is not None:
+        preshared_key = table.parsed("preshared-key-file", lambda text: read_key(directory / text))
     keepalive = table.integer("keepalive", 0, 0, 65535)
     cost = table.integer("cost", 0, 0, MAX_COST)
     backend = table.parsed("backend", parse_backend)
@@ -118,7 +121,18 @@ def read_peer(table: Table, directory: Path) -> DeclaredPeer | None:
     if name is None or public_key is None:
         return None
     interface = interface or interface_name(name, public_key)
-    peer = PeerConfig(name, public_key, interface, endpoints, preshared_key, keepalive, cost, backend)
+    peer = PeerConfig(
+        name,
+        public_key,
+        interface,
+        endpoints,
+        preshared_key,
+        keepalive,
+        cost,
+        backend,
+        preshared_key_file=None if key_file is None else directory / key_file,
+        source=Path(table.document.file),
+    )
     return DeclaredPeer(peer, table)
 
 
