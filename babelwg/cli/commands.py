@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from babelwg.cli.client import DEFAULT_SOCKET
+from babelwg.cli.configuration import config
 from babelwg.cli.group import Settings, SuggestingGroup
 from babelwg.cli.keys import genkey, genmackey, genpsk, pubkey
 from babelwg.cli.running import daemon, demo, reload, stop
@@ -51,6 +52,7 @@ for command in (
     genmackey,
     init,
     check_config,
+    config,
     daemon,
     stop,
     reload,

@@ -80,7 +80,7 @@ def directive_text(setting: Setting) -> str:
 
 def unsaid_text(setting: Setting) -> str:
     """Return the comment for a setting that neither language can or needs to say."""
-    return f"# {setting.name}: " + ("not set" if setting.value is None else f"{setting.value}")
+    return f"# {setting.name}: " + ("not set" if setting.value is None else f"{setting.value:g}")
 
 
 def key_text(key: MacKey) -> str:
@@ -115,7 +115,9 @@ def _interface_lines(interface: BabelInterface) -> Iterator[str]:
     if is_open(interface):
         yield f"# {DETECTED}"
     start = f"interface {string_text(interface.name)}"
-    said = [f"{name} {word}" for name, word, _ in parameters(interface) if word is not None]
+    settings = parameters(interface)
+    yield from (unsaid_text(setting) for setting in settings if setting.word is None)
+    said = [f"{name} {word}" for name, word, _ in settings if word is not None]
     yield " ".join((start, *said, *(f"key {string_text(key.id)}" for key in interface.keys)))
 
 

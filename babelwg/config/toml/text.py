@@ -23,7 +23,6 @@ from babelwg.config.model import MAIN_TABLE, BabelConfig, Config, NodeConfig, Pe
 from babelwg.config.toml.babeld_lines import GLOBALS, is_word
 
 NUMBER = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
-LEFT_OUT = "value left out"
 
 
 def toml_text(config: Config) -> str:
@@ -44,7 +43,7 @@ def string(text: str) -> str:
 def _node(node: NodeConfig) -> Iterator[str]:
     yield "[node]"
     yield f"name = {string(node.name)}"
-    yield f"private-key-file = {_path(node.private_key_file)}  # {LEFT_OUT}"
+    yield f"private-key-file = {_path(node.private_key_file)}"
     yield f"# public-key = {string(str(public_of(node.private_key)))}"
     yield f"addresses = {_list(map(str, node.addresses))}"
     yield f"announce = {_list(map(str, node.announce))}"
@@ -95,7 +94,7 @@ def _key(name: str, algorithm: str) -> Iterator[str]:
     yield "[[babel.key]]"
     yield f"id = {string(name)}"
     yield f"type = {string(algorithm)}"
-    yield f"# {LEFT_OUT}"
+    yield "# value left out"
 
 
 def _interface(interface: BabelInterface) -> Iterator[str]:
@@ -116,7 +115,7 @@ def _peer(peer: PeerConfig, config: Config) -> Iterator[str]:
     yield f"interface = {string(peer.interface)}"
     yield f"endpoint = {_list(map(str, peer.endpoints))}"
     if peer.preshared_key_file is not None:
-        yield f"preshared-key-file = {_path(peer.preshared_key_file)}  # {LEFT_OUT}"
+        yield f"preshared-key-file = {_path(peer.preshared_key_file)}"
     yield f"keepalive = {peer.keepalive}"
     yield f"cost = {peer.cost}"
     comment = "# " if peer.backend is None else ""
@@ -126,7 +125,7 @@ def _peer(peer: PeerConfig, config: Config) -> Iterator[str]:
 def _assignment(setting: Setting) -> str:
     if setting.word is None:
         return unsaid_text(setting)
-    is_plain = setting.word in ("true", "false") or NUMBER.fullmatch(setting.word)
+    is_plain = setting.word in ("true", "false") or NUMBER.fullmatch(setting.word) is not None
     is_plain = is_plain and not isinstance(setting.value, str)
     return f"{setting.name} = {setting.word if is_plain else string(setting.word)}"
 

@@ -1,0 +1,97 @@
+"""A configuration as the JSON of `config show`: what holds, with the values of keys left out."""
+
+from dataclasses import fields
+from typing import Any
+
+from babelwg.config import BabelConfig, BabeldConfig, BabelInterface, Config, PeerConfig, public_of
+from babelwg.config.babeld.filter_text import clauses_text
+from babelwg.config.babeld.text import directives, filters_of, implicit_lines, is_open
+
+SECONDS = ("hello_interval", "update_interval", "rtt_min", "rtt_max")
+
+
+def config_data(config: Config | BabeldConfig, file: str) -> dict[str, Any]:
+    """Return what a configuration in either language holds; what a language does not know is null."""
+    if isinstance(config, BabeldConfig):
+        return {
+            "file": file,
+            "language": "babeld",
+            "node": None,
+            "tunnels": None,
+            "babel": None,
+            "peers": [],
+            **_babeld(config),
+        }
+    return {
+        "file": file,
+        "language": "toml",
+        "node": _node(config),
+        "tunnels": {
+            "backend": config.tunnels.backend,
+            "listen_port": config.tunnels.listen_port,
+            "mtu": config.tunnels.mtu,
+            "fwmark": config.tunnels.fwmark,
+        },
+        "babel": _babel(config.babel),
+        "peers": [_peer(peer, config) for peer in config.peers],
+        **_babeld(config.babel.babeld or BabeldConfig(implicit_local=False)),
+    }
+
+
+def _node(config: Config) -> dict[str, Any]:
+    node = config.node
+    return {
+        "name": node.name,
+        "public_key": str(public_of(node.private_key)),
+        "private_key_file": str(node.private_key_file),
+        "addresses": [str(address) for address in node.addresses],
+        "announce": [str(prefix) for prefix in node.announce],
+        "sysctls": node.sysctls,
+    }
+
+
+def _babel(babel: BabelConfig) -> dict[str, Any]:
+    return {
+        "config": None if babel.config is None else str(babel.config),
+        "hello_interval_s": babel.hello_interval,
+        "update_interval_s": babel.effective_update_interval,
+        "table": babel.table,
+        "override": [str(prefix) for prefix in babel.override],
+    }
+
+
+def _peer(peer: PeerConfig, config: Config) -> dict[str, Any]:
+    return {
+        "name": peer.name,
+        "public_key": str(peer.public_key),
+        "interface": peer.interface,
+        "endpoints": [str(endpoint) for endpoint in peer.endpoints],
+        "preshared_key_file": None if peer.preshared_key_file is None else str(peer.preshared_key_file),
+        "keepalive_s": peer.keepalive,
+        "cost": peer.cost,
+        "backend": peer.backend or config.tunnels.backend,
+        "file": str(peer.source or config.source),
+    }
+
+
+def _babeld(babeld: BabeldConfig) -> dict[str, Any]:
+    settings = {
+        setting.name: setting.word for setting in directives(babeld) if setting.name != "import-table"
+    }
+    return {
+        "settings": settings,
+        "import_tables": list(babeld.import_tables),
+        "keys": [{"id": key.id, "type": key.algorithm} for key in babeld.keys],
+        "interfaces": [_interface(interface) for interface in babeld.interfaces],
+        "filters": {
+            kind: [clauses_text(line) for line in lines] for kind, lines in filters_of(babeld).items()
+        },
+        "implicit": list(implicit_lines(babeld).values()),
+    }
+
+
+def _interface(interface: BabelInterface) -> dict[str, Any]:
+    names = (field.name for field in fields(BabelInterface) if field.name not in ("keys", "options"))
+    settled = {f"{name}_s" if name in SECONDS else name: getattr(interface, name) for name in names}
+    # Where the type is left open, the kernel may say that the interface is wireless, with other defaults.
+    return {**settled, "detects_wireless": is_open(interface), "keys": [key.id for key in interface.keys]}
