@@ -5,7 +5,7 @@ from typing import Any
 
 from babelwg.config import BabelConfig, BabeldConfig, BabelInterface, Config, PeerConfig, public_of
 from babelwg.config.babeld.filter_text import clauses_text
-from babelwg.config.babeld.text import directives, filters_of, implicit_lines, is_open
+from babelwg.config.babeld.text import directives, filters_of, implicit_lines, is_open, value_text
 
 SECONDS = ("hello_interval", "update_interval", "rtt_min", "rtt_max")
 
@@ -75,9 +75,8 @@ def _peer(peer: PeerConfig, config: Config) -> dict[str, Any]:
 
 
 def _babeld(babeld: BabeldConfig) -> dict[str, Any]:
-    settings = {
-        setting.name: setting.word for setting in directives(babeld) if setting.name != "import-table"
-    }
+    # import-table may stand several times, so it has a list of its own.
+    settings = {s.name: value_text(s) for s in directives(babeld) if s.name != "import-table"}
     return {
         "settings": settings,
         "import_tables": list(babeld.import_tables),

@@ -80,7 +80,14 @@ def directive_text(setting: Setting) -> str:
 
 def unsaid_text(setting: Setting) -> str:
     """Return the comment for a setting that neither language can or needs to say."""
-    return f"# {setting.name}: " + ("not set" if setting.value is None else f"{setting.value:g}")
+    return f"# {setting.name}: {value_text(setting) or 'not set'}"
+
+
+def value_text(setting: Setting) -> str | None:
+    """Return the value of a setting in words, also where the language has none for it; None when it is not set."""
+    if setting.word is not None or setting.value is None:
+        return setting.word
+    return f"{setting.value:g}"
 
 
 def key_text(key: MacKey) -> str:
