@@ -42,8 +42,8 @@ sim: $(READY) ## a thousand random storms over simulated meshes (SIM_SEEDS=N for
 peers:
 	@.ci/peers
 
-conformance: $(READY) ## which requirement has a test
-	$(PYTEST) -q tests integration/mesh/test_icmp.py --conformance
+conformance: $(READY) peers ## fail unless every requirement has its test (README=1 writes the table into README.md)
+	$(PYTEST) -q tests integration -m conformance --conformance $(if $(README),--conformance-readme) $(ARGS)
 
 bench-failover: $(READY) peers ## seconds without traffic after a silent cut, beside babeld (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.failover $(if $(CHECK),--check) $(ARGS)

@@ -1,6 +1,7 @@
 """The requirement tables themselves: readable, complete, and tied to tests by known ids only."""
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -66,11 +67,36 @@ def test_the_tables_hold_as_many_rows_as_their_page_says() -> None:
     assert rows == said
 
 
+def test_the_readme_shows_as_many_requirements_as_the_tables_hold() -> None:
+    readme = (CONFTEST.parent.parent / "README.md").read_text()
+    _, begin, rest = readme.partition("<!-- conformance: `make conformance README=1` writes this table -->\n")
+    table, end, _ = rest.partition("<!-- conformance: end -->")
+    assert begin
+    assert end
+    head, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    shown = {
+        cells[0]: {
+            level: int(cell.rpartition("/")[2])
+            for level, cell in zip(head[1:], cells[1:], strict=True)
+            if cell != "-"
+        }
+        for cells in lines
+    }
+    tables = {path.name: count_levels(path.read_text()) for path in Path(__file__).parent.glob("*.md")}
+    assert shown == {name: dict(levels) for name, levels in tables.items() if levels}
+
+
 def count_rows(text: str) -> int:
     """Return the number of requirement rows, counted in another way than the collector does."""
+    return count_levels(text).total()
+
+
+def count_levels(text: str) -> Counter[str]:
+    """Return how many requirement rows there are of each level."""
     levels = {"MUST", "MUST NOT", "SHOULD", "SHOULD NOT", "MAY", "DEF"}
     cells = [[cell.strip() for cell in line.split("|")] for line in text.splitlines()]
-    return sum(
-        len(row) > 3 and row[2] in levels and re.fullmatch(r"[A-Z]+[^ ]*-\w+", row[1]) is not None
+    return Counter(
+        row[2]
         for row in cells
+        if len(row) > 3 and row[2] in levels and re.fullmatch(r"[A-Z]+[^ ]*-\w+", row[1])
     )
