@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from babelwg.config import Key, load, public_of
+from babelwg.config import Key, load, parse_babeld, public_of
 from babelwg.version import __version__
 
 Run = Callable[..., Result]
@@ -43,6 +43,16 @@ def test_genpsk_prints_a_key(run: Run) -> None:
     first, second = run("genpsk").stdout, run("genpsk").stdout
     assert first != second
     Key.parse(first)
+
+
+@pytest.mark.conformance("M7-2")
+def test_genmackey_prints_32_octets_that_are_a_key_of_either_type(run: Run) -> None:
+    first, second = run("genmackey").stdout, run("genmackey").stdout
+    assert first != second
+    for algorithm in ("hmac-sha256", "blake2s128"):
+        (key,) = parse_babeld(f"key id k type {algorithm} value {first}", "x").keys
+        assert key.value == bytes.fromhex(first)
+        assert len(key.value) == 32
 
 
 def test_init_writes_a_configuration_that_loads(run: Run, tmp_path: Path) -> None:

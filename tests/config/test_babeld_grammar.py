@@ -281,6 +281,14 @@ def test_no_message_repeats_a_secret() -> None:
         assert "5ec2e" not in complaint
 
 
+@pytest.mark.conformance("BC-1")
+@pytest.mark.parametrize("kind", ["in", "out"])
+@pytest.mark.parametrize("metric", ["0", "-1", "-256", "65536"])
+def test_filter_that_would_lower_a_metric_is_refused(kind: str, metric: str) -> None:
+    (complaint,) = mistakes(f"{kind} ip 10.0.0.0/8 metric {metric}")
+    assert complaint.endswith(f'"{metric}" is not an integer 1-65535')
+
+
 def test_filters_of_each_kind_are_kept_in_order() -> None:
     config = parse("in ip 10.0.0.0/8 deny\nin metric 5\nout if eth0 deny\ninstall table 7\n")
     assert [line.metric for line in config.in_filters] == [65535, 5]

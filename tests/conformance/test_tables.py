@@ -33,7 +33,9 @@ def test_a_passed_test_proves_its_rows(project: pytest.Pytester) -> None:
     project.makepyfile(TEST.format(ids='"B1-1"', truth="True"))
     result = project.runpytest("--conformance")
     result.assert_outcomes(passed=1)
-    result.stdout.fnmatch_lines(["small.md*1/1*0/1*", "small.md: 1 of 2 without a test", "*B1-2*MAY*or not*"])
+    result.stdout.fnmatch_lines(
+        ["*small.md*1/1*0/1*", "small.md: 1 of 2 without a test", "*B1-2*MAY*or not*"]
+    )
 
 
 def test_a_failed_test_proves_nothing(project: pytest.Pytester) -> None:
