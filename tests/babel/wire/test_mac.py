@@ -67,6 +67,24 @@ def test_sealed_packet_has_its_counter_last_and_a_mac_for_each_key() -> None:
         assert is_authentic(sealed[:end], sealed[end:], [key], A, B)
 
 
+@pytest.mark.conformance("M-cmp")
+@pytest.mark.parametrize("key", [SHA, BLAKE])
+def test_macs_are_compared_in_constant_time(key: MacKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared = []
+
+    def differ(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return False
+
+    sealed = seal(HELLO, 5, b"12345678", [key], A, B)
+    end = 4 + int.from_bytes(sealed[2:4], "big")
+    monkeypatch.setattr("hmac.compare_digest", differ)
+    # It is what that function says, and nothing else, that decides.
+    assert not is_authentic(sealed[:end], sealed[end:], [key], A, B)
+    (mac,) = macs_of(sealed[end:])
+    assert compared == [(mac, mac)]
+
+
 def test_no_keys_cost_nothing() -> None:
     assert overhead([]) == 0
 
