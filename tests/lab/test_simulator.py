@@ -15,6 +15,7 @@ from babelwg.lab.topology import ACTIONS, Topology
 SEEDS = int(os.environ.get("SIM_SEEDS", "200"))  # more for a long run
 START, END = 15.0, 60.0  # seconds of virtual time during which things happen
 REST = 150.0  # seconds after which nothing must be left of them
+SLOW_MINUTES = 5  # after which no path is left that another one is slightly better than
 COSTS_ALONE = InterfaceParameters(max_rtt_penalty=0)  # the checks for the cheapest way know no delays
 
 
@@ -139,7 +140,7 @@ def test_a_prefix_of_two_origins_loops_no_longer_than_two_seconds() -> None:
         net.run(seconds=END + REST)
         check.finish(net)
         assert check.violations == []
-        assert converged(net) == []
+        settle(net)
 
 
 def test_the_same_seed_gives_the_same_trace_and_another_one_does_not() -> None:
@@ -195,7 +196,18 @@ def play(
     check.finish(net)
     assert check.violations == []
     assert check.changes > nodes
-    assert converged(net, optimal) == []
+    assert converged(net, optimal=False) == []
+    if optimal:
+        settle(net)
+
+
+def settle(net: SimNetwork) -> None:
+    """Let pass what slightly better paths may take: each node changes to one at most once a minute."""
+    for _ in range(SLOW_MINUTES):
+        if not converged(net):
+            return
+        net.run(seconds=60)
+    assert converged(net) == []
 
 
 def time_of(net: SimNetwork, words: str) -> float:
