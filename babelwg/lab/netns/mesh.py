@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.keys import Key, generate_private, interface_name, public_of
-from babelwg.lab.netns.node import Node, connect
+from babelwg.lab.netns.node import Node, connect, mute, unmute
 from babelwg.lab.netns.wire import Impairment, Wire
 from babelwg.lab.topology import Link, Step, Topology
 
@@ -192,8 +192,7 @@ class Mesh:
             underlay.wire.set(loss=1.0)
             return
         for name in (a, b):
-            interface = underlay.interfaces[name]
-            self.nodes[name].run("nft", "-f", "-", stdin=_DROP.replace("IFACE", interface))
+            mute(self.nodes[name], underlay.interfaces[name])
 
     def restore(self, a: str, b: str) -> None:
         """Undo `cut`."""
@@ -203,7 +202,7 @@ class Mesh:
             underlay.wire.set(loss=underlay.link.loss)
             return
         for name in (a, b):
-            self.nodes[name].run("nft", "delete", "table", "inet", f"cut_{underlay.interfaces[name]}")
+            unmute(self.nodes[name], underlay.interfaces[name])
 
     def perform(self, step: Step) -> None:
         """Do what one step of a topology says; a wire is needed to impair a link."""
@@ -373,10 +372,3 @@ _WIRE_KEYS = {
     "loss": ("loss", 1.0),
     "rate_mbit": ("rate", 1e6),
 }
-_DROP = """
-table inet cut_IFACE {
-    chain in { type filter hook input priority 0; iifname "IFACE" drop; }
-    chain out { type filter hook output priority 0; oifname "IFACE" drop; }
-    chain through { type filter hook forward priority 0; iifname "IFACE" drop; oifname "IFACE" drop; }
-}
-"""

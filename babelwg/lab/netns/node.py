@@ -37,6 +37,16 @@ done
 """
 
 
+# What `mute` puts before all that the kernel does with IPv4 and IPv6.
+_DROP = """
+table inet cut_IFACE {
+    chain in { type filter hook input priority 0; iifname "IFACE" drop; }
+    chain out { type filter hook output priority 0; oifname "IFACE" drop; }
+    chain through { type filter hook forward priority 0; iifname "IFACE" drop; oifname "IFACE" drop; }
+}
+"""
+
+
 class CommandError(Exception):
     """A program in a node ended with an error or too late; the text holds what it said."""
 
@@ -164,6 +174,16 @@ def connect(
 def disconnect(node: Node, interface: str) -> None:
     """Remove a link of `connect` by the name of either end."""
     node.ip(f"link delete dev {interface}")
+
+
+def mute(node: Node, interface: str) -> None:
+    """Drop in silence all that a node sends, receives or forwards on an interface, which stays up."""
+    node.run("nft", "-f", "-", stdin=_DROP.replace("IFACE", interface))
+
+
+def unmute(node: Node, interface: str) -> None:
+    """Undo `mute`."""
+    node.run("nft", "delete", "table", "inet", f"cut_{interface}")
 
 
 def _bring_up(interface: str, addresses: Sequence[str]) -> list[str]:
