@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow sim check format conformance bench-failover bench-routes bench-rtt peers clean
+.PHONY: help demo test unit integration slow interop sim check format conformance bench-failover bench-routes bench-rtt peers clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -25,16 +25,19 @@ format: $(READY) ## bring the code into its form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test: unit integration ## unit, simulator and integration tests (`make slow` has those that take minutes)
+test: unit integration ## unit, simulator and integration tests (`make slow` and `make interop` have those that take minutes)
 
 unit: $(READY) ## the tests that need neither root nor network
 	$(PYTEST) -q tests
 
 integration: $(READY) peers ## the tests against a real kernel and real peers
-	$(PYTEST) -q integration -m "not slow" $(ARGS)
+	$(PYTEST) -q integration -m "not slow and not interop" $(ARGS)
 
 slow: $(READY) peers ## the integration tests that wait for real timers
 	$(PYTEST) -q integration -m slow $(ARGS)
+
+interop: $(READY) peers ## babelwg in mixed networks with babeld, BIRD and FRR (ARGS="-k bird" for some)
+	$(PYTEST) -q integration/interop --durations=10 $(ARGS)
 
 sim: $(READY) ## a thousand random storms over simulated meshes (SIM_SEEDS=N for another number)
 	SIM_SEEDS=$(or $(SIM_SEEDS),1000) $(PYTEST) -q tests/lab --timeout 3600
