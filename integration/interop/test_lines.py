@@ -24,8 +24,8 @@ all_lines = pytest.mark.parametrize("kinds", AROUND + BETWEEN + BESIDE + MIXED, 
 def test_both_ends_get_a_prefix_announced_later(net: Net, kinds: tuple[str, ...]) -> None:
     line(net, *kinds)
     _announce(net)
-    assert net["a"].goes_by("b", *net["c"].addresses, *FROM_C)
-    assert net["c"].goes_by("b", *net["a"].addresses, *FROM_A)
+    net.wait("a goes by b", lambda: net["a"].goes_by("b", *net["c"].addresses, *FROM_C))
+    net.wait("c goes by b", lambda: net["c"].goes_by("b", *net["a"].addresses, *FROM_A))
 
 
 @basic_lines

@@ -100,8 +100,8 @@ def _give_routes(router: Router, uplink: str) -> None:
     gateway = f"via 2001:db8:ff:{router.number}::2 dev {uplink} proto static"
     router.node.ip(
         f"address add 198.51.100.1/30 dev {uplink}",
-        f"-6 route add default {gateway}",
-        f"-6 route add fd00:99::/64 {gateway}",
+        f"route add default {gateway}",
+        f"route add fd00:99::/64 {gateway}",
         f"route add default via 198.51.100.2 dev {uplink} proto static",
         f"route add 10.99.0.0/24 via 198.51.100.2 dev {uplink} proto static",
     )

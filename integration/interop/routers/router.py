@@ -193,4 +193,4 @@ class Router(ABC):
 
     def _set_default(self, present: bool) -> None:
         gateway = f"via 2001:db8:ff:{self.number}::2 dev {self.options.uplink} proto static"
-        self.node.ip(f"-6 route {'add' if present else 'del'} default {gateway}")
+        self.node.ip(f"route {'add' if present else 'del'} default {gateway}")
