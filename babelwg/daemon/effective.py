@@ -83,8 +83,10 @@ def owner_of(config: AnyConfig) -> str:
 
 def changes_at_restart(old: AnyConfig, new: AnyConfig) -> list[str]:
     """Return a sentence for each setting of a new configuration that takes effect at the next start only."""
+    before, after = babeld_of(old) or BabeldConfig(), babeld_of(new) or BabeldConfig()
+    changed = [name.replace("_", "-") for name in AT_START if getattr(before, name) != getattr(after, name)]
     if isinstance(new, Config) or isinstance(old, Config):
-        changed = ["the routing table"] if table_of(old) != table_of(new) else []
-    else:
-        changed = [name.replace("_", "-") for name in AT_START if getattr(old, name) != getattr(new, name)]
+        # An overlay has a table and a priority of its own.
+        changed = [name for name in changed if name not in ("export-table", "kernel-priority")]
+        changed += ["the routing table"] if table_of(old) != table_of(new) else []
     return [f"{what} changes at the next start only" for what in changed]

@@ -393,3 +393,24 @@ def test_mistakes_of_the_same_settings_have_the_line_of_their_key(
     assert found[0].startswith(f"babelwg.toml:{message}"), found
     assert len(found) == 1
     assert "5ec2e7" not in found[0]
+
+
+def test_what_is_announced_may_be_for_some_sources_only(tmp_path: Path) -> None:
+    text = NODE + 'announce = ["::/0 from 2001:db8:1::/48", "10.1.0.0/16", "10.1.0.0/16 from 0.0.0.0/0"]\n'
+    assert complaints(write(tmp_path, text)) == ['babelwg.toml:4: "announce": 10.1.0.0/16 is there twice']
+    node = load(write(tmp_path, text.replace(', "10.1.0.0/16 from 0.0.0.0/0"', ""))).node
+    assert [str(prefix) for prefix in node.announce] == ["::/0 from 2001:db8:1::/48", "10.1.0.0/16"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("::/0 from 10.0.0.0/8", "::/0 from 10.0.0.0/8 mixes address families"),
+        ("::/0 from 2001:db8::1/48", '"2001:db8::1/48" has bits set beyond its length'),
+        ("::/0 from ", '"" is not an IPv4 or IPv6 address'),
+        ("::/0 form 2001:db8::/48", "the length after the / of"),
+    ],
+)
+def test_sources_that_cannot_be_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (found,) = complaints(write(tmp_path, NODE + f'announce = ["{text}"]\n'))
+    assert found.startswith(f'babelwg.toml:4: "announce": {message}')

@@ -173,8 +173,11 @@ def parse_address(text: str) -> InterfaceAddress:
 
 
 def parse_announced(text: str) -> Prefix:
-    """Return a prefix that the node may announce."""
-    prefix = parse_prefix(text)
+    """Return what the node may announce: a destination, or `D from S` for packets of some sources only (RFC 9079)."""
+    destination, word, source = text.partition(" from ")
+    prefix = parse_prefix(destination.strip())
+    if word:
+        prefix = prefix.with_source(parse_prefix(source.strip()))
     if is_martian(prefix):
         raise ValueError(f"{quoted(text)} is local or multicast and is never announced")
     return prefix
