@@ -35,7 +35,7 @@ KIND_NAMES = {
     THROW: "throw",
 }
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_MULTIPATH = 1, 4, 5, 6, 7, 9
-RTA_SRC, RTA_TABLE, RTA_VIA = 2, 15, 18
+RTA_SRC, RTA_IIF, RTA_TABLE, RTA_VIA = 2, 3, 15, 18
 RTM_F_CLONED, RTM_F_LOOKUP_TABLE = 0x200, 0x1000
 SCOPE_LINK = 253
 TABLE_MAIN = 254
@@ -45,6 +45,10 @@ PROTOCOL_BABEL = 42  # rt_protos
 PRIORITY = 1024  # of every route in our own table
 PROBE_TABLE = 6700  # asked by no rule
 PROBE = Prefix.parse("2001:db8::/128 from 2001:db8::/128")
+
+# What the kernel says of a destination without a way, and of packets that it would not let in as said (RFC 3704).
+_NO_WAY = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENOENT))
+_NOT_LET_IN = frozenset((errno.EINVAL, errno.EXDEV))
 
 RTMSG = struct.Struct("=BBBBBBBBI")
 U32 = struct.Struct("=I")
@@ -180,6 +184,15 @@ def look_up(requests: RequestSocket, destination: bytes, source: bytes | None) -
 
     The prefix of the answer is the host; its table is where it was found. Raises KernelError on other refusals.
     """
+    found = _ask(requests, destination, source, 0)
+    if found is not None or source is None or len(source) != 4:
+        return found
+    # IPv4 knows no way from an address of somebody else, unless we say where such packets come in.
+    back = _ask(requests, source, None, 0)
+    return _ask(requests, destination, source, back.interface) if back and back.kind == UNICAST else None
+
+
+def _ask(requests: RequestSocket, destination: bytes, source: bytes | None, incoming: int) -> Route | None:
     family = socket.AF_INET if len(destination) == 4 else socket.AF_INET6
     bits = 8 * len(destination)
     # An IPv6 answer names the table by itself, and IPv6 refuses the flag.
@@ -188,10 +201,12 @@ def look_up(requests: RequestSocket, destination: bytes, source: bytes | None) -
     payload += pack_attribute(RTA_DST, destination)
     if source:
         payload += pack_attribute(RTA_SRC, source)
+    if incoming:
+        payload += pack_attribute(RTA_IIF, U32.pack(incoming))
     answer = requests.ask(RTM_GETROUTE, payload)
     if isinstance(answer, Message):
         return _read_answer(answer)
-    if answer.errno in (101, 113, 2):  # ENETUNREACH, EHOSTUNREACH (an unreachable route), ENOENT
+    if answer.errno in _NO_WAY or (incoming and answer.errno in _NOT_LET_IN):
         return None
     raise KernelError("look up", socket.inet_ntop(family, destination), answer.errno, answer.detail)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from babelwg.lab.netns.node import connect
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.netns import network_namespace
-from babelwg.linux.routes import Route, dump_routes, has_subtrees
+from babelwg.linux.routes import Route, dump_routes, has_subtrees, look_up
 from babelwg.linux.rules import NODE_PRIORITIES, Rule, apply_rules, desired_rules, read_rules
 
 TABLE, MARK = 6696, 0x6277
@@ -191,3 +192,25 @@ def test_a_subtree_route_is_read_replaced_and_removed_as_itself(
         routes.forget(sourced)
         routes.flush()
         assert [route.prefix for route in dump_routes(requests, TABLE)] == [plain]
+
+
+def test_the_way_of_packets_of_others_is_told_for_both_families(
+    nodes: Any, needs: Callable[..., None]
+) -> None:
+    needs("ip")
+    node, other = nodes.add("a"), nodes.add("b")
+    connect(
+        node, other, "lan", "lan", ["10.1.0.1/16", "2001:db8:a::1/64"], ["10.1.0.2/16", "2001:db8:a::2/64"]
+    )
+    connect(node, other, "t", "t", ["192.0.2.1/30"], ["192.0.2.2/30"])
+    node.ip("rule add from 10.1.0.0/16 lookup 6701", "route add default via 192.0.2.2 table 6701")
+    node.ip("route add ::/0 from 2001:db8:a::/48 via fe80::2 dev t")
+    for name in ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding"):
+        node.sysctl(name, "1")
+    with requests_in(node.pid) as requests:
+        for destination, source in (("203.0.113.9", "10.1.0.77"), ("2001:db8:f::9", "2001:db8:a::77")):
+            found = look_up(requests, ip_address(destination).packed, ip_address(source).packed)
+            assert found is not None, source
+            assert found.interface == int(node.run("cat", "/sys/class/net/t/ifindex"))
+        nobodys = ip_address("198.18.0.1").packed
+        assert look_up(requests, ip_address("203.0.113.9").packed, nobodys) is None

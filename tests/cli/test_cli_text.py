@@ -58,6 +58,13 @@ babel.packet_dropped.not-link-local      3
 babel.packets_received                 120
 kernel.overruns                          0
 """
+GATEWAYS = """\
+PREFIX                     METRIC  INTERFACE  STATE      CHECKS
+::/0 from 2001:db8:a::/48       0  wan        withdrawn  ping 2001:db8:ffff::1:…
+
+::/0 from 2001:db8:a::/48: ping 2001:db8:ffff::1: no answer in 1 s, 3 of 3
+  failed
+"""
 ROUTE_GET = """\
 10.23.0.2
   babel   10.23.0.2/32 via bravo (bw-bravo), metric 96
@@ -77,6 +84,7 @@ ROUTE_GET = """\
         ("show xroutes", XROUTES),
         ("show sources", SOURCES),
         ("show stats", STATS),
+        ("show gateways", GATEWAYS),
         ("route get 10.23.0.2", ROUTE_GET),
     ],
 )

@@ -29,7 +29,9 @@ def render_view(name: str, rows: Sequence[Row], width: int) -> str:
     view = VIEWS[name]
     if not rows:
         return view.nothing
-    reasons = [wrap(f"{row['name']}: {row['reason']}", width, "  ") for row in rows if row.get("reason")]
+    # A gateway has no name but its prefix.
+    named = [(row.get("name") or row["prefix"], row["reason"]) for row in rows if row.get("reason")]
+    reasons = [wrap(f"{who}: {reason}", width, "  ") for who, reason in named]
     return "\n".join([table(view.columns, rows, width), *([""] if reasons else []), *reasons])
 
 
