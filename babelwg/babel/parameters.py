@@ -71,6 +71,7 @@ class Parameters:
     update_copies: int = 4  # of an urgent update that nobody acknowledges, at most 5 (§3.7.2)
     significant_metric_change: int = 48  # half of what a tunnel without loss costs
     hysteresis_recheck: float = 1.0
+    seek_pause_max: float = 16.0  # between two requests for a better path that stays unfeasible
     clearly_better: int = 16  # of metric, a sixth of a tunnel: a path that is better by so much is soon taken
     clear_delay: float = 0.75  # seconds for which it must have been so, unless it is better on average too
     calm_time: float = 60.0  # seconds after a change during which a slightly better path is not taken

@@ -12,7 +12,7 @@ from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.tables.request import PendingRequest
-from babelwg.babel.tables.route import Route, RouteTable
+from babelwg.babel.tables.route import Route, RouteTable, Undecided
 from babelwg.babel.tables.source import Source, SourceTable
 from babelwg.babel.tables.xroute import Permission, Xroute
 from babelwg.babel.timers import Timer, Timers
@@ -51,8 +51,7 @@ class State:
         self.holds: dict[Prefix, Hold] = {}
         self.acknowledgments: dict[int, PendingAcknowledgment] = {}
         self.next_nonce = rng.randrange(0x10000)
-        # Prefixes with a better route that is not taken yet (appendix A.3), and since when it is clearly better.
-        self.undecided: dict[Prefix, float | None] = {}
+        self.undecided: dict[Prefix, Undecided] = {}
         self.undecided_timer: Timer | None = None
         # After a loss of memory: interfaces where a neighbour may still route through our former life.
         self.gate: dict[str, Timer] = {}

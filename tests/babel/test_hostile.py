@@ -1,6 +1,7 @@
 """What one hostile neighbour may cost: its work and memory are bounded, and others do not suffer."""
 
 import time
+from itertools import pairwise
 
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.wire.prefix import Prefix
@@ -20,6 +21,7 @@ from tests.babel.bench import (
     Bench,
     P,
     Q,
+    neighbour_address,
     retraction,
     seqno_requests,
     update,
@@ -253,3 +255,43 @@ def test_requests_raise_our_seqno_by_sixteen_at_once_and_five_a_second() -> None
     for _ in range(20):
         found.receive([SeqnoRequest(P, OUR_ID, begin + 99, 64)], 1, "tun1")
     assert found.snapshot().seqno == begin + 21
+
+
+def test_a_better_path_that_stays_unfeasible_is_asked_for_less_and_less_often() -> None:
+    found = bench()
+    found.receive([update(P, metric=400, seqno=100, interval=600.0)], 1, "tun1")
+    found.wait(0.5)
+    found.receive([update(P, metric=0, seqno=50, number=2, interval=600.0)], 2, "tun2")
+    moments = []
+    for second in range(64):
+        if second % 4 == 0:
+            for number in (1, 2):
+                found.receive([found.hello(number, f"tun{number}"), found.ihu()], number, f"tun{number}")
+        moments += [second] * len(seqno_requests(found.wait(1.0)))
+    pauses = [later - earlier for earlier, later in pairwise(moments)]
+    assert pauses[0] <= 3
+    assert pauses == sorted(pauses)
+    assert 16 <= pauses[-1] <= 17
+    assert found.selected() == neighbour_address(1)
+
+
+def test_a_table_of_old_seqnos_is_looked_at_in_parts_between_which_packets_have_their_turn() -> None:
+    count = 1700
+    found = bench(Parameters(max_pending_requests_per_neighbour=0))  # so that each look is counted
+    for start in range(0, count, 100):
+        known = prefixes(count)[start : start + 100]
+        found.receive([update(p, metric=400, seqno=100) for p in known], 1, "tun1")
+    found.wait(0.5)
+    for start in range(0, count, 100):
+        known = prefixes(count)[start : start + 100]
+        found.receive([update(p, metric=0, seqno=50, number=2) for p in known], 2, "tun2")
+    looks, counters = [], found.speaker.counters
+    end = found.now + 1.5
+    while (deadline := found.speaker.next_deadline()) is not None and deadline <= end:
+        before = counters["request_suppressed.neighbour-limit"]
+        found.now = max(found.now, deadline)
+        found.speaker.handle_deadline(found.now)
+        found.sent()
+        looks.append(counters["request_suppressed.neighbour-limit"] - before)
+    assert sum(looks) == count
+    assert max(looks) == 500

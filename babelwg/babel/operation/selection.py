@@ -8,21 +8,27 @@ from babelwg.babel.operation.permission import forget_permissions
 from babelwg.babel.operation.queueing import queue_ordinary, queue_urgent
 from babelwg.babel.operation.requests import request_after_loss, request_better
 from babelwg.babel.state import State
-from babelwg.babel.tables.route import Route, Selection
+from babelwg.babel.tables.route import Route, Selection, Undecided
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY
+
+# Implementation constants
+RECONSIDERED_AT_ONCE = 500  # prefixes, before other work has its turn
+RECONSIDER_PAUSE = 0.01  # seconds
+SEEK_PAUSE_FACTOR = 1.5
 
 
 def select_route(state: State, prefix: Prefix, cause: str, now: float) -> None:
     """Choose the route of a prefix anew and tell kernel and neighbours what changed."""
     old = state.routes.selected.get(prefix)
-    since = state.undecided.pop(prefix, None)
+    former = state.undecided.pop(prefix, None)
+    since = None if former is None else former.since
     shut = prefix in state.xroutes or prefix in state.refused or bool(state.gate)
     best = None if shut else _choose(state, prefix, old, since, now)
     if best is not None:
         _use(state, best, old, cause, now)
-        _seek_better(state, best, now)
+        _seek_better(state, best, former, now)
     elif old is not None:
         _lose(state, prefix, old, cause, now)
 
@@ -120,20 +126,40 @@ def retract_prefix(state: State, prefix: Prefix, cause: str, now: float) -> None
     forget_permissions(state, prefix)
 
 
-def _seek_better(state: State, current: Route, now: float) -> None:
+def _seek_better(state: State, current: Route, former: Undecided | None, now: float) -> None:
     """Ask for a seqno that makes a better path feasible, before it is clear that it will be taken (§3.8.2.2)."""
     limit = current.metric - state.parameters.clearly_better // 2
-    for route in state.routes.candidates(current.prefix):
+    prefix, sought = current.prefix, False
+    for route in state.routes.candidates(prefix):
         if route.metric > limit or route.filtered or state.is_feasible_route(route):
             continue
         request_better(state, route, route.router_id, now)
-        since = state.undecided.get(current.prefix)
-        _reconsider_later(state, current.prefix, since, now + state.parameters.hysteresis_recheck)
+        sought = True
+    if sought:
+        _look_again(state, prefix, former, now)
 
 
-def _reconsider_later(state: State, prefix: Prefix, since: float | None, when: float) -> None:
+def _look_again(state: State, prefix: Prefix, former: Undecided | None, now: float) -> None:
+    """Have a path that stays unfeasible looked at again and again, less and less often."""
+    parameters = state.parameters
+    pause, when = parameters.hysteresis_recheck, 0.0
+    if former is not None and former.pause:
+        pause, when = former.pause, former.when
+        if now >= when:
+            # Who announces old seqnos for a full table must not keep us busy.
+            pause = min(SEEK_PAUSE_FACTOR * pause, parameters.seek_pause_max)
+    when = when if when > now else now + pause
+    if (undecided := state.undecided.get(prefix)) is not None:
+        _reconsider_later(state, prefix, undecided.since, min(undecided.when, when), pause)
+    else:
+        _reconsider_later(state, prefix, None, when, pause)
+
+
+def _reconsider_later(
+    state: State, prefix: Prefix, since: float | None, when: float, pause: float = 0.0
+) -> None:
     """Have a prefix looked at again; `since` is when it got a clearly better route, None if it has none."""
-    state.undecided[prefix] = since
+    state.undecided[prefix] = Undecided(since, when, pause)
     if state.undecided_timer is None:
         state.undecided_timer = Timer(partial(_reconsider, state))
     state.timers.advance(state.undecided_timer, when)
@@ -141,5 +167,10 @@ def _reconsider_later(state: State, prefix: Prefix, since: float | None, when: f
 
 def _reconsider(state: State, now: float) -> None:
     """Look again at prefixes with a better route that was not taken; nothing else would wake them."""
-    for prefix in list(state.undecided):
+    due = [prefix for prefix, undecided in state.undecided.items() if undecided.when <= now]
+    for prefix in due[:RECONSIDERED_AT_ONCE]:
         select_route(state, prefix, "hysteresis", now)
+    if state.undecided and state.undecided_timer is not None:
+        earliest = min(undecided.when for undecided in state.undecided.values())
+        # Packets and Hellos have their turn between two parts of a full table.
+        state.timers.set(state.undecided_timer, max(earliest, now + RECONSIDER_PAUSE))

@@ -85,6 +85,14 @@ class Selection(NamedTuple):
     changed: float = float("-inf")  # seconds; when this route took the place of another that was usable
 
 
+class Undecided(NamedTuple):
+    """A prefix with a better route that is not taken yet (appendix A.3); times in seconds."""
+
+    since: float | None  # when it got a clearly better one, None if it has none
+    when: float  # it is looked at again
+    pause: float  # between two looks at a path that stays unfeasible, 0 if there is none
+
+
 class RouteTable:
     """All routes by prefix and neighbour, and the selected one of each prefix."""
 
