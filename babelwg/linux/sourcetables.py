@@ -82,6 +82,8 @@ class ThrowPlan:
             for prefix in prefixes:
                 held.setdefault(prefix.source, set()).add(prefix.destination)
         self._lengths = {s: sorted({d.plen for d in self._ours.get(s, ())}) for s in self._tables}
+        self._ours.setdefault(None, set())
+        self._later = {s: self._asked_later(s) for s in self._tables}
         everything = {d for held in (self._ours, self._main) for found in held.values() for d in found}
         self.throws: dict[Place, Route] = {}
         for destination in everything:
@@ -89,7 +91,7 @@ class ThrowPlan:
 
     def toggle(self, destination: Prefix, present: bool) -> set[Place]:
         """Take note that our table has a plain route or has it no more; return the places that may differ."""
-        plain = self._ours.setdefault(None, set())
+        plain = self._ours[None]
         (plain.add if present else plain.discard)(destination)
         return self._plan(destination)
 
@@ -109,13 +111,16 @@ class ThrowPlan:
         own = self._ours.get(source, set())
         if destination in own or not _is_covered(destination, own, self._lengths[source]):
             return False
-        # A table is asked later for packets of this source when its own source prefix covers them all.
-        return any(
-            destination in found
+        return any(destination in found for found in self._later[source])
+
+    def _asked_later(self, source: Prefix) -> list[set[Prefix]]:
+        """Return what the tables hold that are asked later for packets from a source prefix: it lies in theirs."""
+        return [
+            found
             for held in (self._ours, self._main)
             for other, found in held.items()
-            if other is None or (other != source and covers(other, source))
-        )
+            if other is None or (other.family == source.family and other != source and covers(other, source))
+        ]
 
 
 def _is_covered(prefix: Prefix, by: set[Prefix], lengths: list[int]) -> bool:
