@@ -39,6 +39,12 @@ def quoted(text: str) -> str:
     return '"' + "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown) + '"'
 
 
+def expected(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean "…"?` when a known word is near, else all of those known."""
+    *most, last = known
+    return did_you_mean(word, (*most, last)) or f", expected {', '.join(most)} or {last}"
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean "…"?` when a known word is near, else nothing."""
     near = difflib.get_close_matches(word[:MAX_QUOTED], list(known), n=1, cutoff=0.6)

@@ -11,6 +11,8 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from babelwg.config import load, parse_babeld
 
+DIRECTIVES = "expected interface, default, key, in, out, redistribute, install or the name of a setting"
+
 Run = Callable[..., Result]
 
 SCHEMA = json.loads(files("babelwg.cli").joinpath("schema.json").read_text())
@@ -143,7 +145,7 @@ def test_config_show_of_a_wrong_file_is_exit_5_with_every_complaint(run: Run, tm
     result = run("config", "show", "--babeld-conf", str(path))
     assert (result.exit_code, result.stdout) == (5, "")
     assert result.stderr == (
-        f'{path}:2:1: unknown directive "bogus"\n'
+        f'{path}:2:1: unknown directive "bogus", {DIRECTIVES}\n'
         f'{path}:3:4: unknown selector or action "gee"; did you mean "ge"?\n'
     )
 

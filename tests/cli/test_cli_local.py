@@ -14,6 +14,8 @@ from click.testing import Result
 from babelwg.config import Key, load, parse_babeld, public_of
 from babelwg.version import __version__
 
+DIRECTIVES = "expected interface, default, key, in, out, redistribute, install or the name of a setting"
+
 Run = Callable[..., Result]
 
 ONES = "ERER" * 10 + "ERE="
@@ -140,7 +142,7 @@ def test_check_config_reads_babelds_language(run: Run, tmp_path: Path) -> None:
     assert (good.exit_code, good.stdout) == (0, f"{path}: ok, 1 interface\n")
     path.write_text("interface eth0\nbogus\n")
     bad = run("check-config", "--babeld-conf", str(path))
-    assert (bad.exit_code, bad.stderr) == (5, f'{path}:2:1: unknown directive "bogus"\n')
+    assert (bad.exit_code, bad.stderr) == (5, f'{path}:2:1: unknown directive "bogus", {DIRECTIVES}\n')
 
 
 @pytest.mark.parametrize("argument", ["version", "--version", "-V"])

@@ -115,7 +115,7 @@ def test_last_local_server_wins() -> None:
 
 def test_every_interface_parameter_is_understood() -> None:
     (interface,) = parse(
-        "interface eth0 type wireless link-quality no split-horizon true rxcost 200 hello-interval 0.5\n"
+        "interface eth0 type wireless link-quality no split-horizon true rxcost 200 hello-interval .5\n"
         "interface eth0 update-interval 10 enable-timestamps true unicast true rfc6126-compatible true\n"
         "interface eth0 rtt-decay 50 rtt-min 20 rtt-max 200.5 max-rtt-penalty 300 v4-via-v6 no\n"
         "interface eth0 accept-bad-signatures true faraway true probe-mtu true\n"
@@ -189,7 +189,10 @@ def test_rtt_max_stays_above_rtt_min() -> None:
         ("interfase eth0", '1:1: unknown directive "interfase"; did you mean "interface"?'),
         ("interface", "1:10: expected the name of an interface at the end of the line"),
         ("interface eth0 typ wired", '1:16: unknown interface parameter "typ"; did you mean "type"?'),
-        ("interface eth0 type wierd", '1:21: "wierd" is not a type of interface; did you mean "wired"?'),
+        (
+            "interface eth0 type wierd",
+            '1:21: "wierd" is not wired, wireless, tunnel or auto; did you mean "wired"?',
+        ),
         ("interface eth0 rxcost", "1:22: expected an integer 1-65535 at the end of the line"),
         ("interface eth0 rxcost 0", '1:23: "0" is not an integer 1-65535'),
         ("interface eth0 hello-interval 700", '1:31: "700" is not a number of seconds (0.01-655.35)'),

@@ -1,6 +1,6 @@
 """Lines of keys, also where TOML lets a value or a key take odd forms."""
 
-from babelwg.config.toml.positions import index_lines
+from babelwg.config.toml.positions import index_columns, index_lines
 from babelwg.config.toml.table import parse_document
 
 TEXT = '''\
@@ -47,6 +47,17 @@ def test_every_key_has_its_line() -> None:
 def test_elements_of_a_list_have_their_lines() -> None:
     lines = index_lines(TEXT)
     assert [lines["table", "quoted.key", index] for index in range(4)] == [10, 10, 11, 12]
+
+
+def test_keys_and_what_their_values_say_have_columns() -> None:
+    columns = index_columns(TEXT)
+    assert columns["top",] == (1, 7)
+    assert columns["multi",] == (1, 12)
+    assert [columns["table", "quoted.key", index] for index in range(2)] == [(17, 17), (20, 20)]
+    assert columns["table", "quoted.key", 3] == (3, 3)
+    assert columns["list", 1, "n"] == (1, 5)
+    assert index_columns('  a = ["b",\n   "c"]\n') == {("a",): (3, 7), ("a", 0): (8, 9), ("a", 1): (4, 5)}
+    assert index_columns('a = ""\n')["a",] == (1, 6)
 
 
 def test_keys_inside_strings_are_no_keys() -> None:

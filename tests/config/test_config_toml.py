@@ -359,24 +359,30 @@ name = "eth*"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('in = ["ip 10.0.0.0/8 deni"]', '5: unknown selector or action "deni"; did you mean "deny"?'),
-        ('in = [\n"deny",\n"ip"]', "7: expected a prefix at the end of the line"),
+        ('in = ["ip 10.0.0.0/8 deni"]', '5:22: unknown selector or action "deni"; did you mean "deny"?'),
+        ('in = [\n"deny",\n"ip"]', "7:4: expected a prefix at the end of the line"),
         ('out = ["deny\\ninterface eth0"]', '5: "out": this is more than one line'),
         ("out = [5]", '5: "out" must be a list of strings, but holds an integer'),
-        ("link-detect = 5", '5: "5" is not true, false or default'),
+        ("link-detect = 5", '5:15: "5" is not true, false or default'),
         ('link-detect = "true deny"', '5: "link-detect": "true deny" is not a single word'),
-        ("import-table = [254, 0]", '5: "0" is not an integer 1-65534'),
+        ("import-table = [254, 0]", '5:22: "0" is not an integer 1-65534'),
         ("local-path = {}", '5: "local-path" must be a string, a number, true or false, not a table'),
         ("export-table = 5", '5: unknown key "export-table"'),
         ("[[babel.interface]]", '5: "name" is missing'),
         (
             '[[babel.interface]]\nname = "eth0"\nrxkost = 5',
-            '7: unknown interface parameter "rxkost"; did you mean "rxcost"?',
+            '7:1: unknown interface parameter "rxkost"; did you mean "rxcost"?',
         ),
-        ('[[babel.interface]]\nname = "eth0"\nrxcost = 0', '7: "0" is not an integer 1-65535'),
-        ('[[babel.interface]]\nname = "a/b"', '6: "a/b" cannot be the name of an interface'),
-        ('[[babel.interface]]\nname = "eth0"\nkeys = ["k"]', '7: key "k" is not defined above'),
-        ('[[babel.key]]\nid = "k"\ntype = "x"\nvalue = "00"', '6: "x" is no type of key'),
+        ('[[babel.interface]]\nname = "eth0"\nrxcost = 0', '7:10: "0" is not an integer 1-65535'),
+        (
+            '[[babel.interface]]\nname = "eth0"\ntype = "bridge"',
+            '7:9: "bridge" is not wired, wireless, tunnel or auto',
+        ),
+        ('in = ["foo"]', '5:8: unknown selector or action "foo", expected ip, '),
+        ("in = 'foo'", '5:7: unknown selector or action "foo", expected ip, '),
+        ('[[babel.interface]]\nname = "a/b"', '6:9: "a/b" cannot be the name of an interface'),
+        ('[[babel.interface]]\nname = "eth0"\nkeys = ["k"]', '7:10: key "k" is not defined above'),
+        ('[[babel.key]]\nid = "k"\ntype = "x"\nvalue = "00"', '6:1: "x" is no type of key'),
         ('[[babel.key]]\nid = "k"\ntype = "blake2s128"', '5: a key has either "value" or "value-file"'),
         (
             '[[babel.key]]\nid = "k"\ntype = "blake2s128"\nvalue = "5ec2e7 5ec"',
@@ -386,7 +392,7 @@ name = "eth*"
         ('[[babel.key]]\nid = "k"\ntype = "blake2s128"\nvalue = "00"\nvalues = 1', '9: unknown key "values"'),
     ],
 )
-def test_mistakes_of_the_same_settings_have_the_line_of_their_key(
+def test_mistakes_of_the_same_settings_have_the_place_of_their_key(
     tmp_path: Path, text: str, message: str
 ) -> None:
     found = complaints(write(tmp_path, NODE + "[babel]\n" + text + "\n"))

@@ -7,7 +7,7 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import host_prefix
 from babelwg.config.babeld.filters import INFINITY, MAX_PLEN, Filter
 from babelwg.config.babeld.lexer import Mistake, Words
-from babelwg.config.errors import did_you_mean, quoted
+from babelwg.config.errors import expected, quoted
 
 Fields = dict[str, Any]
 Clause = Callable[[Words, Fields], None]
@@ -24,7 +24,7 @@ def read_filter(words: Words) -> Filter:
         column = words.column
         word = words.word("a selector or an action")
         if word not in CLAUSES:
-            raise Mistake(f"unknown selector or action {quoted(word)}{did_you_mean(word, CLAUSES)}", column)
+            raise Mistake(f"unknown selector or action {quoted(word)}{expected(word, CLAUSES)}", column)
         CLAUSES[word](words, said)
     said["family"] = _family(said, start)
     return Filter(**said)

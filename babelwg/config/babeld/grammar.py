@@ -11,7 +11,7 @@ from babelwg.config.babeld.filters import Filter
 from babelwg.config.babeld.key_grammar import read_key
 from babelwg.config.babeld.lexer import BOOLEANS, Mistake, Words
 from babelwg.config.babeld.model import BabeldConfig, BabelInterface, InterfaceOptions
-from babelwg.config.errors import ConfigError, ConfigErrors, did_you_mean, quoted
+from babelwg.config.errors import ConfigError, ConfigErrors, did_you_mean, expected, quoted
 from babelwg.config.files import read_text
 from babelwg.config.keys import MAX_INTERFACE_NAME
 
@@ -28,12 +28,22 @@ MAX_KEYS = 8  # of one interface, so that their MACs leave room in the smallest 
 
 
 class Line(NamedTuple):
-    """One directive and where it comes from; columns count only where it was written just so."""
+    """One directive and where it comes from, columns counted from 1.
+
+    The first `added` characters are not written there: what is wrong with them is wrong with what stands at `key`.
+    What follows stands at `value`.
+    """
 
     text: str
     file: str
     number: int
-    is_written: bool = True
+    added: int = 0
+    key: int = 1
+    value: int = 1
+
+    def column_of(self, column: int) -> int:
+        """Return where in the file a column of the text is."""
+        return self.key if column <= self.added else column - self.added - 1 + self.value
 
 
 def load_babeld(path: Path) -> BabeldConfig:
@@ -61,7 +71,7 @@ def parse_lines(lines: Iterable[Line]) -> BabeldConfig:
             if words.more:
                 _read_directive(words, found)
         except Mistake as mistake:
-            column = mistake.column if line.is_written else None
+            column = line.column_of(mistake.column)
             errors.append(ConfigError(line.file, line.number, str(mistake), column))
     if errors:
         raise ConfigErrors(errors)
@@ -118,8 +128,10 @@ def _read_directive(words: Words, found: _Findings) -> None:
             said = {"import_tables": (*found.options.get("import_tables", ()), *said["import_tables"])}
         found.options |= said
     else:
-        directives = (*GLOBALS, *FILTERS, "interface", "default", "key")
-        raise Mistake(f"unknown directive {quoted(directive)}{did_you_mean(directive, directives)}", column)
+        directives = ("interface", "default", "key", *FILTERS)
+        hint = did_you_mean(directive, (*GLOBALS, *directives))
+        hint = hint or f", expected {', '.join(directives)} or the name of a setting"
+        raise Mistake(f"unknown directive {quoted(directive)}{hint}", column)
 
 
 def _interface_name(words: Words) -> str:
@@ -143,7 +155,7 @@ def _read_parameters(words: Words, known: InterfaceOptions, keys: Mapping[str, M
         elif word in PARAMETERS:
             said |= PARAMETERS[word](words)
         else:
-            hint = did_you_mean(word, (*PARAMETERS, "key"))
+            hint = expected(word, (*PARAMETERS, "key"))
             raise Mistake(f"unknown interface parameter {quoted(word)}{hint}", column)
     return InterfaceOptions(**said).over(known)
 
@@ -205,7 +217,7 @@ def _milliseconds(name: str) -> Reader:
 
 
 def _kind(words: Words) -> Fields:
-    word = words.choice("a type of interface", KINDS)
+    word = words.choice("wired, wireless, tunnel or auto", KINDS)
     # As with a boolean, the default of babeld leaves the parameter unsaid.
     return {"kind": None if word in ("auto", "default") else word}
 

@@ -13,7 +13,7 @@ MAX_WORD = 255  # octets
 WHITE_SPACE = " \t\r"
 WORD_END = re.compile(r"[ \t\r\n#]|\Z")
 INTEGER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,19}", re.ASCII)
-FIXED_POINT = re.compile(r"([0-9]{1,9})(?:\.([0-9]*))?", re.ASCII)
+FIXED_POINT = re.compile(r"(?=\.?[0-9])([0-9]{0,9})(?:\.([0-9]*))?", re.ASCII)
 PAIRS = r"[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2})"
 ROUTER_ID = re.compile(PAIRS + "{7}|" + PAIRS + "{5}", re.ASCII)
 BOOLEANS = {"true": True, "yes": True, "false": False, "no": False, "default": None, "auto": None}
@@ -122,7 +122,7 @@ class Words:
         column = self.column
         word = self.word(what)
         match = FIXED_POINT.fullmatch(word)
-        value = int(match[1]) * 1000 + int(((match[2] or "") + "000")[:3]) if match else -1
+        value = int(match[1] or 0) * 1000 + int(((match[2] or "") + "000")[:3]) if match else -1
         if not low <= value <= high:
             raise Mistake(f"{quoted(word)} is not {what} ({low / 1000:g}-{high / 1000:g})", column)
         return value

@@ -1,6 +1,6 @@
 """What [babel] says in TOML about interfaces, keys and filters, as directives of babeld's language.
 
-One grammar reads both, so a setting means the same wherever it stands; `file:line` of the TOML key goes with it.
+One grammar reads both, so a setting means the same wherever it stands; the place of the TOML key goes with it.
 """
 
 import re
@@ -11,6 +11,7 @@ from babelwg.config.babeld import Line
 from babelwg.config.babeld.filter_text import string_text
 from babelwg.config.errors import quoted
 from babelwg.config.files import read_secret
+from babelwg.config.toml.positions import Columns
 from babelwg.config.toml.table import Table, describe
 
 FILTERS = ("in", "out", "redistribute", "install")
@@ -44,7 +45,9 @@ def babeld_lines(table: Table, directory: Path) -> list[Line]:
         lines += _interface(interface)
     for kind in FILTERS:
         texts = table.parsed_list(kind, _one_line)
-        lines += [_line(table, (kind, index), f"{kind} {text}") for index, text in enumerate(texts)]
+        lines += [
+            _line(table, (kind, index), f"{kind} {text}", len(kind) + 1) for index, text in enumerate(texts)
+        ]
     return lines
 
 
@@ -56,9 +59,9 @@ def is_word(text: str) -> bool:
 def _global(table: Table, name: str) -> Iterator[Line]:
     value = table.raw(name)
     values = value if isinstance(value, list) and name == "import-table" else [value]
-    for item in values if value is not None else ():
+    for index, item in enumerate(values if value is not None else ()):
         if (word := _word(table, name, item)) is not None:
-            yield _line(table, (name,), f"{name} {word}")
+            yield _line(table, (name, index), f"{name} {word}", len(name) + 1)
 
 
 def _key(table: Table, directory: Path) -> list[Line]:
@@ -72,7 +75,8 @@ def _key(table: Table, directory: Path) -> list[Line]:
         table.complain(None, 'a key has either "value" or "value-file"')
     if name is None or algorithm is None or (value or from_file) is None:
         return []
-    return [_line(table, ("id",), f"key id {name} type {algorithm} value {value or from_file}")]
+    text = f"key id {name} type {algorithm} value {value or from_file}"
+    return [_line(table, ("id",), text, len(text) + 1)]
 
 
 def _interface(table: Table) -> list[Line]:
@@ -80,14 +84,18 @@ def _interface(table: Table) -> list[Line]:
     if name is None:
         return []
     start = f"interface {string_text(name)}"
-    lines = [_line(table, ("name",), start)]
+    lines = [_line(table, ("name",), start, len("interface "))]
     keys = table.parsed_list("keys", _plain)
-    lines += [_line(table, ("keys", index), f"{start} key {key}") for index, key in enumerate(keys)]
+    lines += [
+        _line(table, ("keys", index), f"{start} key {key}", len(f"{start} key "))
+        for index, key in enumerate(keys)
+    ]
     for parameter in table.values:
         if parameter not in ("name", "keys"):
             word = _word(table, parameter, table.raw(parameter))
             if word is not None:
-                lines.append(_line(table, (parameter,), f"{start} {parameter} {word}"))
+                text = f"{start} {parameter} {word}"
+                lines.append(_line(table, (parameter,), text, len(text) - len(word)))
     return lines
 
 
@@ -130,6 +138,9 @@ def _one_line(text: str) -> str:
     return text
 
 
-def _line(table: Table, path: tuple[str | int, ...], text: str) -> Line:
-    where = table.document.line_of((*table.path, *path))
-    return Line(text, table.document.file, where, is_written=False)
+def _line(table: Table, path: tuple[str | int, ...], text: str, added: int) -> Line:
+    place = (*table.path, *path)
+    document = table.document
+    # A single string may stand for a list of one, and import-table for a list.
+    columns = document.columns.get(place) or document.columns.get(place[:-1]) or Columns(1, 1)
+    return Line(text, document.file, document.line_of(place), added, columns.key, columns.value)

@@ -1,4 +1,4 @@
-"""Which line of a TOML text holds which key, because tomllib gives values without positions."""
+"""Where in a TOML text which key and value stands, because tomllib gives values without positions."""
 
 import re
 import tomllib
@@ -19,11 +19,19 @@ TOKEN = re.compile(
 
 
 class Token(NamedTuple):
-    """A piece of a statement and the line that it begins on, counted from 1."""
+    """A piece of a statement and where it begins, line and column counted from 1."""
 
     kind: str
     text: str
     line: int
+    column: int
+
+
+class Columns(NamedTuple):
+    """Where a key begins, and where what its value says; the quotation mark does not count."""
+
+    key: int
+    value: int
 
 
 def index_lines(text: str) -> dict[KeyPath, int]:
@@ -38,6 +46,27 @@ def index_lines(text: str) -> dict[KeyPath, int]:
         else:
             _index_assignment(statement, table, lines)
     return lines
+
+
+def index_columns(text: str) -> dict[KeyPath, Columns]:
+    """Return the columns of every key that has a value, and of every list element."""
+    columns: dict[KeyPath, Columns] = {}
+    arrays: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    for statement in _statements(text):
+        if statement[0].text == "[":
+            table = _table_path(statement, arrays)
+            continue
+        path, value = _split(statement, table)
+        if value:
+            columns[path] = Columns(statement[0].column, _begin(value[0]))
+        columns |= {place: Columns(token.column, _begin(token)) for place, token in _elements(value, path)}
+    return columns
+
+
+def _begin(token: Token) -> int:
+    quotes = len(token.text) - len(token.text.lstrip("\"'")) if token.kind == "string" else 0
+    return token.column + min(quotes, 3 if quotes != 2 else 1)
 
 
 def _statements(text: str) -> Iterator[list[Token]]:
@@ -57,13 +86,14 @@ def _statements(text: str) -> Iterator[list[Token]]:
 
 
 def _tokens(text: str) -> Iterator[Token]:
-    line = 1
+    line, begin = 1, 0
     for match in TOKEN.finditer(text):
         kind = match.lastgroup
         assert kind is not None, "every alternative of the pattern has a name"
         if kind != "skip":
-            yield Token(kind, match.group(), line)
+            yield Token(kind, match.group(), line, match.start() - begin + 1)
         line += match.group().count("\n")
+        begin = max(begin, text.rfind("\n", match.start(), match.end()) + 1)
 
 
 def _table_path(statement: list[Token], arrays: dict[KeyPath, int]) -> KeyPath:
@@ -80,18 +110,24 @@ def _table_path(statement: list[Token], arrays: dict[KeyPath, int]) -> KeyPath:
 
 
 def _index_assignment(statement: list[Token], table: KeyPath, lines: dict[KeyPath, int]) -> None:
+    path, value = _split(statement, table)
+    keys = [token for token in statement[: len(statement) - len(value)] if token.kind != "mark"]
+    for length, token in enumerate(keys, len(table) + 1):
+        lines.setdefault(path[:length], token.line)
+    lines |= {place: token.line for place, token in _elements(value, path)}
+
+
+def _split(statement: list[Token], table: KeyPath) -> tuple[KeyPath, list[Token]]:
+    """Return the path of an assignment's key, and its value."""
     equals = next((i for i, token in enumerate(statement) if token.text == "="), len(statement))
-    path = table
-    for token in statement[:equals]:
-        if token.kind != "mark":
-            path += (_key(token),)
-            lines.setdefault(path, token.line)
-    value = statement[equals + 1 :]
-    if value and value[0].text == "[":
-        _index_elements(value, path, lines)
+    path = (*table, *(_key(token) for token in statement[:equals] if token.kind != "mark"))
+    return path, statement[equals + 1 :]
 
 
-def _index_elements(value: list[Token], path: KeyPath, lines: dict[KeyPath, int]) -> None:
+def _elements(value: list[Token], path: KeyPath) -> Iterator[tuple[KeyPath, Token]]:
+    """Yield the path and the first token of each element of a list."""
+    if not value or value[0].text != "[":
+        return
     depth, element, awaited = 0, 0, True
     for token in value:
         if token.kind == "mark" and token.text in "]}":
@@ -100,7 +136,7 @@ def _index_elements(value: list[Token], path: KeyPath, lines: dict[KeyPath, int]
             element, awaited = element + 1, True
             continue
         elif depth == 1 and awaited:
-            lines[(*path, element)] = token.line
+            yield (*path, element), token
             awaited = False
         if token.kind == "mark" and token.text in "[{":
             depth += 1

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from babelwg.config.errors import ConfigError, ConfigErrors, did_you_mean, quoted
 from babelwg.config.files import read_text
-from babelwg.config.toml.positions import KeyPath, index_lines
+from babelwg.config.toml.positions import Columns, KeyPath, index_columns, index_lines
 
 T = TypeVar("T")
 SYNTAX_ERROR = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
@@ -17,11 +17,12 @@ SYNTAX_ERROR = re.compile(r"(.*) \(at line (\d+), column (\d+)\)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed TOML file with the line of each of its keys."""
+    """A parsed TOML file with the places of its keys."""
 
     file: str
     values: Mapping[str, object]
     lines: Mapping[KeyPath, int]
+    columns: Mapping[KeyPath, Columns]
 
     def line_of(self, path: KeyPath) -> int:
         """Return the line of a key, or of the nearest table around it."""
@@ -46,7 +47,8 @@ def parse_document(text: str, file: str) -> Document:
     # tomllib also lets the plain ValueError of an integer with thousands of digits through.
     except ValueError as error:
         raise ConfigErrors([_syntax_error(str(error), file, text)]) from error
-    return Document(file, values, index_lines(text.replace("\r\n", "\n")))
+    text = text.replace("\r\n", "\n")
+    return Document(file, values, index_lines(text), index_columns(text))
 
 
 def _syntax_error(message: str, file: str, text: str) -> ConfigError:
