@@ -376,6 +376,19 @@ def test_index_is_forgotten_five_minutes_after_the_last_good_packet() -> None:
 
 
 @pytest.mark.conformance("M4.4-1")
+def test_index_stays_known_as_long_as_good_packets_come() -> None:
+    found = bench()
+    neighbour = Neighbour(found)
+    neighbour.meet()
+    before = counted(found, "mac-unproven-index")
+    for _ in range(3):
+        found.wait(ASSOCIATION_LIFETIME - 1)
+        neighbour.say(found.hello(1, "lan"))
+    assert counted(found, "mac-unproven-index") == before
+    assert believed(found)
+
+
+@pytest.mark.conformance("M4.4-1")
 def test_associations_of_those_who_left_make_room_for_others() -> None:
     found = Bench(Parameters(max_neighbours_per_interface=2))
     found.interface("lan", replace(LAN, keys=(SHA,)))
