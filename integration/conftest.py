@@ -3,6 +3,8 @@
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -24,6 +26,17 @@ def _skip() -> Callable[[str, str], None]:
     return skip
 
 
+@pytest.fixture
+def _tun_for_all() -> None:
+    """Skip a test where a user without rights may not make TUN interfaces, whatever namespace it is in."""
+    try:
+        mode = Path("/dev/net/tun").stat().st_mode
+    except OSError as error:
+        skip("/dev/net/tun", error.strerror or str(error))
+    if mode & 0o006 != 0o006:
+        skip("/dev/net/tun", f"has mode {mode & 0o777:04o}, so only root may open it")
+
+
 def needs(*programs: str) -> None:
     """Skip the calling test when a program is missing or namespaces are not allowed, and remember which."""
     for program in programs:
@@ -34,7 +47,7 @@ def needs(*programs: str) -> None:
         skip("namespaces", reason)
 
 
-def skip(name: str, why: str) -> None:
+def skip(name: str, why: str) -> NoReturn:
     """Skip the calling test for want of `name`, and count it."""
     _SKIPPED[name, why] += 1
     pytest.skip(f"{name}: {why}")

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from integration.bench.common import wait
 
 DEMO = [sys.executable, "-m", "babelwg", "demo"]
@@ -50,6 +52,7 @@ def test_it_reroutes_real_pings_and_loses_none_on_the_return(needs: Callable[...
     assert all(0 < ping["lost"] < ping["sent"] for ping in data["pings"])
 
 
+@pytest.mark.usefixtures("_tun_for_all")
 def test_it_runs_in_user_namespaces_without_any_right(
     needs: Callable[..., None], skip: Callable[..., None]
 ) -> None:

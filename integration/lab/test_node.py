@@ -116,6 +116,7 @@ def test_socket_made_inside_the_namespace_stays_there(nodes):
     assert home == network_namespace_id(os.getpid())
 
 
+@pytest.mark.usefixtures("_tun_for_all")
 def test_nodes_work_in_a_user_namespace_without_root(skip):
     program = (
         "from babelwg.linux.netns import enter_user_namespace\n"
