@@ -1,9 +1,11 @@
 """What is wrong with a node, one sentence each, with the command that tells more."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from babelwg.babel.events import address_text
 from babelwg.babel.snapshot import Snapshot
+from babelwg.babel.wire.tlv import INFINITY
 from babelwg.daemon.effective import babeld_of
 from babelwg.daemon.lan import unheeded_directives
 from babelwg.linux.netlink import Refusal
@@ -32,6 +34,7 @@ def describe_problems(
     problems += [
         _problem(what, f"the kernel refused: {why}", "show stats") for what, why in node.kernel.errors.items()
     ]
+    problems += _lan_problems(snapshot, node.routing.speaker.counters)
     problems += _gateway_problems(node)
     problems += [
         _problem("configuration", f"`{directive}` is read and not acted on yet", "see the README")
@@ -54,6 +57,24 @@ def describe_problems(
                 "show neighbours",
             )
         )
+    return problems
+
+
+def _lan_problems(snapshot: Snapshot, counters: Mapping[str, int]) -> list[dict[str, str]]:
+    """Return what is wrong with neighbours that are no peers, and with what was refused for want of a right MAC."""
+    shared = {view.name for view in snapshot.interfaces if view.kind != "tunnel"}
+    problems = [
+        _problem(
+            address_text(view.address, view.interface),
+            "heard, and does not say that it hears us",
+            "show neighbours",
+        )
+        for view in snapshot.neighbours
+        if view.interface in shared and view.cost == INFINITY
+    ]
+    for reason, words in (("mac-wrong", "a wrong MAC"), ("mac-missing", "no MAC")):
+        if count := counters.get(f"packet_dropped.{reason}", 0):
+            problems.append(_problem("keys", f"{count} packets with {words} were dropped", "show stats"))
     return problems
 
 

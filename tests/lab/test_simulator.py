@@ -12,7 +12,7 @@ from babelwg.lab.simulator.network import SimNetwork
 from babelwg.lab.simulator.node import FibEntry
 from babelwg.lab.topology import ACTIONS, Topology
 
-SEEDS = int(os.environ.get("SIM_SEEDS", "200"))  # more for a long run
+SEEDS = int(os.environ.get("SIM_SEEDS", "100"))  # more for a long run
 START, END = 15.0, 60.0  # seconds of virtual time during which things happen
 REST = 150.0  # seconds after which nothing must be left of them
 SLOW_MINUTES = 5  # after which no path is left that another one is slightly better than

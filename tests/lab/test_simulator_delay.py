@@ -8,7 +8,7 @@ import pytest
 from babelwg.lab.checks import loop_free
 from babelwg.lab.simulator.network import SimNetwork
 
-SEEDS = int(os.environ.get("SIM_SEEDS", "200"))
+SEEDS = int(os.environ.get("SIM_SEEDS", "100"))
 QUICK, SLOW = 0.0025, 0.075  # seconds one way
 
 

@@ -27,6 +27,9 @@ from babelwg.babel.wire.tlv import (
     Update,
 )
 
+# Implementation constant: unusable TLVs of one packet before the rest is left unread; no speaker sends so many
+MAX_COMPLAINTS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
@@ -86,6 +89,9 @@ def _read_body(state: ParserState, data: bytes, end: int) -> tuple[list[Tlv], li
     complaints: list[Complaint] = []
     position = HEADER_SIZE
     while position < end:
+        if len(complaints) >= MAX_COMPLAINTS:
+            complaints.append(Complaint("too-many-mistakes", "the rest of the packet was not read"))
+            break
         tlv_type = data[position]
         if tlv_type == TlvType.PAD1:
             position += 1

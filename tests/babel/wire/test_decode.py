@@ -144,6 +144,12 @@ def test_tlvs_of_authentication_mean_nothing_here(tlv_type: int) -> None:
     assert (packet.tlvs, packet.complaints) == ((RouteRequest(None),), ())
 
 
+def test_a_packet_of_nothing_but_mistakes_is_not_read_to_its_end() -> None:
+    many = decode("7f00" * 30_000 + "0902 0000")
+    assert (len(many.complaints), many.complaints[-1].reason, many.tlvs) == (1001, "too-many-mistakes", ())
+    assert decode("7f00" * 999 + "0902 0000").tlvs == (RouteRequest(None),)
+
+
 def test_a_tlv_beyond_the_body_ends_the_packet_but_not_what_came_before() -> None:
     packet = decode("0902 0000 0407 0000 0001 0064")
     assert packet.tlvs == (RouteRequest(None),)
