@@ -3,7 +3,7 @@
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabeldConfig, Config
 from babelwg.config.addresses import host_prefix
-from babelwg.config.babeld import Subject
+from babelwg.config.babeld import FilterList, Subject
 from babelwg.linux.monitor import IFF_LOOPBACK, Mirror, is_link_local
 from babelwg.linux.routes import PROTOCOL_BABEL, UNICAST
 
@@ -21,6 +21,7 @@ def own_xroutes(config: Config) -> Xroutes:
 def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror) -> Xroutes:
     """Return the kernel's addresses, and its routes in the imported tables, that the redistribute filters allow."""
     xroutes: Xroutes = {}
+    filters = babeld.redistribution()
     for address in mirror.all_addresses():
         link = mirror.links.get(address.interface)
         if not address.usable or is_link_local(address.address) or link is None:
@@ -28,7 +29,7 @@ def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror) -> Xroutes:
         if link.flags & IFF_LOOPBACK and is_loopback(address.address):
             continue
         subject = Subject(host_prefix(address.address), is_local=True, interface=link.name)
-        _redistribute(xroutes, babeld, subject)
+        _redistribute(xroutes, filters, subject)
     for table in babeld.import_tables:
         for route in mirror.tables.get(table, {}).values():
             # Never our own routes back, in whatever table they stand.
@@ -40,12 +41,12 @@ def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror) -> Xroutes:
                 continue
             prefix, name = route.prefix, mirror.name(route.interface)
             subject = Subject(prefix.destination, prefix.source, route.protocol, interface=name)
-            _redistribute(xroutes, babeld, subject)
+            _redistribute(xroutes, filters, subject)
     return xroutes
 
 
-def _redistribute(xroutes: Xroutes, babeld: BabeldConfig, subject: Subject) -> None:
-    line = babeld.redistributed(subject)
+def _redistribute(xroutes: Xroutes, filters: FilterList, subject: Subject) -> None:
+    line = filters.allowing(subject)
     if line is None:
         return
     source = line.set_source_prefix or subject.source_prefix

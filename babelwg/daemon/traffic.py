@@ -8,9 +8,8 @@ from typing import Protocol
 COUNTERS = Path("/proc/net/dev")
 INTERVAL = 1.0  # seconds between two looks
 RX_PACKETS, TX_PACKETS = 1, 9  # fields after the name
-MEMORY = (
-    2  # looks; a datagram that the kernel has counted and we have not yet read makes no traffic at the next
-)
+# A datagram that the kernel has counted and we have not yet read must not be traffic at the next look.
+MEMORY = 2  # looks
 
 
 class Routing(Protocol):

@@ -32,7 +32,7 @@ def address(prefix: str) -> Subject:
 def metric(text: str, prefix: str, *, local: bool = False, protocol: int | None = STATIC) -> int | None:
     """Return what a whole file of redistribute lines makes of a kernel route or address."""
     config = parse_babeld(text, "x")
-    decided = config.redistributed(Subject(parse_prefix(prefix), None, protocol, local, "eth0"))
+    decided = config.redistribution().allowing(Subject(parse_prefix(prefix), None, protocol, local, "eth0"))
     return None if decided is None else decided.metric
 
 

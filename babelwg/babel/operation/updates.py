@@ -61,8 +61,9 @@ def handle_update_timer(state: State, interface: Interface, now: float) -> None:
     state.timers.set(interface.update_timer, now + interval * state.rng.uniform(*PERIODIC_JITTER))
     if not interface.neighbours:
         return
+    dump = _full_dump(state)
     for outbox in outboxes(interface):
-        outbox.updates.update(_full_dump(state))
+        outbox.updates.update(dump)
         state.sending.advance(outbox.timer, now + ordinary_delay(state, interface))
 
 

@@ -1,6 +1,7 @@
 """babeld's configuration language: words, grammar, and the frozen values it gives."""
 
 from babelwg.babel.policy import InstallResult
+from babelwg.config.babeld.compiled import FilterList
 from babelwg.config.babeld.filters import Filter, Subject
 from babelwg.config.babeld.grammar import Line, lines_of, load_babeld, parse_babeld, parse_lines
 from babelwg.config.babeld.model import BabeldConfig, BabelInterface, InterfaceOptions
@@ -10,6 +11,7 @@ __all__ = [
     "BabelInterface",
     "BabeldConfig",
     "Filter",
+    "FilterList",
     "FilterPolicy",
     "InstallResult",
     "InterfaceOptions",

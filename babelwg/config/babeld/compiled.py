@@ -22,6 +22,11 @@ class FilterList:
                 return line
         return None
 
+    def allowing(self, subject: Subject) -> Filter | None:
+        """Return the line that lets a subject in, None when none matches or the first one denies."""
+        line = self.first_match(subject)
+        return None if line is None or line.denies else line
+
     def _of(self, family: int) -> list[Filter]:
         return [line for line in self.lines if line.family in (None, family)]
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 
+from babelwg.babel.events import router_id_text
 from babelwg.config.babeld.filters import MAX_PLEN, Filter
 
 PLAIN = re.compile(r'[^\s#"\\]+')
@@ -24,11 +25,6 @@ def string_text(text: str) -> str:
     if PLAIN.fullmatch(text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def router_id_text(router_id: bytes) -> str:
-    """Return a router-id as eight pairs of hexadecimal digits."""
-    return router_id.hex(":")
 
 
 def _selectors(line: Filter) -> Iterator[str]:

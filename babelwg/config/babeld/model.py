@@ -1,12 +1,11 @@
 """What a file in babeld's language says, as frozen values with babeld's defaults."""
 
 from dataclasses import dataclass, fields, replace
-from functools import lru_cache
 from typing import Literal, Self, TypeVar
 
 from babelwg.babel.wire.mac import MacKey
 from babelwg.config.babeld.compiled import FilterList
-from babelwg.config.babeld.filters import LOCAL_ALLOW, Filter, Subject
+from babelwg.config.babeld.filters import LOCAL_ALLOW, Filter
 
 T = TypeVar("T")
 MAIN_TABLE = 254
@@ -158,15 +157,9 @@ class BabeldConfig:
         """The redistribute lines with the `redistribute local allow` that babeld appends."""
         return (*self.filters, LOCAL_ALLOW) if self.implicit_local else self.filters
 
-    def redistributed(self, subject: Subject) -> Filter | None:
-        """Return the line that lets a kernel route or address in, None when it stays out."""
-        line = _compiled(self.redistribute).first_match(subject)
-        return None if line is None or line.denies else line
-
-
-@lru_cache(maxsize=8)
-def _compiled(lines: tuple[Filter, ...]) -> FilterList:
-    return FilterList(lines)
+    def redistribution(self) -> FilterList:
+        """Return the redistribute lines ready to be asked, for as many routes as there are."""
+        return FilterList(self.redistribute)
 
 
 def _or(value: T | None, default: T) -> T:

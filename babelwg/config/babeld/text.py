@@ -5,8 +5,9 @@ from dataclasses import fields
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 
+from babelwg.babel.events import router_id_text
 from babelwg.babel.wire.mac import MacKey
-from babelwg.config.babeld.filter_text import filter_text, router_id_text, string_text
+from babelwg.config.babeld.filter_text import filter_text, string_text
 from babelwg.config.babeld.filters import LOCAL_ALLOW, Filter
 from babelwg.config.babeld.grammar import MAX_INTERVAL, MAX_SECONDS
 from babelwg.config.babeld.model import BabeldConfig, BabelInterface
