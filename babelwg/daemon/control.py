@@ -104,7 +104,8 @@ class ControlServer:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             try:
-                line = await asyncio.wait_for(reader.readline(), IDLE_TIMEOUT)
+                async with asyncio.timeout(IDLE_TIMEOUT):
+                    line = await reader.readline()
             except ValueError:
                 self._count("request_refused.too-long")
                 line = b""
@@ -112,10 +113,10 @@ class ControlServer:
                     _error(None, INVALID_REQUEST, f"the request is longer than {REQUEST_LIMIT} octets")
                 )
             if not line:
-                await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT)
+                await _drain(writer)
                 return
             writer.write(await self._answer(line, _user_of(writer)))
-            await asyncio.wait_for(writer.drain(), WRITE_TIMEOUT)
+            await _drain(writer)
 
     async def _answer(self, line: bytes, user: int) -> bytes:
         identity = None
@@ -173,7 +174,13 @@ async def _answers(path: Path) -> bool:
     return True
 
 
+async def _drain(writer: asyncio.StreamWriter) -> None:
+    async with asyncio.timeout(WRITE_TIMEOUT):
+        await writer.drain()
+
+
 async def _end(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with contextlib.suppress(ConnectionError, TimeoutError):
-        await asyncio.wait_for(writer.wait_closed(), CLOSE_TIMEOUT)
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await writer.wait_closed()

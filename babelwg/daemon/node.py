@@ -38,6 +38,7 @@ from babelwg.daemon.routing import ADOPTION, RoutingService, WantedInterface
 from babelwg.daemon.start import Fatal, bind, check_permission, open_store
 from babelwg.daemon.traffic import watch_traffic
 from babelwg.daemon.tunnels import TunnelService
+from babelwg.daemon.waiting import wait_for_news
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
@@ -299,8 +300,7 @@ class Node:
     async def _repair(self) -> None:
         """Compare with the kernel now and then, and soon after somebody changed rules or news were lost."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._repair_soon.wait(), self._repair_interval())
+            await wait_for_news(self._repair_soon, self._repair_interval())
             self._repair_soon.clear()
             async with self._changing:
                 await self._repair_kernel_side()

@@ -1,7 +1,6 @@
 """From the configuration to tunnels: desired, actual, a plan, and an apply that goes on where one tunnel fails."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from babelwg.daemon.endpoints import EndpointResolver
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
 from babelwg.daemon.tunnel_notes import OUR_MARK, Problem, alias_for, mistake, parameters_of
+from babelwg.daemon.waiting import wait_for_news
 from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, alias_of, set_up_tunnel
 from babelwg.linux.monitor import Mirror
@@ -77,8 +77,7 @@ class TunnelService:
             self._wake.clear()  # before the work: what happens meanwhile is not lost
             await self.reconcile()
             timeout = min(RETRY if self.problems else CHECK_INTERVAL, look - loop.time())
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.0, timeout))
+            await wait_for_news(self._wake, max(0.0, timeout))
             if loop.time() >= look:
                 await self._check()
                 look = loop.time() + CHECK_INTERVAL

@@ -50,3 +50,16 @@ def test_a_restarted_daemon_keeps_the_sessions(
     assert running.lost() == lost
     assert not session.endswith("\t0")
     assert handshake(m, "b", "a") == session
+
+
+def test_a_stop_that_meets_other_news_is_obeyed(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ip")
+    m = mesh("a b", "a-b")
+    m.wait("every node has a route to every other", m.converged)
+    # Stopped, so that it finds the changed rule and the signal at one look.
+    m.daemons["a"].send_signal(signal.SIGSTOP)
+    m.nodes["a"].run("ip", "rule", "add", "priority", "30000", "lookup", "4711")
+    m.daemons["a"].send_signal(signal.SIGTERM)
+    m.stop_daemon("a", signal.SIGCONT)

@@ -36,7 +36,8 @@ def converse(path: Path, *lines: bytes) -> tuple[list[Any], dict[str, int]]:
             reader, writer = await asyncio.open_unix_connection(path)
             writer.write(b"".join(lines))
             writer.write_eof()
-            answers = (await asyncio.wait_for(reader.read(), 5)).splitlines()
+            async with asyncio.timeout(5):
+                answers = (await reader.read()).splitlines()
             writer.close()
         finally:
             await server.close()

@@ -131,9 +131,10 @@ class Mesh:
 
     def stop_daemon(self, name: str, how: signal.Signals = signal.SIGTERM) -> None:
         """End one daemon; with SIGTERM and SIGKILL its tunnels and routes stay."""
-        daemon = self.daemons.pop(name)
+        daemon = self.daemons[name]
         daemon.send_signal(how)
         daemon.wait(WAIT)
+        del self.daemons[name]
 
     def home(self, name: str) -> Path:
         """Return the directory of a node's configuration, state, socket and log."""

@@ -100,7 +100,8 @@ class UapiBackend:
                 raise TunnelError(f"{self.name} cannot be started: {error.strerror}") from error
             # It forks into the background when the interface stands, so its first process ends soon.
             try:
-                status = await asyncio.wait_for(process.wait(), START_TIMEOUT)
+                async with asyncio.timeout(START_TIMEOUT):
+                    status = await process.wait()
             except TimeoutError as error:
                 process.kill()
                 await process.wait()
