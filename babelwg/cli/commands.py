@@ -5,20 +5,46 @@ from pathlib import Path
 import click
 
 from babelwg.cli.client import DEFAULT_SOCKET
-from babelwg.cli.configuration import config
-from babelwg.cli.group import Settings, SuggestingGroup
-from babelwg.cli.keys import genkey, genmackey, genpsk, pubkey
-from babelwg.cli.running import daemon, demo, reload, stop
-from babelwg.cli.setup import check_config, init
-from babelwg.cli.show import route, show, status
-from babelwg.cli.version import completion, version
+from babelwg.cli.group import Entry, LazyGroup, Settings
 from babelwg.version import __version__
 
 EPILOG = "Exit codes: 0 ok, 1 no or failed, 2 usage, 3 no daemon, 4 permission, 5 configuration."
 
+# A command's module is read when the command is called: what others need costs it nothing.
+COMMANDS = {
+    "Look": {
+        "status": Entry("show", "status", "Print the state of this node, its peers and its problems."),
+        "show": Entry("show", "show", "Print one of the node's tables."),
+        "route": Entry("show", "route", "Ask about single routes."),
+    },
+    "Set up": {
+        "init": Entry("setup", "init", "Write a first configuration and a private key."),
+        "check-config": Entry(
+            "setup", "check_config", "Read a configuration and tell everything that is wrong with it."
+        ),
+        "config": Entry("configuration", "config", "Look at the configuration; no daemon has to run."),
+        "genkey": Entry("keys", "genkey", "Print a new private key."),
+        "pubkey": Entry("keys", "pubkey", "Read a private key from stdin and print its public key."),
+        "genpsk": Entry("keys", "genpsk", "Print a new preshared key."),
+        "genmackey": Entry("keys", "genmackey", "Print a new value for a `key` line."),
+    },
+    "Run": {
+        "daemon": Entry("running", "daemon", "Run the node in the foreground."),
+        "reload": Entry("running", "reload", "Apply the configuration as it stands now."),
+        "stop": Entry("running", "stop", "Stop the daemon; its tunnels and routes stay."),
+        "demo": Entry("running", "demo", "Build a mesh of four nodes, cut a link, and watch."),
+    },
+    "About": {
+        "version": Entry("version", "version", "Print the version."),
+        "schema": Entry("version", "schema", "Print the JSON Schema of what --json prints."),
+        "completion": Entry("version", "completion", "Print the completion script of a shell."),
+    },
+}
+
 
 @click.group(
-    cls=SuggestingGroup,
+    cls=LazyGroup,
+    sections=COMMANDS,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EPILOG,
@@ -40,27 +66,8 @@ def cli(ctx: click.Context, socket: Path, as_json: bool) -> None:
 
     Without a command, `babelwg` prints the status of this node.
     """
-    ctx.obj = Settings(socket, as_json)
+    ctx.obj = Settings(socket, "json" if as_json else "text")
     if ctx.invoked_subcommand is None:
-        ctx.invoke(status, as_json=as_json, wide=False, socket=None)
-
-
-for command in (
-    genkey,
-    pubkey,
-    genpsk,
-    genmackey,
-    init,
-    check_config,
-    config,
-    daemon,
-    stop,
-    reload,
-    status,
-    show,
-    route,
-    demo,
-    version,
-    completion,
-):
-    cli.add_command(command)
+        status = cli.get_command(ctx, "status")
+        assert status is not None, "there is a status command"
+        ctx.invoke(status)

@@ -1,10 +1,11 @@
 """Groups of commands that suggest the nearest name, and the options that reading commands share."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import click
 
@@ -33,12 +34,55 @@ class SuggestingGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+class Entry(NamedTuple):
+    """A command that is read when it is called: its module in `cli`, its name there, and what help says of it."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+class LazyGroup(SuggestingGroup):
+    """The group at the top: commands by section, each read only when it is called."""
+
+    def __init__(self, *args: Any, sections: Mapping[str, Mapping[str, Entry]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections = sections
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, section by section."""
+        return [name for section in self.sections.values() for name in section]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command, reading its module now."""
+        for section in self.sections.values():
+            if (entry := section.get(cmd_name)) is not None:
+                command = getattr(import_module(f"babelwg.cli.{entry.module}"), entry.attribute)
+                assert isinstance(command, click.Command), f"{cmd_name} is no command"
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by section, without reading any of them."""
+        for title, section in self.sections.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, entry.help) for name, entry in section.items()])
+
+
+Output = Literal["text", "json", "tsv"]
+
+
 @dataclass(slots=True)
 class Settings:
     """What the options before the command say."""
 
     socket: Path = DEFAULT_SOCKET
-    as_json: bool = False
+    output: Output = "text"
+
+    @property
+    def as_json(self) -> bool:
+        """Return whether JSON is wanted."""
+        return self.output == "json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +90,7 @@ class Reader:
     """How a reading command asks and answers."""
 
     socket: Path
-    as_json: bool
+    output: Output
     wide: bool
 
     def ask(self, method: str, params: dict[str, Any] | None = None) -> Answer:
@@ -54,8 +98,15 @@ class Reader:
         return ask(self.socket, method, params)
 
     def print(self, answer: Answer, render: Callable[[Any], str]) -> None:
-        """Print an answer as data or as text."""
-        click.echo(envelope(answer) if self.as_json else render(answer.data))
+        """Print an answer as JSON, as tab-separated values, or as the text that `render` makes of its data."""
+        if self.output == "json":
+            click.echo(envelope(answer))
+        elif self.output == "tsv":
+            from babelwg.cli.render.tsv import render_tsv
+
+            click.echo(render_tsv(answer.data), nl=False)
+        else:
+            click.echo(render(answer.data))
 
 
 def envelope(answer: Answer) -> str:
@@ -86,13 +137,26 @@ def reading(function: Callable[..., None]) -> Callable[..., None]:
 
     @socket_option
     @click.option("--wide", is_flag=True, help="Do not shorten anything.")
-    @click.option("--json", "as_json", is_flag=True, help="Print JSON (schema babelwg/1).")
+    @click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
+    @click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json", "tsv"]),
+        help="Print text, JSON (schema babelwg/1), or tab-separated values.",
+    )
     @click.pass_context
     @functools.wraps(function)
     def command(
-        ctx: click.Context, /, *, as_json: bool, wide: bool, socket: Path | None, **arguments: Any
+        ctx: click.Context,
+        /,
+        *,
+        as_json: bool = False,
+        output: Output | None = None,
+        wide: bool = False,
+        socket: Path | None = None,
+        **arguments: Any,
     ) -> None:
-        reader = Reader(socket_of(ctx, socket), as_json or settings_of(ctx).as_json, wide)
-        function(reader, **arguments)
+        chosen: Output = "json" if as_json else output or settings_of(ctx).output
+        function(Reader(socket_of(ctx, socket), chosen, wide), **arguments)
 
     return command

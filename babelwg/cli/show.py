@@ -96,7 +96,7 @@ def _show(reader: Reader, name: str, wanted: str | None) -> None:
         data: Any = {"counters": {row["name"]: row["value"] for row in chosen}}
     else:
         data = chosen
-    if chosen or reader.as_json:
+    if chosen or reader.output != "text":
         reader.print(Answer(answer.node, data), _renderer(reader, name))
     if not chosen:
         hint = nearest(wanted, names_in(rows))

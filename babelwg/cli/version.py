@@ -1,8 +1,9 @@
-"""`version` and `completion`."""
+"""`version`, `schema` and `completion`."""
 
 import click
 
 from babelwg.cli.client import Answer
+from babelwg.cli.exits import nearest
 from babelwg.cli.group import envelope, settings_of
 from babelwg.version import __version__
 
@@ -22,6 +23,22 @@ def version(ctx: click.Context, as_json: bool) -> None:
         click.echo(envelope(Answer(None, {"version": __version__})))
     else:
         click.echo(f"babelwg {__version__}")
+
+
+@click.command()
+@click.argument("answer", required=False)
+def schema(answer: str | None) -> None:
+    """Print the JSON Schema of what --json prints: of one ANSWER such as `routes`, or of all."""
+    import json
+
+    from babelwg.cli.schema import answers, compose
+
+    if answer is not None and answer not in answers():
+        known = answers()
+        raise click.UsageError(
+            f'no such answer "{answer}"{nearest(answer, known)}: one of {", ".join(known)}'
+        )
+    click.echo(json.dumps(compose(answer), indent=2))
 
 
 @click.command(epilog="\b\n" + "\n".join(f"{shell}: {how}" for shell, how in HOW.items()))

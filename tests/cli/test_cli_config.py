@@ -2,20 +2,20 @@
 
 import json
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 from jsonschema import Draft202012Validator, ValidationError
 
+from babelwg.cli.schema import compose
 from babelwg.config import load, parse_babeld
 
 DIRECTIVES = "expected interface, default, key, in, out, redistribute, install or the name of a setting"
 
 Run = Callable[..., Result]
 
-SCHEMA = json.loads(files("babelwg.cli").joinpath("schema.json").read_text())
+SCHEMA = compose()
 BRAVO = "IiIi" * 10 + "IiI="
 OWN = "ERER" * 10 + "ERE="
 SECRET = "00ffaa99"

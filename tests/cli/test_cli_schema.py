@@ -3,14 +3,15 @@
 import copy
 import json
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 import pytest
 from click.testing import Result
 from jsonschema import Draft202012Validator, ValidationError
 
-SCHEMA = json.loads(files("babelwg.cli").joinpath("schema.json").read_text())
+from babelwg.cli.schema import compose
+
+SCHEMA = compose()
 READING = [
     "status",
     "peers",
@@ -96,3 +97,12 @@ def test_schema_asks_for_every_field_and_allows_new_ones(name: str, daemon: Any)
 def test_schema_refuses_wrong_values(name: str, field: str, value: object, daemon: Any) -> None:
     with pytest.raises(ValidationError):
         validate(name, [{**daemon.answers[name][0], field: value}])
+
+
+def test_schema_is_printed_whole_or_for_one_answer(run: Callable[..., Result]) -> None:
+    assert json.loads(run("schema").stdout) == SCHEMA
+    routes = json.loads(run("schema", "routes").stdout)
+    assert routes["properties"]["data"] == {"$ref": "#/$defs/routes"}
+    wrong = run("schema", "route")
+    assert wrong.exit_code == 2
+    assert 'no such answer "route"; did you mean "routes"?' in wrong.stderr
