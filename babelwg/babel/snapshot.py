@@ -106,19 +106,24 @@ class Snapshot:
 def take_snapshot(state: State, now: float) -> Snapshot:
     """Return a picture of all tables."""
     neighbours = [n for i in state.interfaces.values() for n in i.neighbours.values()]
-    routes = [r for prefix in sorted(state.routes.by_prefix) for r in state.routes.candidates(prefix)]
+    routes = (view for prefix in sorted(state.routes.by_prefix) for view in view_routes(state, prefix, now))
     return Snapshot(
         router_id=state.router_id,
         seqno=state.seqno,
         interfaces=tuple(_view_interface(i) for i in state.interfaces.values()),
         neighbours=tuple(_view_neighbour(n, now) for n in neighbours),
-        routes=tuple(_view_route(state, r, now) for r in routes),
+        routes=tuple(routes),
         xroutes=tuple(XrouteView(*xroute) for _, xroute in sorted(state.xroutes.items())),
         sources=_view_sources(state, now),
         held=tuple(sorted(state.holds)),
         hello_seqnos=hello_seqnos(state),
         recovering=bool(state.gate),
     )
+
+
+def view_routes(state: State, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
+    """Return a picture of the routes for one prefix."""
+    return tuple(_view_route(state, route, now) for route in state.routes.candidates(prefix))
 
 
 def hello_seqnos(state: State) -> dict[str, int]:

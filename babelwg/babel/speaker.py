@@ -35,7 +35,7 @@ from babelwg.babel.operation.selection import retract_prefix, select_route
 from babelwg.babel.operation.updates import handle_update_timer
 from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.policy import AllowAll, Policy
-from babelwg.babel.snapshot import Snapshot, hello_seqnos, take_snapshot
+from babelwg.babel.snapshot import RouteView, Snapshot, hello_seqnos, take_snapshot, view_routes
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface, InterfaceActions
 from babelwg.babel.tables.neighbour import Neighbour
@@ -249,6 +249,21 @@ class Speaker:
     def snapshot(self, now: float) -> Snapshot:
         """Return a frozen picture of all tables."""
         return take_snapshot(self._state, now)
+
+    def routes_for(self, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
+        """Return the routes known for exactly this prefix."""
+        return view_routes(self._state, prefix, now)
+
+    def watch(self, wanted: bool) -> None:
+        """Begin or cease to take note of the prefixes whose routes change in any way."""
+        self._state.touched = {} if wanted else None
+
+    def touched(self) -> list[Prefix]:
+        """Return the prefixes whose routes may have changed since the last call; none unless watched."""
+        if not self._state.touched:
+            return []
+        touched, self._state.touched = [*self._state.touched], {}
+        return touched
 
     def hello_seqnos(self) -> Mapping[str, int]:
         """Return the seqno of the last Hello sent on each interface."""

@@ -66,6 +66,8 @@ class State:
         self.counters: Counter[str] = Counter()
         self.pending_events: list[Event] = []
         self.notices = 0
+        # The prefixes whose routes changed in any way since somebody looked; None while nobody wants to know.
+        self.touched: dict[Prefix, None] | None = None
 
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a counter."""
@@ -79,6 +81,11 @@ class State:
                 return
             self.notices += 1
         self.pending_events.append(event)
+
+    def touch(self, prefix: Prefix) -> None:
+        """Take note that the routes for a prefix may have changed, if somebody wants to know."""
+        if self.touched is not None:
+            self.touched[prefix] = None
 
     def drain_events(self) -> list[Event]:
         """Return the queued events and forget them."""

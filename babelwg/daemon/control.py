@@ -1,4 +1,7 @@
-"""The control socket: one JSON-RPC 2.0 object per line, over a Unix stream socket."""
+"""The control socket: one JSON-RPC 2.0 object per line, over a Unix stream socket.
+
+A method that goes on answering, such as `monitor`, has its result followed by a notification for each event.
+"""
 
 import asyncio
 import contextlib
@@ -13,6 +16,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from babelwg.babel.tables.allowance import Allowance
+from babelwg.daemon.feed import Feed
+
 log = logging.getLogger(__name__)
 
 # Specification constants (JSON-RPC 2.0, section 5.1)
@@ -24,6 +30,8 @@ PERMISSION_REFUSED = -32002  # the group may ask; only root and the daemon's own
 # Implementation constants
 REQUEST_LIMIT = 64 << 10  # octets of one request
 MAX_CLIENTS = 32
+RESERVED_CLIENTS = 4  # of them are kept for root: the group must not lock the operator out
+REQUEST_RATE, REQUEST_BURST = 50.0, 100  # requests of one connection in a second, and at once
 IDLE_TIMEOUT = 60.0  # seconds a client may be silent
 CLOSE_TIMEOUT = 1.0  # seconds for a connection to end
 WRITE_TIMEOUT = 10.0  # seconds for a client to take its answer
@@ -86,7 +94,8 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if len(self._clients) >= MAX_CLIENTS:
+        may_change = _user_of(writer) in (0, os.geteuid())
+        if len(self._clients) >= MAX_CLIENTS - (0 if may_change else RESERVED_CLIENTS):
             self._count("client_refused.too-many")
             await _end(writer)
             return
@@ -102,6 +111,7 @@ class ControlServer:
             await _end(writer)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        allowance, clock = Allowance(), asyncio.get_running_loop().time
         while True:
             try:
                 async with asyncio.timeout(IDLE_TIMEOUT):
@@ -115,10 +125,36 @@ class ControlServer:
             if not line:
                 await _drain(writer)
                 return
-            writer.write(await self._answer(line, _user_of(writer)))
+            while not allowance.spend(1, REQUEST_BURST, REQUEST_RATE, clock()):
+                self._count("request_delayed")
+                await asyncio.sleep(1 / REQUEST_RATE)
+            answer = await self._answer(line, _user_of(writer))
+            if isinstance(answer, Feed):
+                await self._stream(reader, writer, answer)
+                return
+            writer.write(answer)
             await _drain(writer)
 
-    async def _answer(self, line: bytes, user: int) -> bytes:
+    async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, feed: Feed) -> None:
+        """Send what a feed holds until its client says anything more, goes away, or is too slow."""
+        watcher = asyncio.ensure_future(reader.read(1))
+        watcher.add_done_callback(lambda _: feed.close())
+        try:
+            while lines := await feed.take():
+                writer.write(lines)
+                await _drain(writer)
+            if feed.lost:
+                self._count("client_too_slow")
+                writer.write(
+                    notification("cut", {"reason": "this reader is too slow, so the stream ends here"})
+                )
+                await _drain(writer)
+        finally:
+            feed.close()
+            watcher.cancel()
+            await asyncio.gather(watcher, return_exceptions=True)
+
+    async def _answer(self, line: bytes, user: int) -> bytes | Feed:
         identity = None
         try:
             request = _parse(line)
@@ -136,10 +172,18 @@ class ControlServer:
             log.exception("query-failed")
             self._count("request_failed")
             return _error(identity, INTERNAL_ERROR, f"the daemon failed to answer: {error}")
-        return json.dumps({"jsonrpc": "2.0", "id": identity, "result": result}).encode() + b"\n"
+        if not isinstance(result, Feed):
+            return _result(identity, result)
+        result.begin(_result(identity, result.head))
+        return result
 
     def _count(self, reason: str) -> None:
         self.counters[reason] = self.counters.get(reason, 0) + 1
+
+
+def notification(method: str, params: Any) -> bytes:
+    """Return the line that tells a client of an event it has asked for."""
+    return json.dumps({"jsonrpc": "2.0", "method": method, "params": params}).encode() + b"\n"
 
 
 def _parse(line: bytes) -> dict[str, Any]:
@@ -152,6 +196,10 @@ def _parse(line: bytes) -> dict[str, Any]:
     if not isinstance(request.get("params") or {}, dict):
         raise RequestError(INVALID_PARAMS, "params is an object")
     return request
+
+
+def _result(identity: Any, result: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": identity, "result": result}).encode() + b"\n"
 
 
 def _error(identity: Any, code: int, message: str) -> bytes:

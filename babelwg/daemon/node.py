@@ -187,9 +187,9 @@ class Node:
         await self._take_over()
 
     async def _serve(self) -> None:
-        queries = Queries(self)
+        self.queries = queries = Queries(self)
         self.control = server = ControlServer(self._socket_path, queries.methods(), CHANGING)
-        queries.control = server
+        queries.context.control = server
         try:
             await server.start()
         except FileExistsError as error:

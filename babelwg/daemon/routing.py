@@ -64,6 +64,8 @@ class RoutingService:
         self.wanted: dict[str, WantedInterface] = {}
         self.announced: dict[Prefix, tuple[int, str]] = {}
         self.stopping = False
+        # Each is called with what the speaker told, as soon as the kernel has it.
+        self.listeners: list[Callable[[list[Event]], None]] = []
         self.errors: dict[str, str] = {}
         self.counters = {"internal_error": 0}
         self._mirror = mirror
@@ -191,6 +193,8 @@ class RoutingService:
             self._log(events)
             # Nothing is announced before the kernel has what it describes.
             self._flush_routes()
+            if events:
+                self._tell(events)
             # The kernel took its time, and Hellos say when they leave.
             datagrams = self.speaker.datagrams_to_send(self._loop.time())
             self._store.remember(self.speaker.sources_to_store())
@@ -198,6 +202,10 @@ class RoutingService:
                 self.socket.send(datagram)
             if not events and not datagrams:
                 break
+
+    def _tell(self, events: list[Event]) -> None:
+        for listener in self.listeners:
+            self._guarded(lambda: listener(events))  # noqa: B023 - called at once
 
     def _receive(self) -> None:
         now = self._loop.time()

@@ -103,6 +103,7 @@ def end_hold(state: State, prefix: Prefix) -> bool:
     for neighbour in hold.waiting:
         del neighbour.holds[prefix]
     state.timers.cancel(hold.timer)
+    state.touch(prefix)
     return True
 
 

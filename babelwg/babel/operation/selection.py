@@ -21,6 +21,7 @@ SEEK_PAUSE_FACTOR = 1.5
 
 def select_route(state: State, prefix: Prefix, cause: str, now: float) -> None:
     """Choose the route of a prefix anew and tell kernel and neighbours what changed."""
+    state.touch(prefix)
     old = state.routes.selected.get(prefix)
     former = state.undecided.pop(prefix, None)
     since = None if former is None else former.since

@@ -1,0 +1,43 @@
+"""Questions and their answers: plain data from one snapshot, for the command line and everything else that asks."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from babelwg.daemon.control import Params
+from babelwg.daemon.feed import Feed
+from babelwg.daemon.queries.changes import CHANGING, Changes
+from babelwg.daemon.queries.context import Context, Method
+from babelwg.daemon.queries.lookup import Lookup
+from babelwg.daemon.queries.overview import Overview
+from babelwg.daemon.queries.tables import Tables
+
+if TYPE_CHECKING:
+    from babelwg.daemon.node import Node
+
+__all__ = ["CHANGING", "Queries"]
+
+PARTS: tuple[Callable[[Context], Any], ...] = (Overview, Tables, Lookup, Changes)
+
+
+class Queries:
+    """Answers questions about a node; `context` is what the answers are made from."""
+
+    def __init__(self, node: "Node") -> None:
+        self.context = Context(node)
+        self.plain: dict[str, Method] = {}
+        for part in PARTS:
+            self.plain |= part(self.context).methods()
+
+    def methods(self) -> dict[str, Callable[[Params], Awaitable[Any]]]:
+        """Return every method by its name on the control socket; each answer carries the node's name."""
+        return {name: self._named(method) for name, method in self.plain.items()}
+
+    def _named(self, method: Method) -> Callable[[Params], Awaitable[Any]]:
+        async def answer(params: Params) -> Any:
+            data = await method(params)
+            if isinstance(data, Feed):
+                data.head = {"node": self.context.names.node, "data": data.head}
+                return data
+            return {"node": self.context.names.node, "data": data}
+
+        return answer

@@ -1,0 +1,86 @@
+"""The node as a whole: its state, its peers, its gateways, its counters."""
+
+import os
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from babelwg.config import Config
+from babelwg.daemon.control import Params
+from babelwg.daemon.peers import describe_peers
+from babelwg.daemon.problems import describe_problems
+from babelwg.daemon.queries.context import Context, Method
+from babelwg.version import __version__
+
+
+class Overview:
+    """Answers about the node as a whole."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def methods(self) -> dict[str, Method]:
+        """Return these answers by their names on the control socket."""
+        return {
+            "status": self._status,
+            "peers": self._peers,
+            "gateways": self._gateways,
+            "stats": self._stats,
+        }
+
+    async def _status(self, params: Params) -> Any:
+        del params
+        node, snapshot = self._context.node, self._context.snapshot()
+        config = node.config
+        overlay = config if isinstance(config, Config) else None
+        peers = await describe_peers(node, snapshot, self._context.names)
+        return {
+            "name": self._context.names.node,
+            "version": __version__,
+            "pid": os.getpid(),
+            "router_id": snapshot.router_id.hex(":"),
+            "started": datetime.fromtimestamp(node.started, UTC).isoformat(timespec="seconds"),
+            "uptime_s": round(time.time() - node.started, 3),
+            "config": str(node.config_path),
+            "mode": node.mode,
+            "backend": node.tunnels.backend_name,
+            "addresses": [str(address) for address in overlay.node.addresses] if overlay else [],
+            "announce": [str(prefix) for prefix in overlay.node.announce] if overlay else [],
+            "table": node.routes.table,
+            "peers": peers,
+            "gateways": node.gateways.describe(),
+            "routes": {
+                "selected": sum(route.state == "selected" for route in snapshot.routes),
+                "total": len(snapshot.routes),
+            },
+            "problems": describe_problems(node, snapshot, peers),
+        }
+
+    async def _peers(self, params: Params) -> Any:
+        del params
+        return await describe_peers(self._context.node, self._context.snapshot(), self._context.names)
+
+    async def _gateways(self, params: Params) -> Any:
+        del params
+        return self._context.node.gateways.describe()
+
+    async def _stats(self, params: Params) -> Any:
+        del params
+        node = self._context.node
+        counters: dict[str, int] = {}
+        sources = {
+            "babel": node.routing.speaker.counters,
+            "socket": node.routing.socket.counters,
+            "kernel": node.routes.counters,
+            "store": node.store.counters,
+            "gateway": node.gateways.counters,
+            "daemon": node.routing.counters,
+            "control": self._context.control.counters if self._context.control else {},
+        }
+        for part, values in sources.items():
+            counters |= {f"{part}.{name}": value for name, value in values.items()}
+        counters["kernel.overruns"] = node.monitor.overruns
+        counters |= {
+            f"dataplane.{name}": value for name, value in (await node.tunnels.embedded.stats()).items()
+        }
+        return {"counters": dict(sorted(counters.items()))}
