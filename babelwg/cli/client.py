@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,20 +24,35 @@ class Answer(NamedTuple):
     data: Any
 
 
+class Stream(NamedTuple):
+    """The answer of a method that goes on answering, and what each of its events says."""
+
+    answer: Answer
+    events: Iterator[Any]
+
+
 def ask(path: Path, method: str, params: dict[str, Any] | None = None, timeout: float = TIMEOUT) -> Answer:
     """Return the daemon's answer; a Failure says in one sentence why there is none."""
-    request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}
     deadline = time.monotonic() + timeout
     with _connect(path, deadline) as connection:
-        try:
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            line = _read_line(connection, deadline)
-        except TimeoutError:
-            raise Failure(f"the daemon at {path} does not answer within {timeout:g} s", NO_DAEMON) from None
-        except OSError as error:
-            message = f"the daemon at {path} closed the connection: {error.strerror or error}"
-            raise Failure(message, NO_DAEMON) from None
+        line, _ = _exchange(connection, path, _request(method, params), deadline, timeout)
     return _parse(line)
+
+
+def follow(path: Path, method: str, params: dict[str, Any] | None = None, timeout: float = TIMEOUT) -> Stream:
+    """Return the daemon's answer, due within `timeout` seconds, and its events, which are waited for without end.
+
+    The events end when the daemon ends the stream, also because it ends itself; a Failure says that this reader
+    was too slow, or that the stream broke off.
+    """
+    deadline = time.monotonic() + timeout
+    connection = _connect(path, deadline)
+    try:
+        line, rest = _exchange(connection, path, _request(method, params), deadline, timeout)
+        return Stream(_parse(line), _events(connection, rest))
+    except BaseException:
+        connection.close()
+        raise
 
 
 def wait_until_gone(path: Path, timeout: float) -> bool:
@@ -74,10 +90,28 @@ def _why(error: OSError | ValueError) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _read_line(connection: socket.socket, deadline: float) -> bytes:
+def _request(method: str, params: dict[str, Any] | None) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params or {}}).encode() + b"\n"
+
+
+def _exchange(
+    connection: socket.socket, path: Path, request: bytes, deadline: float, timeout: float
+) -> tuple[bytes, bytes]:
+    """Return the line that answers a request, and what came after it."""
+    try:
+        connection.sendall(request)
+        return _read_line(connection, deadline)
+    except TimeoutError:
+        raise Failure(f"the daemon at {path} does not answer within {timeout:g} s", NO_DAEMON) from None
+    except OSError as error:
+        message = f"the daemon at {path} closed the connection: {error.strerror or error}"
+        raise Failure(message, NO_DAEMON) from None
+
+
+def _read_line(connection: socket.socket, deadline: float) -> tuple[bytes, bytes]:
     chunks: list[bytes] = []
     size = 0
-    while not chunks or not chunks[-1].endswith(b"\n"):
+    while not chunks or b"\n" not in chunks[-1]:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             raise TimeoutError
@@ -89,7 +123,39 @@ def _read_line(connection: socket.socket, deadline: float) -> bytes:
         size += len(chunk)
         if size > MAX_ANSWER:
             raise Failure(f"the daemon's answer is longer than {MAX_ANSWER >> 20} MiB", NEGATIVE)
-    return b"".join(chunks)
+    line, _, rest = b"".join(chunks).partition(b"\n")
+    return line, rest
+
+
+def _events(connection: socket.socket, received: bytes) -> Iterator[Any]:
+    """Yield what each event says, until the daemon ends the stream."""
+    with connection:
+        connection.settimeout(None)
+        while True:
+            *lines, received = received.split(b"\n")
+            for line in lines:
+                yield _parse_event(line)
+            try:
+                chunk = connection.recv(1 << 16)
+            except OSError as error:
+                message = f"the daemon closed the connection: {error.strerror or error}"
+                raise Failure(message, NO_DAEMON) from None
+            if not chunk:
+                break
+            received += chunk
+            if len(received) > MAX_ANSWER:
+                raise Failure(f"the daemon's answer is longer than {MAX_ANSWER >> 20} MiB", NEGATIVE)
+        if received:
+            raise Failure(_cut_off(len(received)), NO_DAEMON)
+
+
+def _parse_event(line: bytes) -> Any:
+    document = _document(line)
+    params = document.get("params")
+    if document.get("method") == "cut":
+        reason = params.get("reason") if isinstance(params, dict) else None
+        raise Failure(f"the daemon cut the stream off: {reason or 'no reason given'}", NEGATIVE)
+    return params
 
 
 def _cut_off(size: int) -> str:
@@ -98,17 +164,22 @@ def _cut_off(size: int) -> str:
     return f"the daemon's answer broke off after {size} octets"
 
 
-def _parse(line: bytes) -> Answer:
+def _document(line: bytes) -> dict[str, Any]:
     try:
         document = json.loads(line)
     except (ValueError, RecursionError):
         raise Failure("the daemon's answer is not JSON", NEGATIVE) from None
-    error = document.get("error") if isinstance(document, dict) else None
+    return document if isinstance(document, dict) else {}
+
+
+def _parse(line: bytes) -> Answer:
+    document = _document(line)
+    error = document.get("error")
     if isinstance(error, dict):
         number = error.get("code")
         code = REFUSALS.get(number, NEGATIVE) if isinstance(number, int) else NEGATIVE
         raise Failure(str(error.get("message", "the daemon refused without a reason")), code)
-    result = document.get("result") if isinstance(document, dict) else None
+    result = document.get("result")
     if not isinstance(result, dict) or "data" not in result:
         raise Failure("the daemon's answer has no result; is it of another version?", NEGATIVE)
     return Answer(result.get("node"), result["data"])
