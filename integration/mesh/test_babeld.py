@@ -26,7 +26,8 @@ def test_babeld_takes_part_relays_and_retracts(
     babeld.start()
     m.wait("a and b know each other directly", lambda: uses(m, "a", "b", B) and uses(m, "b", "a", A))
     m.wait("a and b have babeld's routes", lambda: uses(m, "a", "c", C) and uses(m, "b", "c", C))
-    m.wait("babeld has theirs", lambda: uses(m, "c", "a", A) and uses(m, "c", "b", B))
+    # Where one tunnel came up later, babeld has learned a detour, and takes half a minute to leave it.
+    m.wait("babeld has theirs", lambda: uses(m, "c", "a", A) and uses(m, "c", "b", B), 90)
     running = probes(m, "a", "b")
     m.cut("a", "b")
     cut = time.monotonic()

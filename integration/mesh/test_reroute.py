@@ -87,6 +87,10 @@ def test_a_line_of_five_carries_traffic_over_three_relays(
     running = probes(m, "a", "e")
     m.wait("all three forward", lambda: all(forwarded(m, n) > before[n] + 100 for n in "bcd"))
     assert set(running.lost().values()) == {0}
-    route = m.ask("a", "route_get", address="fd00:77::5", source=None)
-    assert route["route"]["metric"] == 4 * 96
-    assert route["agrees"]
+    # On a busy machine delay adds to it for a while.
+    m.wait("four links without loss or delay cost 384", lambda: way_to_e(m)["route"]["metric"] == 4 * 96, 60)
+    assert way_to_e(m)["agrees"]
+
+
+def way_to_e(mesh: Mesh) -> Any:
+    return mesh.ask("a", "route_get", address="fd00:77::5", source=None)

@@ -65,6 +65,7 @@ class Node:
             text=True,
         )
         self.pid = self._holder.pid
+        self._children: list[subprocess.Popen[Any]] = []
         self._wait_until_ready()
 
     def run(
@@ -100,7 +101,9 @@ class Node:
     def popen(self, *argv: str, cwd: Path | None = None, **keywords: Any) -> subprocess.Popen[Any]:
         """Start a program in this node, in directory `cwd` (ours by default); it ends with the node."""
         assert not self.closed, f"node {self.name} is closed"
-        return subprocess.Popen([*self.entry(cwd), *argv], **keywords)
+        child = subprocess.Popen([*self.entry(cwd), *argv], **keywords)
+        self._children = [known for known in self._children if known.returncode is None] + [child]
+        return child
 
     def entry(self, cwd: Path | None = None) -> list[str]:
         """Return the command words that put a program into this node."""
@@ -133,6 +136,8 @@ class Node:
             assert pipe is not None
             pipe.close()
         self._holder.wait(CLOSE_TIMEOUT)
+        for child in self._children:  # killed with the node, also those that nobody waits for any more
+            child.wait(CLOSE_TIMEOUT)
 
     def __enter__(self) -> Self:
         return self
