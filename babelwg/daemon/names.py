@@ -1,15 +1,21 @@
-"""Names instead of numbers: which peer is behind an interface, and which node behind a router-id."""
+"""Names instead of numbers: which peer is behind an interface, and which node behind a router-id or an address."""
 
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from babelwg.babel.snapshot import Snapshot
-from babelwg.config import Config
+from babelwg.babel.snapshot import RouteView, Snapshot
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.config import Config, Key
+from babelwg.config.addresses import host_prefix
+from babelwg.config.hosts import Hosts, Stamp, read_hosts, stamp_of
 from babelwg.config.keys import link_local
 
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
 
-
+SYSTEM_HOSTS = Path("/etc/babelwg/hosts")
 # Implementation constants
 MAX_ROUTER_IDS = 4  # per peer: one is expected, and a new one after it lost its memory
 
@@ -18,8 +24,19 @@ class Names:
     """What this node knows of names; router-ids are learned from what peers originate, and kept."""
 
     def __init__(self, node: "Node") -> None:
+        self.hosts_path = SYSTEM_HOSTS
+        self.hosts = Hosts()
         self._node = node
+        self._config: object = None
+        self._peers: dict[str, str] = {}  # by interface
+        self._neighbours: dict[tuple[str, bytes], str] = {}  # by interface and link-local address
+        self._by_address: dict[bytes, str] = {}  # by link-local address
         self._origins: dict[str, dict[bytes, None]] = {}  # by peer, the latest last
+        self._stamp: tuple[Path, Stamp | None] | None = None
+        self._router_ids: dict[bytes, str] = {}  # what the hosts file says
+        self._prefixes: dict[Prefix, str] = {}
+        self._aliases: dict[str, dict[str, None]] = {}  # the names shown for each name
+        self._known: dict[bytes, str] = {}  # all router-ids that have a name
 
     @property
     def node(self) -> str:
@@ -28,26 +45,27 @@ class Names:
         return config.node.name if isinstance(config, Config) else "babeld"
 
     def learn(self, snapshot: Snapshot) -> None:
-        """Take note of the router-ids that peers use for their own prefixes (metric 0 when they announce them)."""
-        config = self._node.config
-        if not isinstance(config, Config):
-            return
-        peers = {(peer.interface, link_local(peer.public_key)): peer.name for peer in config.peers}
+        """Take note of who originates what: peers their own prefixes, and others the prefixes that have names."""
+        self._follow_configuration()
+        self._follow_hosts()
+        originators: dict[Prefix, set[bytes]] = {}
+        named, neighbours = self._prefixes, self._neighbours
         for route in snapshot.routes:
             # The address of a babelwg neighbour tells its key; what it announces at 0 it originates.
-            name = peers.get((route.interface, route.neighbour))
-            if name is not None and route.refmetric == 0:
-                known = self._origins.setdefault(name, {})
-                known.pop(route.router_id, None)
-                known[route.router_id] = None
-                while len(known) > MAX_ROUTER_IDS:
-                    del known[next(iter(known))]
-        for gone in self._origins.keys() - {peer.name for peer in config.peers}:
-            del self._origins[gone]
+            if route.refmetric == 0 and (name := neighbours.get((route.interface, route.neighbour))):
+                self._remember(name, route.router_id)
+            if named and route.prefix in named and route.state != "retracted":
+                originators.setdefault(route.prefix, set()).add(route.router_id)
+        # Where two claim a prefix, nobody knows whose the name is.
+        known = {next(iter(ids)): named[p] for p, ids in originators.items() if len(ids) == 1}
+        known |= self._router_ids
+        for name, router_ids in reversed(self._origins.items()):
+            known |= dict.fromkeys(router_ids, name)
+        self._known = known | {snapshot.router_id: self.node}
 
     def origin(self, router_id: bytes) -> str | None:
-        """Return the peer that originates with this router-id, where we have heard it directly."""
-        return next((name for name, known in self._origins.items() if router_id in known), None)
+        """Return the node that originates with this router-id: a peer heard directly, or what the hosts file names."""
+        return self._known.get(router_id)
 
     def router_ids_of(self, peer: str) -> set[bytes]:
         """Return the router-ids that a peer has used."""
@@ -55,6 +73,88 @@ class Names:
 
     def peer_on(self, interface: str) -> str | None:
         """Return the peer whose tunnel an interface is, None for other interfaces."""
+        self._follow_configuration()
+        return self._peers.get(interface)
+
+    def of_address(self, address: bytes) -> str | None:
+        """Return the name that the hosts file gives a packed address, or the peer whose link-local address it is."""
+        return self._prefixes.get(host_prefix(address)) or self._by_address.get(address)
+
+    def resolve(self, name: str) -> list[bytes]:
+        """Return the packed addresses of a node: the host prefixes that it announces, the reachable ones first.
+
+        The name is a peer's, one of the hosts file, or our own; what the hosts file says of an address comes first.
+        """
+        snapshot = self._node.routing.speaker.snapshot(asyncio.get_running_loop().time())
+        self.learn(snapshot)
+        if name == self.node:
+            return _in_order(x.prefix for x in snapshot.xroutes)
+        shown = {name, *self._aliases.get(name, ())}
+        said = _in_order(prefix for prefix, known in self._prefixes.items() if known in shown)
+        ids = {router_id for router_id, known in self._known.items() if known in shown}
+        routes = [route for route in snapshot.routes if route.router_id in ids]
+        announced = _in_order(route.prefix for route in sorted(routes, key=_is_unreachable))
+        return [*dict.fromkeys((*said, *announced))]
+
+    def all(self) -> list[str]:
+        """Return every name that means something here, for suggestions."""
+        self._follow_configuration()
+        self._follow_hosts()
+        return sorted({self.node, *self._peers.values(), *self._aliases})
+
+    def _remember(self, peer: str, router_id: bytes) -> None:
+        known = self._origins.setdefault(peer, {})
+        known.pop(router_id, None)
+        known[router_id] = None
+        while len(known) > MAX_ROUTER_IDS:
+            del known[next(iter(known))]
+
+    def _follow_configuration(self) -> None:
         config = self._node.config
+        if config is self._config:
+            return
+        self._config = config
         peers = config.peers if isinstance(config, Config) else ()
-        return next((peer.name for peer in peers if peer.interface == interface), None)
+        self._peers = {peer.interface: peer.name for peer in peers}
+        self._by_address = {link_local(p.public_key): p.name for p in peers}
+        self._neighbours = {(p.interface, link_local(p.public_key)): p.name for p in peers}
+        for gone in self._origins.keys() - self._peers.values():
+            del self._origins[gone]
+        self._stamp = None  # what the hosts file says of keys is about the peers
+
+    def _follow_hosts(self) -> None:
+        """Read the hosts file again when it has changed; the one beside the configuration comes first."""
+        beside = self._node.config_path.parent / "hosts"
+        stamp = stamp_of(beside)
+        path = beside if stamp else SYSTEM_HOSTS
+        found = (path, stamp or stamp_of(path))
+        if found == self._stamp:
+            return
+        self._stamp, self.hosts_path = found, path
+        self.hosts = read_hosts(path) if found[1] else Hosts()
+        self._take_in()
+
+    def _take_in(self) -> None:
+        config = self._node.config
+        peers = {p.public_key: p.name for p in config.peers} if isinstance(config, Config) else {}
+        self._router_ids, self._prefixes, self._aliases = {}, {}, {}
+        for host in self.hosts.lines:
+            shown = host.names[0]
+            if isinstance(host.identity, bytes):
+                self._router_ids.setdefault(host.identity, shown)
+            elif isinstance(host.identity, Key):
+                # A peer is called as the configuration calls it; further names lead to it.
+                shown = peers.get(host.identity, shown)
+            else:
+                self._prefixes.setdefault(host.identity, shown)
+            for name in host.names:
+                self._aliases.setdefault(name, {})[shown] = None
+
+
+def _is_unreachable(route: RouteView) -> bool:
+    return route.state != "selected"
+
+
+def _in_order(prefixes: Iterable[Prefix]) -> list[bytes]:
+    """Return the addresses of host prefixes, each once."""
+    return [*dict.fromkeys(p.network for p in prefixes if p.plen == 8 * len(p.network) and not p.source_plen)]

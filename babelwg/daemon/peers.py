@@ -20,7 +20,6 @@ async def describe_peers(node: "Node", snapshot: Snapshot, names: Names) -> list
     """Return a record for each peer, in the order of the configuration."""
     if not isinstance(node.config, Config):
         return []
-    names.learn(snapshot)
     states = await node.tunnels.states()
     neighbours = {n.interface: n for n in snapshot.neighbours}
     return [

@@ -29,7 +29,9 @@ class Context:
 
     def snapshot(self) -> Snapshot:
         """Return all tables of Babel as they are now."""
-        return self.node.routing.speaker.snapshot(self.now())
+        snapshot = self.node.routing.speaker.snapshot(self.now())
+        self.names.learn(snapshot)
+        return snapshot
 
     def describe_route(self, route: RouteView) -> dict[str, Any]:
         """Return a route as `show routes` tells it."""
