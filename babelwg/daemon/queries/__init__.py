@@ -10,13 +10,14 @@ from babelwg.daemon.queries.context import Context, Method
 from babelwg.daemon.queries.lookup import Lookup
 from babelwg.daemon.queries.overview import Overview
 from babelwg.daemon.queries.tables import Tables
+from babelwg.daemon.queries.topology import Mesh
 
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
 
 __all__ = ["CHANGING", "Queries"]
 
-PARTS: tuple[Callable[[Context], Any], ...] = (Overview, Tables, Lookup, Changes)
+PARTS: tuple[Callable[[Context], Any], ...] = (Overview, Tables, Lookup, Mesh, Changes)
 
 
 class Queries:
