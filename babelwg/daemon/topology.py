@@ -53,7 +53,7 @@ class Vertex:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A link; `metric` is what its far end costs from here along it. An inferred one has no interface and no measures."""
+    """A link; `metric` is what its far end costs from here along it. An inferred one has no interface, nor measures."""
 
     source: str
     target: str
