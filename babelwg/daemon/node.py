@@ -32,6 +32,7 @@ from babelwg.daemon.effective import (
 from babelwg.daemon.gateways import GatewayService
 from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
+from babelwg.daemon.notify import Notifier
 from babelwg.daemon.queries import CHANGING, Queries
 from babelwg.daemon.redistribute import own_xroutes, redistributed_xroutes
 from babelwg.daemon.routing import ADOPTION, RoutingService, WantedInterface
@@ -67,6 +68,7 @@ class Node:
         load: Callable[[], Config | BabeldConfig],
     ) -> None:
         self.config = config
+        self.notifier = Notifier.from_environment()
         self.mode = "overlay" if isinstance(config, Config) else "babeld"
         self.started = time.time()
         self.config_path = config_path
@@ -110,9 +112,12 @@ class Node:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._repair()), group.create_task(self._release_adopted())]
             tasks.append(group.create_task(watch_traffic(self.routing)))
+            self.notifier.ready(self._summary())
+            tasks.append(group.create_task(self.notifier.run(self._summary)))
             if isinstance(self.config, Config):
                 tasks.append(group.create_task(self.tunnels.run()))
             await self._stop.wait()
+            self.notifier.stopping()
             for task in tasks:
                 task.cancel()
 
@@ -130,14 +135,24 @@ class Node:
     async def reload(self) -> list[str]:
         """Apply the configuration as it stands now; return notes on what needs a restart. Raises ConfigErrors."""
         async with self._changing:
-            config = self._load()
-            assert type(config) is type(self.config), "the command line names the kind of the file"
-            notes = changes_at_restart(self.config, config)
-            self.config = config
-            self.store.set_owner(owner_of(config))
-            await self._apply_configuration()
-            log.info("configuration-applied")
-            return notes + [f"{what}: {why}" for what, why in self.kernel.errors.items()]
+            with self.notifier.reloading():
+                return await self._reload()
+
+    async def _reload(self) -> list[str]:
+        config = self._load()
+        assert type(config) is type(self.config), "the command line names the kind of the file"
+        notes = changes_at_restart(self.config, config)
+        self.config = config
+        self.store.set_owner(owner_of(config))
+        await self._apply_configuration()
+        log.info("configuration-applied")
+        return notes + [f"{what}: {why}" for what, why in self.kernel.errors.items()]
+
+    def _summary(self) -> str:
+        """Return what `systemctl status` shows of the node."""
+        tunnels, problems = len(self.tunnels.actual), len(self.tunnels.problems)
+        wrong = f", wrong with tunnels: {problems} (`babelwg status` tells)" if problems else ""
+        return f"tunnels: {tunnels}, routes: {len(self.routes.learned)}{wrong}"
 
     async def _start(self) -> None:
         check_permission()
