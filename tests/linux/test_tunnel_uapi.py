@@ -145,3 +145,42 @@ def test_a_data_plane_that_cannot_be_started_is_an_error_of_the_tunnel(tmp_path:
     backend = EmbeddedBackend(tmp_path / "file" / "dataplane.sock", lambda: None, tmp_path)
     with pytest.raises(TunnelError, match="cannot be started"):
         asyncio.run(backend.create(TUNNEL))
+
+
+def test_the_data_plane_is_left_to_its_unit_where_systemd_runs_the_daemon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = tmp_path / "asked"
+    stand_in = tmp_path / "systemctl"
+    stand_in.write_text(f'#!/bin/sh\necho "$@" > {asked}\n')
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv(embedded_module.UNIT_VARIABLE, "babelwg-dataplane.service")
+    monkeypatch.setattr(embedded_module, "START_TIMEOUT", 0.3)
+    backend = EmbeddedBackend(tmp_path / "dataplane.sock", lambda: None, tmp_path)
+    # systemctl ends well at once, and the unit has its time to serve the socket.
+    with pytest.raises(TunnelError, match="did not serve"):
+        asyncio.run(backend.create(TUNNEL))
+    assert asked.read_text() == "start --no-ask-password babelwg-dataplane.service\n"
+    stand_in.write_text("#!/bin/sh\necho 'Unit not found.' >&2\nexit 5\n")
+    with pytest.raises(TunnelError, match="did not start: Unit not found"):
+        asyncio.run(backend.create(TUNNEL))
+
+
+def test_the_data_plane_is_of_the_same_package_wherever_the_daemon_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A package of the same name in the current directory must not be run, perhaps as root.
+    (tmp_path / "babelwg").mkdir()
+    (tmp_path / "babelwg" / "__init__.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    control = tmp_path / "dataplane.sock"
+    backend = EmbeddedBackend(control, lambda: None, tmp_path)
+
+    async def start_and_end() -> bool:
+        await backend._ensure_running()
+        there = await uapi.answers(control)
+        await backend.shut_down()
+        return there
+
+    assert asyncio.run(start_and_end())

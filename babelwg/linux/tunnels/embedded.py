@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import os
 import subprocess
 import sys
 import threading
@@ -22,6 +23,10 @@ from babelwg.linux.tunnels.uapi import (
 
 # Implementation constants
 MAX_LOG = 1 << 20  # octets; a longer log of the data plane is begun anew when the process is started
+UNIT_VARIABLE = (
+    "BABELWG_DATAPLANE_UNIT"  # set where systemd runs the daemon: the unit that runs the data plane
+)
+PACKAGES = Path(__file__).parents[3]  # the directory that holds our own package
 
 
 class EmbeddedBackend:
@@ -107,7 +112,8 @@ class EmbeddedBackend:
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 while not await answers(self._control):
-                    if process.poll() is not None:
+                    # systemctl ends well, and before the data plane serves.
+                    if process.poll():
                         raise TunnelError(f"the data plane did not start: {_last_line(self._control)}")
                     await asyncio.sleep(0.01)
         except TimeoutError as error:
@@ -120,11 +126,11 @@ class EmbeddedBackend:
         self._control.parent.mkdir(parents=True, exist_ok=True)
         path = self._control.with_suffix(".log")
         too_long = path.exists() and path.stat().st_size > MAX_LOG
-        program = [sys.executable, "-m", "babelwg.dataplane"]
         # Not by asyncio: its transport kills the process when the event loop ends.
         with path.open("wb" if too_long else "ab") as log:
             process = subprocess.Popen(
-                [*program, "--control", str(self._control), "--uapi-dir", str(self._directory)],
+                self._program(),
+                env={**os.environ, "PYTHONPATH": str(PACKAGES)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -133,6 +139,14 @@ class EmbeddedBackend:
         # Waits for its end, so that it leaves no zombie, and does not hold up ours.
         threading.Thread(target=process.wait, name="wait for the data plane", daemon=True).start()
         return process
+
+    def _program(self) -> list[str]:
+        if unit := os.environ.get(UNIT_VARIABLE):
+            # Our own child would be in our control group, and end with it wherever somebody sets another KillMode.
+            return ["systemctl", "start", "--no-ask-password", unit]
+        # -P: what lies in the current directory is none of ours, and we may be root.
+        program = [sys.executable, "-P", "-m", "babelwg.dataplane"]
+        return [*program, "--control", str(self._control), "--uapi-dir", str(self._directory)]
 
     async def _watch_process(self) -> None:
         """Hold a connection open: its end is the end of the process, whoever started it."""
