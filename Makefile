@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow interop sim check format conformance bench-failover bench-routes bench-rtt peers clean
+.PHONY: help demo test unit integration slow interop sim check format conformance bench-failover bench-routes bench-rtt peers man clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -56,6 +56,9 @@ bench-routes: $(READY) peers ## 5,000 routes into the kernel, beside babeld (CHE
 
 bench-rtt: $(READY) peers ## seconds until traffic leaves a slow link and returns, beside babeld (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.rtt $(if $(CHECK),--check) $(ARGS)
+
+man: $(READY) ## the manual pages, into build/man (`man -M build/man babelwg`)
+	@$(BIN)/babelwg man --output build/man
 
 clean: ## remove what make made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info

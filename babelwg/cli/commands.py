@@ -38,6 +38,7 @@ COMMANDS = {
     "About": {
         "version": Entry("version", "version", "Print the version."),
         "schema": Entry("version", "schema", "Print the JSON Schema of what --json prints."),
+        "man": Entry("manual", "man", "Write the manual pages to a directory where `man` looks."),
         "completion": Entry("version", "completion", "Print the completion script of a shell."),
     },
 }
