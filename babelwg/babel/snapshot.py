@@ -123,7 +123,7 @@ def take_snapshot(state: State, now: float) -> Snapshot:
 
 def view_routes(state: State, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
     """Return a picture of the routes for one prefix."""
-    return tuple(_view_route(state, route, now) for route in state.routes.candidates(prefix))
+    return tuple(view_route(state, route, now) for route in state.routes.candidates(prefix))
 
 
 def hello_seqnos(state: State) -> dict[str, int]:
@@ -166,7 +166,8 @@ def _view_neighbour(neighbour: Neighbour, now: float) -> NeighbourView:
     )
 
 
-def _view_route(state: State, route: Route, now: float) -> RouteView:
+def view_route(state: State, route: Route, now: float) -> RouteView:
+    """Return a picture of one route."""
     return RouteView(
         prefix=route.prefix,
         router_id=route.router_id,

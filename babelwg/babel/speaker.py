@@ -6,6 +6,7 @@ from typing import Any
 
 from babelwg.babel.datagram import Datagram
 from babelwg.babel.events import Event, PacketDropped, RouteFlushed, TlvDropped
+from babelwg.babel.explain import Explanation, explain
 from babelwg.babel.memory import Memory, SourceRecord
 from babelwg.babel.operation.acknowledgments import (
     end_hold,
@@ -253,6 +254,10 @@ class Speaker:
     def routes_for(self, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
         """Return the routes known for exactly this prefix."""
         return view_routes(self._state, prefix, now)
+
+    def explain(self, prefix: Prefix, now: float) -> Explanation:
+        """Return why exactly this prefix is routed as it is."""
+        return explain(self._state, prefix, now)
 
     def watch(self, wanted: bool) -> None:
         """Begin or cease to take note of the prefixes whose routes change in any way."""

@@ -35,15 +35,18 @@ def compute_rxcost(neighbour: Neighbour) -> int:
 
 def compute_cost(neighbour: Neighbour) -> int:
     """Return the cost of the link to a neighbour, from its txcost and our rxcost; never zero."""
-    parameters = neighbour.interface.parameters
     if neighbour.rxcost == INFINITY or neighbour.txcost == INFINITY:
         return INFINITY
-    if _uses_etx(parameters):
-        measured = max(neighbour.txcost, ETX_UNIT) * neighbour.rxcost // ETX_UNIT
-    else:
-        # The neighbour divided its cost by its share of received Hellos; what is left is our own share.
-        measured = _divide(neighbour.txcost, _share(neighbour))
-    return min(MAX_COST, max(1, measured + neighbour.round_trip.penalty + parameters.cost))
+    configured = neighbour.interface.parameters.cost
+    return min(MAX_COST, max(1, measured_cost(neighbour) + neighbour.round_trip.penalty + configured))
+
+
+def measured_cost(neighbour: Neighbour) -> int:
+    """Return the part of the cost of a link that comes from how many packets get through, both ways."""
+    if _uses_etx(neighbour.interface.parameters):
+        return max(neighbour.txcost, ETX_UNIT) * neighbour.rxcost // ETX_UNIT
+    # The neighbour divided its cost by its share of received Hellos; what is left is our own share.
+    return _divide(neighbour.txcost, _share(neighbour))
 
 
 def compute_metric(cost: int, refmetric: int, added: int = 0) -> int:

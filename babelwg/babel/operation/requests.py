@@ -181,7 +181,8 @@ def _send(
 ) -> None:
     prefix, router_id = pending.source
     request = SeqnoRequest(prefix, router_id, pending.seqno, hop_count)
-    for neighbour in dict.fromkeys(targets):
+    pending.targets = tuple(dict.fromkeys(targets))
+    for neighbour in pending.targets:
         queue_request(state, neighbour, request, now)
         name = neighbour.interface.name
         state.emit(SeqnoRequested(prefix, router_id, pending.seqno, name, neighbour.address))

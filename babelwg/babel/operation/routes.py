@@ -6,10 +6,10 @@ from babelwg.babel.operation.acknowledgments import note_retraction
 from babelwg.babel.operation.cost import compute_metric
 from babelwg.babel.operation.permission import judge_route, may_use_v4_via_v6
 from babelwg.babel.operation.requests import answer_waiting, request_better, request_refresh
-from babelwg.babel.operation.selection import select_route
+from babelwg.babel.operation.selection import is_shut, select_route
 from babelwg.babel.parameters import HOLD_FACTOR, MIN_UPDATE_HOLD
 from babelwg.babel.state import State
-from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.neighbour import Neighbour, RefusedUpdate
 from babelwg.babel.tables.route import Route
 from babelwg.babel.wire.prefix import Prefix, is_martian
 from babelwg.babel.wire.tlv import INFINITY, Update
@@ -23,11 +23,16 @@ def handle_update(state: State, neighbour: Neighbour, update: Update, now: float
     if update.prefix is None:
         _retract_all(state, neighbour, now)
     elif update.metric == INFINITY:
+        neighbour.refused.pop(update.prefix, None)
         _retract(state, neighbour, update.prefix, now)
     elif (reason := _refusal(state, neighbour, update)) is not None:
         state.count(f"update_refused.{reason}")
+        neighbour.note_refusal(
+            update.prefix, RefusedUpdate(reason, update.router_id, update.seqno, update.metric, now)
+        )
         _retract(state, neighbour, update.prefix, now)
     else:
+        neighbour.refused.pop(update.prefix, None)
         _learn(state, neighbour, update, update.prefix, now)
 
 
@@ -99,6 +104,8 @@ def _learn(state: State, neighbour: Neighbour, update: Update, prefix: Prefix, n
         return
     elif _repeats(route, update):
         _restart_expiry(state, route, update.interval, now)
+        if selection is None:
+            _try_again(state, route, feasible, now)
         return
     _refresh(state, route, update, now)
     select_route(state, prefix, "update", now)
@@ -136,6 +143,16 @@ def _repeats(route: Route, update: Update) -> bool:
         and route.next_hop == update.next_hop
         and route.interval == update.interval
     )
+
+
+def _try_again(state: State, route: Route, feasible: bool, now: float) -> None:
+    """Look again at a route to a prefix that has none: its source may be forgotten, or our request was lost."""
+    if is_shut(state, route.prefix) or not _would_be_selected(state, route):
+        return
+    if feasible:
+        select_route(state, route.prefix, "source-forgotten", now)
+    else:
+        request_better(state, route, route.router_id, now)
 
 
 def _refresh(state: State, route: Route, update: Update, now: float) -> None:
@@ -198,6 +215,7 @@ def _handle_timer(state: State, route: Route, now: float) -> None:
         route.expires = now + HOLD_FACTOR * max(route.interval, MIN_UPDATE_HOLD)
         state.timers.set(route.timer, route.expires)
         route.set_refmetric(INFINITY)
+        route.expired = True
         set_metric(route, now)
         select_route(state, route.prefix, "expired", now)
     else:

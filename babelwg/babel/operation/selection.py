@@ -1,6 +1,7 @@
 """Which route is used for a prefix, and who hears of a change (RFC 8966, section 3.6 and appendix A.3)."""
 
 from functools import partial
+from typing import NamedTuple
 
 from babelwg.babel.events import RouteFlushed, RouteSelected
 from babelwg.babel.operation.acknowledgments import end_hold, start_hold
@@ -19,19 +20,41 @@ RECONSIDER_PAUSE = 0.01  # seconds
 SEEK_PAUSE_FACTOR = 1.5
 
 
+class Choice(NamedTuple):
+    """What is best for a prefix now; times in seconds."""
+
+    route: Route | None
+    waiting: Route | None = None  # a better one that is not taken yet
+    since: float | None = None  # when there was a clearly better one, None if there is none
+    again: float | None = None  # when another look is due, None if nothing waits
+
+
 def select_route(state: State, prefix: Prefix, cause: str, now: float) -> None:
     """Choose the route of a prefix anew and tell kernel and neighbours what changed."""
     state.touch(prefix)
     old = state.routes.selected.get(prefix)
     former = state.undecided.pop(prefix, None)
-    since = None if former is None else former.since
-    shut = prefix in state.xroutes or prefix in state.refused or bool(state.gate)
-    best = None if shut else _choose(state, prefix, old, since, now)
-    if best is not None:
-        _use(state, best, old, cause, now)
-        _seek_better(state, best, former, now)
+    choice = choose(state, prefix, None if former is None else former.since, now)
+    if choice.again is not None:
+        _reconsider_later(state, prefix, choice.since, choice.again)
+    if choice.route is not None:
+        _use(state, choice.route, old, cause, now)
+        _seek_better(state, choice.route, former, now)
     elif old is not None:
         _lose(state, prefix, old, cause, now)
+
+
+def choose(state: State, prefix: Prefix, since: float | None, now: float) -> Choice:
+    """Return what to use for a prefix; `since` is when it got a clearly better route than the one in use."""
+    if is_shut(state, prefix):
+        return NOTHING
+    usable = [route for route in state.routes.candidates(prefix) if is_usable(state, route)]
+    return _weigh(state, usable, state.routes.selected.get(prefix), since, now)
+
+
+def is_shut(state: State, prefix: Prefix) -> bool:
+    """Return whether no learned route may be used for a prefix, however good it is."""
+    return prefix in state.xroutes or prefix in state.refused or bool(state.gate)
 
 
 def is_usable(state: State, route: Route) -> bool:
@@ -44,17 +67,16 @@ def is_usable(state: State, route: Route) -> bool:
     )
 
 
-def _choose(
-    state: State, prefix: Prefix, old: Selection | None, since: float | None, now: float
-) -> Route | None:
+def _weigh(
+    state: State, usable: list[Route], old: Selection | None, since: float | None, now: float
+) -> Choice:
     """Return the best route; one in use is left for one that is better on average, or clearly for a while."""
-    usable = [route for route in state.routes.candidates(prefix) if is_usable(state, route)]
     if old is None or old.route not in usable:
-        return min(usable, key=lambda route: route.metric, default=None)
+        return Choice(min(usable, key=lambda route: route.metric, default=None))
     current = old.route
     better = [route for route in usable if route.metric < current.metric]
     if not better:
-        return current
+        return Choice(current)
     parameters = state.parameters
     limit = current.metric - parameters.clearly_better
     average, calm = current.smoothed_metric(now), old.changed + parameters.calm_time
@@ -62,16 +84,14 @@ def _choose(
     best = min(better, key=lambda route: route.metric)
     chosen = min(steadily, key=lambda route: route.metric, default=current)
     if chosen is best:
-        return best
+        return Choice(best)
     if best.metric > limit:
-        _reconsider_later(state, prefix, None, max(calm, now + parameters.hysteresis_recheck))
-        return chosen
+        return Choice(chosen, best, None, max(calm, now + parameters.hysteresis_recheck))
     since = now if since is None else since
     # The same sum as the timer's: one that rounds differently would make it due at once, again and again.
     if now >= (due := since + parameters.clear_delay):
-        return best
-    _reconsider_later(state, prefix, since, due)
-    return chosen
+        return Choice(best)
+    return Choice(chosen, best, since, due)
 
 
 def _use(state: State, route: Route, old: Selection | None, cause: str, now: float) -> None:
@@ -175,3 +195,6 @@ def _reconsider(state: State, now: float) -> None:
         earliest = min(undecided.when for undecided in state.undecided.values())
         # Packets and Hellos have their turn between two parts of a full table.
         state.timers.set(state.undecided_timer, max(earliest, now + RECONSIDER_PAUSE))
+
+
+NOTHING = Choice(None)

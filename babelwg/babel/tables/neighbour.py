@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from babelwg.babel.tables.route import Route
 
 
+# Implementation constants
+MAX_REFUSED = 256  # refused updates that are remembered of one neighbour
 OUTAGE = 0b1111  # Hellos; more missed ones in a row than loss alone makes likely
 
 
@@ -75,6 +77,16 @@ class HelloHistory:
         self.length = min(self.length + count, HISTORY_LENGTH)
 
 
+class RefusedUpdate(NamedTuple):
+    """A finite update that was not believed, for those who ask why there is no route; `at` in seconds."""
+
+    reason: str
+    router_id: bytes | None
+    seqno: int
+    metric: int
+    at: float
+
+
 class NeighbourActions(NamedTuple):
     """What a neighbour's timers do."""
 
@@ -110,6 +122,7 @@ class Neighbour:
         "purge_nonces",
         "purge_timer",
         "purged",
+        "refused",
         "restarted",
         "round_trip",
         "route_work",
@@ -137,6 +150,7 @@ class Neighbour:
         # What a wildcard retraction concerns, so that a repeated one finds nothing to do.
         self.finite: dict[Prefix, None] = {}  # prefixes it announces and has not retracted
         self.holds: dict[Prefix, None] = {}  # prefixes that stay unreachable until it has heard of it
+        self.refused: dict[Prefix, RefusedUpdate] = {}  # the latest last
         self.pending_requests = 0  # entries of the request table that it caused
         self.route_work = Allowance()
         self.link_work = Allowance()
@@ -155,6 +169,13 @@ class Neighbour:
     def reachable(self) -> bool:
         """Whether packets go both ways."""
         return self.cost < INFINITY
+
+    def note_refusal(self, prefix: Prefix, refusal: RefusedUpdate) -> None:
+        """Remember that an update was not believed, of the latest ones."""
+        self.refused.pop(prefix, None)
+        self.refused[prefix] = refusal
+        if len(self.refused) > MAX_REFUSED:
+            del self.refused[next(iter(self.refused))]
 
     def timers(self) -> tuple[Timer, ...]:
         """Return all timers that end with the neighbour, except the outbox's."""

@@ -8,13 +8,14 @@ from babelwg.babel.timers import Timer
 class PendingRequest:
     """A seqno that was asked for, by us or by neighbours whose request we passed on."""
 
-    __slots__ = ("cause", "requesters", "resends", "sent", "seqno", "source", "timer")
+    __slots__ = ("cause", "requesters", "resends", "sent", "seqno", "since", "source", "targets", "timer")
 
     def __init__(self, source: Source, seqno: int, timer: Timer, cause: Neighbour | None, now: float) -> None:
         self.source = source
         self.seqno = seqno
         self.requesters: dict[Neighbour, None] = {}
         self.resends = 0  # still to come; none for a request that was only passed on
-        self.sent = now
+        self.sent = self.since = now
+        self.targets: tuple[Neighbour, ...] = ()  # who was asked last
         self.timer = timer
         self.cause = cause  # the neighbour whose TLV made us ask; None for a loss

@@ -16,6 +16,7 @@ class Route:
 
     __slots__ = (
         "added",
+        "expired",
         "expires",
         "filtered",
         "interval",
@@ -44,6 +45,7 @@ class Route:
         # What the filters said, asked once per neighbour and origin.
         self.added = 0  # to the metric; 65535 drops the route
         self.filtered = False  # kept from being used
+        self.expired = False  # retracted because no update came, not because its neighbour said so
         self.interval = update.interval
         self.expires = now
         self.since = now
@@ -66,7 +68,7 @@ class Route:
 
     def set_refmetric(self, refmetric: int) -> None:
         """Change what the neighbour advertises, infinity for nothing."""
-        self.refmetric = refmetric
+        self.refmetric, self.expired = refmetric, False
         if refmetric == INFINITY:
             self.neighbour.finite.pop(self.prefix, None)
         else:
