@@ -24,6 +24,7 @@ COMMANDS = {
             "setup", "check_config", "Read a configuration and tell everything that is wrong with it."
         ),
         "config": Entry("configuration", "config", "Look at the configuration; no daemon has to run."),
+        "peer": Entry("peers", "peer", "Add, change and remove peers in the configuration, and reload."),
         "genkey": Entry("keys", "genkey", "Print a new private key."),
         "pubkey": Entry("keys", "pubkey", "Read a private key from stdin and print its public key."),
         "genpsk": Entry("keys", "genpsk", "Print a new preshared key."),

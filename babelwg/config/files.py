@@ -1,7 +1,10 @@
 """Files read with bounds and written whole: temporary file, fsync, rename, directory fsync."""
 
+import contextlib
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from babelwg.config.errors import ConfigError, ConfigErrors
@@ -54,6 +57,40 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_directory(path.parent)
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Replace a file as `write_whole` does; the new one has the mode and the owner of the old, and a link stays."""
+    path = path.resolve()
+    before = path.stat()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
+    temporary.unlink(missing_ok=True)
+    try:
+        create(temporary, data, 0o600)
+        if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
+            os.chown(temporary, before.st_uid, before.st_gid)
+        temporary.chmod(stat.S_IMODE(before.st_mode))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_directory(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, and wait until it is gone from the disk."""
+    path.unlink()
+    _sync_directory(path.parent)
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep others that ask for this lock from changing files of a directory meanwhile."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def create(path: Path, data: bytes, mode: int = 0o600) -> None:

@@ -33,8 +33,23 @@ def config_data(config: Config | BabeldConfig, file: str) -> dict[str, Any]:
             "fwmark": config.tunnels.fwmark,
         },
         "babel": _babel(config.babel),
-        "peers": [_peer(peer, config) for peer in config.peers],
+        "peers": [peer_data(peer, config) for peer in config.peers],
         **_babeld(config.babel.babeld or BabeldConfig(implicit_local=False)),
+    }
+
+
+def peer_data(peer: PeerConfig, config: Config) -> dict[str, Any]:
+    """Return what a configuration says of one peer."""
+    return {
+        "name": peer.name,
+        "public_key": str(peer.public_key),
+        "interface": peer.interface,
+        "endpoints": [str(endpoint) for endpoint in peer.endpoints],
+        "preshared_key_file": None if peer.preshared_key_file is None else str(peer.preshared_key_file),
+        "keepalive_s": peer.keepalive,
+        "cost": peer.cost,
+        "backend": peer.backend or config.tunnels.backend,
+        "file": str(peer.source or config.source),
     }
 
 
@@ -57,20 +72,6 @@ def _babel(babel: BabelConfig) -> dict[str, Any]:
         "update_interval_s": babel.effective_update_interval,
         "table": babel.table,
         "override": [str(prefix) for prefix in babel.override],
-    }
-
-
-def _peer(peer: PeerConfig, config: Config) -> dict[str, Any]:
-    return {
-        "name": peer.name,
-        "public_key": str(peer.public_key),
-        "interface": peer.interface,
-        "endpoints": [str(endpoint) for endpoint in peer.endpoints],
-        "preshared_key_file": None if peer.preshared_key_file is None else str(peer.preshared_key_file),
-        "keepalive_s": peer.keepalive,
-        "cost": peer.cost,
-        "backend": peer.backend or config.tunnels.backend,
-        "file": str(peer.source or config.source),
     }
 
 

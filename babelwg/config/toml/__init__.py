@@ -1,5 +1,6 @@
 """The TOML file and `peers.d/` beside it, read into one `Config` or into all complaints at once."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from babelwg.config.errors import ConfigError, ConfigErrors
@@ -9,7 +10,9 @@ from babelwg.config.toml.gateways import read_gateways
 from babelwg.config.toml.sections import DeclaredPeer, read_babel, read_node, read_peer, read_tunnels
 from babelwg.config.toml.table import Document, Table, parse_document, read_document
 
-__all__ = ["load", "parse"]
+__all__ = ["load", "load_proposed", "parse", "peer_files"]
+
+Proposed = Mapping[Path, str | None]
 
 PEERS_DIRECTORY = "peers.d"
 MAX_PEER_FILES = 10_000  # bounds the time a mistaken directory can take
@@ -17,15 +20,31 @@ MAX_PEER_FILES = 10_000  # bounds the time a mistaken directory can take
 
 def load(path: Path) -> Config:
     """Return the configuration in a file; ConfigErrors holds every complaint about it."""
-    return _assemble(read_document(path), path)
+    return _assemble(read_document(path), path, {})
 
 
 def parse(text: str, path: Path) -> Config:
     """Return the configuration in a text, with relative names resolved as if it stood at `path`."""
-    return _assemble(parse_document(text, str(path)), path)
+    return _assemble(parse_document(text, str(path)), path, {})
 
 
-def _assemble(document: Document, path: Path) -> Config:
+def load_proposed(path: Path, proposed: Proposed) -> Config:
+    """Return what `load` would when some files held these texts; None for one that would be gone."""
+    text = proposed.get(path)
+    document = read_document(path) if text is None else parse_document(text, str(path))
+    return _assemble(document, path, proposed)
+
+
+def peer_files(path: Path) -> list[Path]:
+    """Return the files of `peers.d/` beside a configuration, in the order in which they are read. Raises OSError."""
+    try:
+        files = (path.parent / PEERS_DIRECTORY).iterdir()
+        return sorted(p for p in files if p.suffix == ".toml" and not p.name.startswith("."))
+    except FileNotFoundError:
+        return []
+
+
+def _assemble(document: Document, path: Path, proposed: Proposed) -> Config:
     errors: list[ConfigError] = []
     root = Table(document, (), document.values, errors)
     node_table = root.table("node")
@@ -35,7 +54,7 @@ def _assemble(document: Document, path: Path) -> Config:
     peers = _read_peers(root.tables("peer"), path.parent)
     gateways = read_gateways(root.tables("gateway"))
     root.finish()
-    peers += _read_directory(path.parent / PEERS_DIRECTORY, errors)
+    peers += _read_directory(path, errors, proposed)
     if node is not None:
         check_addresses(node, node_table)
         check_gateways(node, gateways)
@@ -59,11 +78,10 @@ def _read_peers(tables: list[Table], directory: Path) -> list[DeclaredPeer]:
     return [peer for peer in peers if peer is not None]
 
 
-def _read_directory(directory: Path, errors: list[ConfigError]) -> list[DeclaredPeer]:
+def _read_directory(path: Path, errors: list[ConfigError], proposed: Proposed) -> list[DeclaredPeer]:
+    directory = path.parent / PEERS_DIRECTORY
     try:
-        files = sorted(p for p in directory.iterdir() if p.suffix == ".toml" and not p.name.startswith("."))
-    except FileNotFoundError:
-        return []
+        files = [file for file in peer_files(path) if proposed.get(file, "") is not None]
     except OSError as error:
         errors.append(ConfigError(str(directory), None, f"cannot be read: {error.strerror or error}"))
         return []
@@ -73,7 +91,8 @@ def _read_directory(directory: Path, errors: list[ConfigError]) -> list[Declared
     peers: list[DeclaredPeer] = []
     for file in files:
         try:
-            document = read_document(file)
+            text = proposed.get(file)
+            document = read_document(file) if text is None else parse_document(text, str(file))
         except ConfigErrors as refused:
             errors.extend(refused.errors)
             continue

@@ -34,6 +34,29 @@ class Columns(NamedTuple):
     value: int
 
 
+class Span(NamedTuple):
+    """A statement, which is the header of a table or sets a key, and its first and last line, counted from 1."""
+
+    path: KeyPath
+    is_header: bool
+    first: int
+    last: int
+
+
+def spans(text: str) -> list[Span]:
+    """Return the statements of a text that tomllib has accepted, in their order."""
+    found: list[Span] = []
+    arrays: dict[KeyPath, int] = {}
+    table: KeyPath = ()
+    for statement in _statements(text):
+        is_header = statement[0].text == "["
+        table = _table_path(statement, arrays) if is_header else table
+        path = table if is_header else _split(statement, table)[0]
+        last = statement[-1].line + statement[-1].text.count("\n")
+        found.append(Span(path, is_header, statement[0].line, last))
+    return found
+
+
 def index_lines(text: str) -> dict[KeyPath, int]:
     """Return the line of every table, key and list element of a text that tomllib has accepted."""
     lines: dict[KeyPath, int] = {}
