@@ -1,0 +1,139 @@
+"""Every command against a live mesh: as text, compared with golden files, and as JSON, against the schema.
+
+GOLDEN=write writes the golden files anew; read the difference before you keep it.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from babelwg.cli.schema import compose
+from babelwg.lab.netns.mesh import Mesh
+from integration.golden import normalise
+from tests.cli.invocations import INVOCATIONS
+
+GOLDEN = Path(__file__).with_name("golden")
+READING = [name for name, how in INVOCATIONS.items() if how.asks and not how.changes and not how.streams]
+STREAMING = [name for name, how in INVOCATIONS.items() if how.streams]
+# What they print depends on how long the mesh has run and on what it met.
+UNSTEADY = {"show stats", "history", "metrics", "show sources", "doctor"}
+
+Say = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
+    """A calm triangle of a, b and c."""
+    from integration.mesh.conftest import topology
+
+    settings = {"babel": "hello-interval = 0.5\n"}
+    with Mesh(topology("a b c", "a-b b-c a-c"), tmp_path_factory.mktemp("live"), settings=settings) as mesh:
+        mesh.start()
+        mesh.wait("every node has a route to every other", mesh.converged)
+        mesh.wait("all links are good", lambda: links_are_good(mesh), 60)
+        yield mesh
+
+
+def links_are_good(mesh: Mesh) -> bool:
+    """Return whether both neighbours of a are without loss, and each is the way to itself."""
+    neighbours = mesh.ask("a", "neighbours")
+    paths = [peer["path"] for peer in mesh.ask("a", "status")["peers"]]
+    return [n["cost"] for n in neighbours] == [96, 96] and all("direct" in str(path) for path in paths)
+
+
+@pytest.fixture
+def say(live: Mesh) -> Say:
+    """Run a command in the node a, as a user would: without colours, 80 columns wide."""
+
+    def run(*words: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        argv = [*live.nodes["a"].entry(), *live.command(), "--socket", str(live.home("a") / "control.sock")]
+        return subprocess.run(
+            [*argv, *words], capture_output=True, text=True, check=False, timeout=30, input=stdin or ""
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_reading_command_speaks_text(name: str, say: Say) -> None:
+    result = say(*name.split(), *INVOCATIONS[name].arguments)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.strip()
+    if INVOCATIONS[name].answer is not None:
+        assert [line for line in result.stdout.splitlines() if len(line) > 80] == []
+    assert "\x1b" not in result.stdout
+    if name not in UNSTEADY:
+        compare(name, normalise(result.stdout))
+
+
+def compare(name: str, said: str) -> None:
+    """Compare what a command said with its golden file, or write that."""
+    path = GOLDEN / f"{name.replace(' ', '-')}.txt"
+    if os.environ.get("GOLDEN") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(said)
+    assert said == path.read_text()
+
+
+@pytest.mark.parametrize("name", [n for n in READING if INVOCATIONS[n].answer])
+def test_a_reading_command_speaks_json_that_follows_its_schema(name: str, say: Say) -> None:
+    result = say(*name.split(), *INVOCATIONS[name].arguments, "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    document = json.loads(result.stdout)
+    Draft202012Validator(compose(INVOCATIONS[name].answer)).validate(document)
+    assert document["node"] == "a"
+
+
+@pytest.mark.parametrize("name", [n for n in READING if INVOCATIONS[n].answer])
+def test_a_reading_command_speaks_tsv(name: str, say: Say) -> None:
+    result = say(*name.split(), *INVOCATIONS[name].arguments, "-o", "tsv")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert len({line.count("\t") for line in result.stdout.splitlines()}) <= 1
+
+
+@pytest.mark.parametrize("name", [n for n, how in INVOCATIONS.items() if not how.asks and not how.changes])
+def test_a_command_without_a_daemon_speaks(name: str, say: Say, live: Mesh) -> None:
+    how = INVOCATIONS[name]
+    words = [*name.split(), *how.arguments]
+    if name in ("check-config", "config show", "config path"):
+        words += ["-c", str(live.home("a") / "babelwg.toml")]
+    result = say(*words, stdin=f"{live.keys['a']}\n")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.strip()
+    if how.answer:
+        Draft202012Validator(compose(how.answer)).validate(json.loads(say(*words, "--json").stdout))
+
+
+@pytest.mark.parametrize("name", STREAMING)
+def test_a_streaming_command_goes_on_until_it_is_interrupted(name: str, live: Mesh) -> None:
+    argv = [*live.command(), "--socket", str(live.home("a") / "control.sock"), *name.split()]
+    process = live.nodes["a"].popen(
+        *argv, *INVOCATIONS[name].arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    with process:
+        live.home("b")
+        provoke(live)
+        assert process.stdout is not None
+        assert process.stdout.readline().strip()
+        process.send_signal(2)
+        _, complaints = process.communicate(timeout=20)
+    assert "Traceback" not in complaints
+    assert process.returncode in (0, 130)
+
+
+def provoke(mesh: Mesh) -> Any:
+    """Have something happen at a: b announces one address less, and again."""
+    path = mesh.home("b") / "babelwg.toml"
+    text = path.read_text()
+    path.write_text(text.replace('"fd00:77::2/128", ', ""))
+    mesh.ask("b", "reload")
+    mesh.wait("a sees it go", lambda: mesh.kernel_device("a", "fd00:77::2") is None)
+    path.write_text(text)
+    mesh.ask("b", "reload")
+    mesh.wait("a sees it return", lambda: mesh.kernel_device("a", "fd00:77::2") is not None)

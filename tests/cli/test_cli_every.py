@@ -1,0 +1,86 @@
+"""Every command against a daemon that is not there, says nothing, or breaks off: one sentence, and the right code."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from babelwg.cli import client
+from tests.cli.invocations import INVOCATIONS, leaves
+
+Run = Callable[..., Result]
+ASKING = [name for name, how in INVOCATIONS.items() if how.asks]
+
+
+class HastySocket(socket.socket):
+    """A socket whose seconds are shorter, so that nobody has to wait for a daemon that hangs."""
+
+    def settimeout(self, value: float | None) -> None:
+        super().settimeout(value and value / 200)
+
+
+def call(run: Run, name: str, path: Path) -> Result:
+    return run("--socket", str(path), *name.split(), *INVOCATIONS[name].arguments)
+
+
+def is_one_sentence(result: Result) -> bool:
+    """Return whether a command ended with a complaint and no trace of Python."""
+    return result.stderr.startswith("babelwg: ") and "Traceback" not in result.stderr
+
+
+def test_every_command_is_called_here() -> None:
+    assert sorted(leaves()) == sorted(INVOCATIONS)
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_without_a_daemon(name: str, run: Run, tmp_path: Path) -> None:
+    result = call(run, name, tmp_path / "none")
+    assert result.exit_code == 3, result.output
+    assert is_one_sentence(result), result.stderr
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_daemon_that_breaks_off(name: str, daemon: Any, run: Run) -> None:
+    daemon.raw = b'{"jsonrpc": "2.0", "id": 1, "result": {"node": "a", "da'
+    result = call(run, name, daemon.path)
+    assert result.exit_code == 3, result.output
+    assert is_one_sentence(result), result.stderr
+
+
+@pytest.mark.parametrize("raw", [b"[]\n", b'{"result": {"node": "a"}}\n', b"\x00\xff\n"])
+@pytest.mark.parametrize("name", ASKING)
+def test_a_daemon_that_talks_nonsense(name: str, raw: bytes, daemon: Any, run: Run) -> None:
+    daemon.raw = raw
+    result = call(run, name, daemon.path)
+    assert result.exit_code == 1, result.output
+    assert is_one_sentence(result), result.stderr
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_daemon_that_says_nothing(
+    name: str, daemon: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon.is_silent = True
+    monkeypatch.setattr(client.socket, "socket", HastySocket)
+    result = call(run, name, daemon.path)
+    assert result.exit_code == 3, result.output
+    assert is_one_sentence(result), result.stderr
+    assert "does not answer within" in result.stderr
+
+
+@pytest.mark.parametrize("name", ASKING)
+def test_a_daemon_that_refuses_this_user(name: str, daemon: Any, run: Run) -> None:
+    daemon.error = {"code": -32002, "message": "only root may do that"}
+    result = call(run, name, daemon.path)
+    assert (result.exit_code, result.stderr) == (4, "babelwg: only root may do that\n")
+
+
+@pytest.mark.parametrize("name", leaves())
+def test_every_command_helps(name: str, run: Run) -> None:
+    result = run(*name.split(), "--help")
+    assert result.exit_code == 0
+    assert all(len(line) <= 80 for line in result.stdout.splitlines())
+    assert run(*name.split(), "--no-such-option").exit_code == 2
