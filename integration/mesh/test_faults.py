@@ -158,7 +158,7 @@ def test_tunnels_and_routes_outlive_the_daemon_and_are_adopted(
     how: signal.Signals, mesh: Callable[..., Mesh], probes: Callable[..., Any], needs: Callable[..., None]
 ) -> None:
     needs("ping")
-    m = mesh("a b c", "a-b b-c")
+    m = mesh("a b c", "a-b b-c", hello=2.0)
     m.wait("every node has a route to every other", m.converged)
     running = probes(m, "a", "c")
     before = m.ask("b", "status")
