@@ -101,7 +101,7 @@ def test_a_reading_command_speaks_tsv(name: str, say: Say) -> None:
 def test_a_command_without_a_daemon_speaks(name: str, say: Say, live: Mesh) -> None:
     how = INVOCATIONS[name]
     words = [*name.split(), *how.arguments]
-    if name in ("check-config", "config show", "config path"):
+    if name in ("check-config", "config show", "config path", "peer list"):
         words += ["-c", str(live.home("a") / "babelwg.toml")]
     result = say(*words, stdin=f"{live.keys['a']}\n")
     assert (result.returncode, result.stderr) == (0, "")

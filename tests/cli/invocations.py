@@ -7,6 +7,9 @@ import click
 from babelwg.cli.commands import cli
 
 
+KEY = "IiIi" * 10 + "IiI="
+
+
 class Invocation(NamedTuple):
     """How a command is called in a mesh of the nodes a, b and c, seen from a.
 
@@ -42,10 +45,16 @@ INVOCATIONS: dict[str, Invocation] = {
     "show gateways": reading("gateways"),
     "show stats": reading("stats"),
     "route get": reading("route_get", "fd00:77::2"),
+    "topology": reading("topology"),
     "init": offline(changes=True),
     "check-config": offline(answer="check_config"),
     "config show": offline(answer="config_show"),
     "config path": offline(answer="config_path"),
+    "peer add": offline("delta", "--public-key", KEY, answer="peer_change", changes=True),
+    "peer list": offline(answer="peer_list"),
+    "peer remove": offline("delta", answer="peer_change", changes=True),
+    "peer rename": offline("b", "bravo", answer="peer_change", changes=True),
+    "peer set": offline("b", "cost=10", answer="peer_change", changes=True),
     "genkey": offline(),
     "pubkey": offline(),
     "genpsk": offline(),
@@ -57,6 +66,7 @@ INVOCATIONS: dict[str, Invocation] = {
     "version": offline(answer="version"),
     "schema": offline(),
     "completion": offline("bash"),
+    "man": offline(changes=True),
 }
 
 
