@@ -16,6 +16,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from babelwg.babel.tables.allowance import Allowance
 from babelwg.daemon.feed import Feed
 
@@ -199,7 +201,12 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 
 def _result(identity: Any, result: Any) -> bytes:
-    return json.dumps({"jsonrpc": "2.0", "id": identity, "result": result}).encode() + b"\n"
+    answer = {"jsonrpc": "2.0", "id": identity, "result": result}
+    try:
+        # A table of ten thousand routes takes a tenth of the time that json needs, in which no Hello could leave.
+        return msgspec.json.encode(answer) + b"\n"
+    except UnicodeEncodeError:
+        return json.dumps(answer).encode() + b"\n"  # the name of a file need not be text
 
 
 def _error(identity: Any, code: int, message: str) -> bytes:

@@ -46,7 +46,7 @@ class RouteInstaller:
         self._announced: Mapping[Prefix, str] = {}
         self._endpoints: frozenset[bytes] = frozenset()
         self._selected: dict[Prefix, Selected] = {}
-        self._guarded: frozenset[Prefix] = frozenset()  # main leads there
+        self.guarded: frozenset[Prefix] = frozenset()  # main leads there
         self._unplaced: frozenset[Prefix] = frozenset()  # no table, or an endpoint of ours
         self._copying = False
 
@@ -183,7 +183,7 @@ class RouteInstaller:
         operators = [route.prefix for route in main if is_operators(route)]
         routes.guard(guards.values(), operators, plan_own_sources(main, self._announced, gateways))
         # Where main leads, packets do not follow us, so nobody shall hear that they do.
-        self._guarded = frozenset(guards)
+        self.guarded = frozenset(guards)
         self._tell(now)
         # Only where main has IPv6 routes over an interface of Babel's do guards depend on what is learned.
         devices = set(self._running.values())
@@ -195,7 +195,7 @@ class RouteInstaller:
         return [route for route in self._mirror.main.values() if route.interface not in loopback]
 
     def _tell(self, now: float) -> None:
-        self._speaker.refuse(self._guarded | self._unplaced, now)
+        self._speaker.refuse(self.guarded | self._unplaced, now)
 
     def _source_for(self, prefix: Prefix) -> bytes:
         """Return the source address (packed) for a prefix: one of ours that its source prefix holds; b"" for none."""

@@ -37,6 +37,7 @@ class Names:
         self._prefixes: dict[Prefix, str] = {}
         self._aliases: dict[str, dict[str, None]] = {}  # the names shown for each name
         self._known: dict[bytes, str] = {}  # all router-ids that have a name
+        self._near: dict[tuple[str, bytes], str] = {}  # neighbours besides peers, by interface and address
 
     @property
     def node(self) -> str:
@@ -49,11 +50,16 @@ class Names:
         self._follow_configuration()
         self._follow_hosts()
         originators: dict[Prefix, set[bytes]] = {}
+        near: dict[tuple[str, bytes], bytes] = {}
         named, neighbours = self._prefixes, self._neighbours
         for route in snapshot.routes:
             # The address of a babelwg neighbour tells its key; what it announces at 0 it originates.
-            if route.refmetric == 0 and (name := neighbours.get((route.interface, route.neighbour))):
-                self._remember(name, route.router_id)
+            if route.refmetric == 0:
+                key = route.interface, route.neighbour
+                if name := neighbours.get(key):
+                    self._remember(name, route.router_id)
+                else:
+                    near[key] = route.router_id
             if named and route.prefix in named and route.state != "retracted":
                 originators.setdefault(route.prefix, set()).add(route.router_id)
         # Where two claim a prefix, nobody knows whose the name is.
@@ -62,6 +68,7 @@ class Names:
         for name, router_ids in reversed(self._origins.items()):
             known |= dict.fromkeys(router_ids, name)
         self._known = known | {snapshot.router_id: self.node}
+        self._near = {key: known[router_id] for key, router_id in near.items() if router_id in known}
 
     def origin(self, router_id: bytes) -> str | None:
         """Return the node that originates with this router-id: a peer heard directly, or what the hosts file names."""
@@ -75,6 +82,10 @@ class Names:
         """Return the peer whose tunnel an interface is, None for other interfaces."""
         self._follow_configuration()
         return self._peers.get(interface)
+
+    def neighbour(self, interface: str, address: bytes) -> str | None:
+        """Return the name of a neighbour (packed address): its tunnel's, the hosts file's, or its router-id's."""
+        return self._peers.get(interface) or self.of_address(address) or self._near.get((interface, address))
 
     def of_address(self, address: bytes) -> str | None:
         """Return the name that the hosts file gives a packed address, or the peer whose link-local address it is."""
@@ -101,6 +112,14 @@ class Names:
         self._follow_configuration()
         self._follow_hosts()
         return sorted({self.node, *self._peers.values(), *self._aliases})
+
+    def complaints(self) -> list[tuple[str, str]]:
+        """Return the path of the hosts file and what of it is not understood, when something is not."""
+        complaints = self.hosts.complaints
+        if not complaints:
+            return []
+        more = f", and {len(complaints) - 1} more" if len(complaints) > 1 else ""
+        return [(str(self.hosts_path), f"{complaints[0]}{more}")]
 
     def _remember(self, peer: str, router_id: bytes) -> None:
         known = self._origins.setdefault(peer, {})

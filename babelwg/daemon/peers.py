@@ -1,12 +1,14 @@
 """Each peer in one record: its tunnel, its session, its link, and the way that packets to it take."""
 
 import time
+from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.snapshot import NeighbourView, Snapshot
 from babelwg.config import Config, PeerConfig, link_local
 from babelwg.daemon.names import Names
+from babelwg.daemon.texts import ip_text
 from babelwg.daemon.tunnels import HANDSHAKE_FRESH
 from babelwg.linux.tunnels.tunnel import SocketAddress, TunnelState
 
@@ -25,6 +27,31 @@ async def describe_peers(node: "Node", snapshot: Snapshot, names: Names) -> list
     return [
         _describe(node, snapshot, names, peer, states.get(peer.interface), neighbours.get(peer.interface))
         for peer in node.config.peers
+    ]
+
+
+def describe_neighbours(neighbours: Iterable[NeighbourView], names: Names) -> list[dict[str, Any]]:
+    """Return a record for each neighbour of Babel."""
+    return [
+        {
+            "interface": n.interface,
+            "peer": names.peer_on(n.interface),
+            "name": names.neighbour(n.interface, n.address),
+            "address": ip_text(n.address),
+            "state": "reachable" if n.cost < INFINITY else "unreachable",
+            "reach": f"{n.reach:04x}",
+            "ureach": f"{n.ureach:04x}",
+            "rxcost": n.rxcost,
+            "txcost": n.txcost,
+            "cost": n.cost,
+            "loss": round(n.loss, 4),
+            "rtt_s": round(n.rtt, 6) if n.rtt is not None else None,
+            "rttcost": n.penalty,
+            "hello_interval_s": n.hello_interval or None,
+            "last_heard_s": round(n.last_heard, 3),
+            "routes": n.routes,
+        }
+        for n in neighbours
     ]
 
 

@@ -18,12 +18,15 @@ LISTED_REFUSALS = 5
 
 
 def describe_problems(
-    node: "Node", snapshot: Snapshot, peers: Iterable[dict[str, Any]]
+    node: "Node",
+    snapshot: Snapshot,
+    peers: Iterable[dict[str, Any]],
+    complaints: Iterable[tuple[str, str]] = (),
 ) -> list[dict[str, str]]:
-    """Return what is wrong, the worst first; none on a healthy node."""
+    """Return what is wrong, the worst first; none on a healthy node. `complaints` are about files, by path."""
     problems = [_problem(peer["name"], peer["reason"], _hint(node, peer)) for peer in peers if peer["reason"]]
     for prefix, refusal in list(node.routes.refused.items())[:LISTED_REFUSALS]:
-        problems.append(_problem(str(prefix), _why_not_there(refusal), "show routes"))
+        problems.append(_problem(str(prefix), why_not_there(refusal), "show routes"))
     if len(node.routes.refused) > LISTED_REFUSALS:
         rest = len(node.routes.refused) - LISTED_REFUSALS
         problems.append(_problem("routes", f"the kernel refused {rest} more", "show stats"))
@@ -40,6 +43,7 @@ def describe_problems(
         _problem("configuration", f"`{directive}` is read and not acted on yet", "see the README")
         for directive in unheeded_directives(babeld_of(node.config))
     ]
+    problems += [_problem(path, why, "edit the file; it is read again at once") for path, why in complaints]
     for what, count in node.store.counters.items():
         problems.append(
             _problem(what, f"writing to {node.store.directory} failed {count} times", "show stats")
@@ -58,6 +62,13 @@ def describe_problems(
             )
         )
     return problems
+
+
+def why_not_there(refusal: Refusal) -> str:
+    """Return in words why a learned route is not in the kernel."""
+    if not refusal.errno:
+        return f"the route is not used: {refusal.detail}"
+    return f"the kernel refused the route: {refusal.detail or f'error {refusal.errno}'}"
 
 
 def _lan_problems(snapshot: Snapshot, counters: Mapping[str, int]) -> list[dict[str, str]]:
@@ -93,13 +104,7 @@ def _gateway_problems(node: "Node") -> list[dict[str, str]]:
 
 def _hint(node: "Node", peer: dict[str, Any]) -> str:
     problem = node.tunnels.problems.get(peer["interface"])
-    return problem.hint if problem and problem.hint else f"show peers {peer['name']}"
-
-
-def _why_not_there(refusal: Refusal) -> str:
-    if not refusal.errno:
-        return f"the route is not used: {refusal.detail}"
-    return f"the kernel refused the route: {refusal.detail or f'error {refusal.errno}'}"
+    return problem.hint if problem and problem.hint else f"doctor {peer['name']}"
 
 
 def _problem(subject: str, reason: str, hint: str) -> dict[str, str]:

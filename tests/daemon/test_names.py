@@ -87,7 +87,7 @@ def test_what_two_claim_names_nobody_and_a_retracted_claim_is_none(bench: Bench)
     bench.hosts("10.0.0.3 far", 1)
     bench.routes = [route("10.0.0.3/32", FAR_ID), route("10.0.0.3/32", OTHER_ID)]
     assert bench.learn().origin(FAR_ID) is None
-    bench.routes[1] = replace(bench.routes[1], state="retracted")
+    bench.routes[1] = bench.routes[1]._replace(state="retracted")
     assert bench.learn().origin(FAR_ID) == "far"
     bench.routes = []
     assert bench.learn().origin(FAR_ID) is None

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from babelwg.cli.render.units import ABSENT
+from babelwg.cli.render.units import ABSENT, plain
 
 Row = Mapping[str, Any]
 
@@ -20,15 +20,23 @@ COLOURS = {
     "up": "green",
     "reachable": "green",
     "selected": "green",
+    "installed": "green",
+    "ok": "green",
     "connecting": "yellow",
     "no-endpoint": "yellow",
     "unresolved": "yellow",
     "unfeasible": "yellow",
     "filtered": "yellow",
+    "held": "yellow",
+    "refused": "yellow",
     "down": "red",
     "failed": "red",
     "unreachable": "red",
     "retracted": "red",
+    "not installed": "red",
+    "missing": "red",
+    "different": "red",
+    "not wanted": "red",
 }
 
 
@@ -56,20 +64,18 @@ def has_colour() -> bool:
 
 def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> str:
     """Return rows under a line of titles, no line longer than `width` where that can be."""
-    shown = [(column, [column.value(row) for row in rows]) for column in columns]
+    shown = [_Cells(column, rows) for column in columns]
     # A column without any value tells nothing, except the first, which names the row.
-    shown = [pair for i, pair in enumerate(shown) if i == 0 or any(cell != ABSENT for cell in pair[1])]
-    while len(shown) > 1 and _total([_least(*pair) for pair in shown]) > width:
-        spare = max(shown, key=lambda pair: pair[0].spare)
-        if spare[0].spare == 0:
+    shown = [cells for i, cells in enumerate(shown) if i == 0 or not cells.is_empty]
+    while len(shown) > 1 and _total([cells.least for cells in shown]) > width:
+        spare = max(shown, key=lambda cells: cells.column.spare)
+        if spare.column.spare == 0:
             break
         shown.remove(spare)
     widths = _fit(shown, width)
     colour = has_colour()
-    lines = [_line([column.title for column, _ in shown], shown, widths, False)]
-    for number in range(len(rows)):
-        lines.append(_line([cells[number] for _, cells in shown], shown, widths, colour))
-    return "\n".join(lines)
+    padded = [cells.padded(width, colour) for cells, width in zip(shown, widths, strict=True)]
+    return "\n".join([GAP.join(line).rstrip() for line in zip(*padded, strict=True)])
 
 
 def shorten(text: str, width: int) -> str:
@@ -79,43 +85,59 @@ def shorten(text: str, width: int) -> str:
 
 def wrap(line: str, width: int, indent: str) -> str:
     """Return a line, broken between words where it is too long, with `indent` before what follows."""
+    line = plain(line)
     if len(line) <= width:
         return line
     return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _least(column: Column, cells: Sequence[str]) -> int:
-    natural = _natural(column, cells)
-    return min(natural, max(column.least, len(column.title))) if column.least else natural
+class _Cells:
+    """What a column says of all rows; ten thousand of them are worked on at once, column by column."""
 
+    def __init__(self, column: Column, rows: Sequence[Row]) -> None:
+        self.column = column
+        cells = [column.value(row) for row in rows]
+        if not "".join(cells).isprintable():
+            cells = [plain(cell) for cell in cells]
+        self.cells = cells
+        self.natural = max(len(column.title), max(map(len, cells), default=0))
+        self.is_empty = all(cell == ABSENT for cell in cells)
 
-def _natural(column: Column, cells: Sequence[str]) -> int:
-    return max(len(column.title), *map(len, cells)) if cells else len(column.title)
+    @property
+    def least(self) -> int:
+        """The width that the column may be cut to."""
+        least = self.column.least
+        return min(self.natural, max(least, len(self.column.title))) if least else self.natural
+
+    def padded(self, width: int, colour: bool) -> list[str]:
+        """Return the title and the cells, each with this width on the screen."""
+        cells = [self.column.title, *self.cells]
+        if self.natural > width:
+            cells = [shorten(cell, width) for cell in cells]
+        padded = [cell.rjust(width) if self.column.right else cell.ljust(width) for cell in cells]
+        if colour:
+            for number, cell in enumerate(self.cells, 1):
+                if cell in COLOURS:
+                    padded[number] = click.style(padded[number], fg=COLOURS[cell])
+        return padded
 
 
 def _total(widths: Sequence[int]) -> int:
     return sum(widths) + len(GAP) * (len(widths) - 1)
 
 
-def _fit(shown: Sequence[tuple[Column, list[str]]], width: int) -> list[int]:
-    widths = [_natural(*pair) for pair in shown]
-    least = [_least(*pair) for pair in shown]
-    while _total(widths) > width:
-        room = [(widths[i] - least[i], widths[i], i) for i in range(len(widths)) if widths[i] > least[i]]
+def _fit(shown: Sequence[_Cells], width: int) -> list[int]:
+    widths = [cells.natural for cells in shown]
+    excess = _total(widths) - width
+    while excess > 0:
+        room = [index for index, cells in enumerate(shown) if widths[index] > cells.least]
         if not room:
             break
         # The widest of those that may give way gives way, so that short columns stay whole.
-        _, _, index = max(room, key=lambda entry: entry[1])
-        widths[index] -= 1
+        index = max(room, key=lambda number: widths[number])
+        # At once down to the next widest one, as a name may have thousands of characters.
+        next_widest = max((widths[i] for i in room if i != index), default=0)
+        step = min(excess, widths[index] - max(shown[index].least, min(next_widest, widths[index] - 1)))
+        widths[index] -= step
+        excess -= step
     return widths
-
-
-def _line(
-    cells: Sequence[str], shown: Sequence[tuple[Column, list[str]]], widths: Sequence[int], colour: bool
-) -> str:
-    parts: list[str] = []
-    for cell, (column, _), width in zip(cells, shown, widths, strict=True):
-        text = shorten(cell, width)
-        padded = text.rjust(width) if column.right else text.ljust(width)
-        parts.append(click.style(padded, fg=COLOURS[cell]) if colour and cell in COLOURS else padded)
-    return GAP.join(parts).rstrip()

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from babelwg.cli.render.units import plain
+
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 
@@ -22,5 +24,7 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return repr(value)
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
-    return text.translate(ESCAPES)
+    return text if text.isprintable() and "\\" not in text else plain(text.translate(ESCAPES))

@@ -1,4 +1,7 @@
-"""Numbers for people: ages, octets, round-trip times, shares and metrics; `-` for what is absent."""
+"""Numbers for people: ages, octets, round-trip times, shares and metrics; `-` for what is absent.
+
+Strings that came from the network pass through `plain` on their way to a terminal; tables and wrapped lines do it.
+"""
 
 ABSENT = "-"
 INFINITY = 65535
@@ -60,3 +63,10 @@ def word(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
+
+
+def plain(text: str) -> str:
+    """Return a text that cannot move the cursor, change colours or break the line: such characters are written out."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

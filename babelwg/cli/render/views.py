@@ -30,7 +30,7 @@ def render_view(name: str, rows: Sequence[Row], width: int) -> str:
     if not rows:
         return view.nothing
     # A gateway has no name but its prefix.
-    named = [(row.get("name") or row["prefix"], row["reason"]) for row in rows if row.get("reason")]
+    named = {(row.get("name") or row["prefix"], row["reason"]): None for row in rows if row.get("reason")}
     reasons = [wrap(f"{who}: {reason}", width, "  ") for who, reason in named]
     return "\n".join([table(view.columns, rows, width), *([""] if reasons else []), *reasons])
 
@@ -43,17 +43,22 @@ def rows_of(name: str, data: Any) -> list[Row]:
 
 
 def _via(row: Row) -> str:
-    return word(row.get("peer") or row.get("neighbour"))
+    return word(row.get("peer") or row.get("neighbour_name") or row.get("neighbour"))
 
 
 def _origin(row: Row) -> str:
     return word(row.get("origin") or row.get("router_id"))
 
 
-def _state(row: Row) -> str:
-    # Selected but not in the kernel is worth a look, so it does not pass for selected.
+def route_state(row: Row) -> str:
+    """Return the state of a route in words."""
     state = word(row.get("state"))
-    return "not installed" if state == "selected" and not row.get("installed") else state
+    if state == "selected":
+        return "installed" if row.get("installed") else "not installed"
+    if state == "feasible":
+        return "refused" if row.get("reason") else "feasible, not best"
+    # Nothing leads there, and packets do not follow a shorter prefix either.
+    return "held" if state == "retracted" and row.get("held") else state
 
 
 def _traffic(row: Row) -> str:
@@ -84,7 +89,7 @@ VIEWS: dict[str, View] = {
         (
             text("NAME", "name", 8),
             text("STATE", "state"),
-            text("INTERFACE", "interface", spare=2),
+            text("INTERFACE", "interface", 8, spare=2),
             text("ENDPOINT", "endpoint", 15),
             _ages("HANDSHAKE", "latest_handshake_s", 1),
             TRAFFIC,
@@ -99,8 +104,8 @@ VIEWS: dict[str, View] = {
     ),
     "neighbours": View(
         (
-            text("PEER", "peer", 8),
-            text("INTERFACE", "interface"),
+            Column("NAME", lambda row: word(row.get("name") or row.get("peer")), False, 8),
+            text("INTERFACE", "interface", 8),
             text("ADDRESS", "address", 12),
             text("STATE", "state"),
             text("REACH", "reach", spare=6),
@@ -120,10 +125,10 @@ VIEWS: dict[str, View] = {
         (
             text("PREFIX", "prefix", 20),
             Column("VIA", _via, False, 8),
-            text("INTERFACE", "interface", spare=4),
+            text("INTERFACE", "interface", 8, spare=4),
             _metrics("METRIC", "metric"),
             _metrics("REFMETRIC", "refmetric", 6),
-            Column("STATE", _state),
+            Column("STATE", route_state),
             Column("ORIGIN", _origin, False, 8, 3),
             number("SEQNO", "seqno", 5),
             _ages("AGE", "age_s", 1),
@@ -138,7 +143,8 @@ VIEWS: dict[str, View] = {
     "sources": View(
         (
             text("PREFIX", "prefix", 20),
-            text("ROUTER-ID", "router_id"),
+            text("ORIGIN", "origin", 8),
+            text("ROUTER-ID", "router_id", spare=1),
             number("SEQNO", "seqno"),
             _metrics("METRIC", "metric"),
             _ages("EXPIRES", "expires_s"),
@@ -147,7 +153,7 @@ VIEWS: dict[str, View] = {
     ),
     "interfaces": View(
         (
-            text("NAME", "name"),
+            text("NAME", "name", 8),
             text("KIND", "kind"),
             text("PEER", "peer", 8, 3),
             text("UP", "up"),
@@ -165,7 +171,7 @@ VIEWS: dict[str, View] = {
         (
             text("PREFIX", "prefix"),
             _metrics("METRIC", "metric"),
-            text("INTERFACE", "interface"),
+            text("INTERFACE", "interface", 8),
             text("STATE", "state"),
             Column("CHECKS", _checks, False, 20),
         ),

@@ -1,13 +1,16 @@
 """What every answer is made from: the node, its names, and one snapshot of its tables."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.snapshot import RouteView, Snapshot
 from babelwg.daemon.control import INVALID_PARAMS, ControlServer, Params, RequestError
 from babelwg.daemon.names import Names
+from babelwg.daemon.problems import why_not_there
+from babelwg.daemon.texts import ip_text, prefix_text, router_id_text
+from babelwg.linux.routes import UNREACHABLE
 
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
@@ -35,21 +38,59 @@ class Context:
 
     def describe_route(self, route: RouteView) -> dict[str, Any]:
         """Return a route as `show routes` tells it."""
+        return self.describe_routes((route,))[0]
+
+    def describe_routes(self, routes: Sequence[RouteView]) -> list[dict[str, Any]]:
+        """Return routes as `show routes` tells them; those of one neighbour share what is said of it."""
+        links: dict[tuple[str, bytes, bytes], dict[str, Any]] = {}
+        found = []
+        for route in routes:
+            key = route.interface, route.neighbour, route.next_hop
+            if (link := links.get(key)) is None:
+                link = links[key] = self._describe_link(*key)
+            found.append(
+                {
+                    "prefix": prefix_text(route.prefix),
+                    "router_id": router_id_text(route.router_id),
+                    "origin": self.names.origin(route.router_id),
+                    **link,
+                    "seqno": route.seqno,
+                    "refmetric": route.refmetric,
+                    "metric": route.metric,
+                    "state": route.state,
+                    **self._describe_place(route),
+                    "age_s": round(route.age, 3),
+                    "expires_s": round(route.expires, 3),
+                }
+            )
+        return found
+
+    def _describe_link(self, interface: str, neighbour: bytes, next_hop: bytes) -> dict[str, Any]:
         return {
-            "prefix": str(route.prefix),
-            "router_id": route.router_id.hex(":"),
-            "origin": self.names.origin(route.router_id),
-            "neighbour": str(ip_address(route.neighbour)),
-            "peer": self.names.peer_on(route.interface),
-            "interface": route.interface,
-            "next_hop": str(ip_address(route.next_hop)),
-            "seqno": route.seqno,
-            "refmetric": route.refmetric,
-            "metric": route.metric,
-            "state": route.state,
-            "installed": route.state == "selected" and self.node.routes.is_installed(route.prefix),
-            "age_s": round(route.age, 3),
-            "expires_s": round(route.expires, 3),
+            "neighbour": ip_text(neighbour),
+            "neighbour_name": self.names.neighbour(interface, neighbour),
+            "peer": self.names.peer_on(interface),
+            "interface": interface,
+            "next_hop": ip_text(next_hop),
+        }
+
+    def _describe_place(self, route: RouteView) -> dict[str, Any]:
+        """Return what the kernel has of a route, and why it has not."""
+        prefix, kernel = route.prefix, self.node.routes
+        wanted = kernel.learned.get(prefix)
+        installed = route.state == "selected" and kernel.is_installed(prefix)
+        reason = None
+        if not installed and route.state in ("selected", "feasible"):
+            refusal = kernel.refused.get(prefix)
+            if refusal is not None:
+                reason = why_not_there(refusal)
+            elif prefix in self.node.routing.installer.guarded:
+                reason = "a route of the operator leads there"
+        return {
+            "installed": installed,
+            "table": wanted.table if installed and wanted is not None else None,
+            "held": wanted is not None and wanted.kind == UNREACHABLE,
+            "reason": reason,
         }
 
 

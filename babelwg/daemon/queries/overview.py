@@ -7,7 +7,7 @@ from typing import Any
 
 from babelwg.config import Config
 from babelwg.daemon.control import Params
-from babelwg.daemon.peers import describe_peers
+from babelwg.daemon.peers import describe_neighbours, describe_peers
 from babelwg.daemon.problems import describe_problems
 from babelwg.daemon.queries.context import Context, Method
 from babelwg.version import __version__
@@ -48,12 +48,16 @@ class Overview:
             "announce": [str(prefix) for prefix in overlay.node.announce] if overlay else [],
             "table": node.routes.table,
             "peers": peers,
+            "neighbours": describe_neighbours(
+                [n for n in snapshot.neighbours if self._context.names.peer_on(n.interface) is None],
+                self._context.names,
+            ),
             "gateways": node.gateways.describe(),
             "routes": {
                 "selected": sum(route.state == "selected" for route in snapshot.routes),
                 "total": len(snapshot.routes),
             },
-            "problems": describe_problems(node, snapshot, peers),
+            "problems": describe_problems(node, snapshot, peers, self._context.names.complaints()),
         }
 
     async def _peers(self, params: Params) -> Any:

@@ -1,10 +1,17 @@
 """The tables of Babel, a record for each row."""
 
+import asyncio
 from ipaddress import ip_address
 from typing import Any
 
 from babelwg.daemon.control import Params
+from babelwg.daemon.peers import describe_neighbours
 from babelwg.daemon.queries.context import Context, Method
+from babelwg.daemon.queries.selection import route_test
+from babelwg.daemon.texts import prefix_text, router_id_text
+
+# Implementation constants
+SLICE = 1000  # rows before others get the loop
 
 
 class Tables:
@@ -25,36 +32,25 @@ class Tables:
 
     async def _neighbours(self, params: Params) -> Any:
         del params
-        return [
-            {
-                "interface": n.interface,
-                "peer": self._context.names.peer_on(n.interface),
-                "address": str(ip_address(n.address)),
-                "state": "reachable" if n.cost < 65535 else "unreachable",
-                "reach": f"{n.reach:04x}",
-                "ureach": f"{n.ureach:04x}",
-                "rxcost": n.rxcost,
-                "txcost": n.txcost,
-                "cost": n.cost,
-                "loss": round(n.loss, 4),
-                "rtt_s": round(n.rtt, 6) if n.rtt is not None else None,
-                "rttcost": n.penalty,
-                "hello_interval_s": n.hello_interval or None,
-                "last_heard_s": round(n.last_heard, 3),
-                "routes": n.routes,
-            }
-            for n in self._context.snapshot().neighbours
-        ]
+        return describe_neighbours(self._context.snapshot().neighbours, self._context.names)
 
     async def _routes(self, params: Params) -> Any:
-        del params
-        return [self._context.describe_route(route) for route in self._context.snapshot().routes]
+        routes, wanted = self._context.snapshot().routes, params.get("filter")
+        if wanted is not None:
+            chosen = route_test(str(wanted), self._context.names)
+            routes = tuple(route for route in routes if chosen(route))
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(routes), SLICE):
+            found += self._context.describe_routes(routes[start : start + SLICE])
+            # Whoever asks for a large table must not hold up the Hellos.
+            await asyncio.sleep(0)
+        return found
 
     async def _xroutes(self, params: Params) -> Any:
         del params
         announced = self._context.node.routing.announced
         return [
-            {"prefix": str(x.prefix), "metric": x.metric, "origin": announced[x.prefix][1]}
+            {"prefix": prefix_text(x.prefix), "metric": x.metric, "origin": announced[x.prefix][1]}
             for x in self._context.snapshot().xroutes
             if x.prefix in announced
         ]
@@ -63,8 +59,9 @@ class Tables:
         del params
         return [
             {
-                "prefix": str(s.prefix),
-                "router_id": s.router_id.hex(":"),
+                "prefix": prefix_text(s.prefix),
+                "router_id": router_id_text(s.router_id),
+                "origin": self._context.names.origin(s.router_id),
                 "seqno": s.seqno,
                 "metric": s.metric,
                 "expires_s": round(s.expires, 3),
