@@ -104,13 +104,13 @@ class Snapshot:
 
 def take_snapshot(state: State, now: float) -> Snapshot:
     """Return a picture of all tables."""
-    neighbours = [n for i in state.interfaces.values() for n in i.neighbours.values()]
+    interfaces, neighbours = view_links(state, now)
     routes = (view for prefix in sorted(state.routes.by_prefix) for view in view_routes(state, prefix, now))
     return Snapshot(
         router_id=state.router_id,
         seqno=state.seqno,
-        interfaces=tuple(_view_interface(i) for i in state.interfaces.values()),
-        neighbours=tuple(_view_neighbour(n, now) for n in neighbours),
+        interfaces=interfaces,
+        neighbours=neighbours,
         routes=tuple(routes),
         xroutes=tuple(XrouteView(*xroute) for _, xroute in sorted(state.xroutes.items())),
         sources=_view_sources(state, now),
@@ -118,6 +118,13 @@ def take_snapshot(state: State, now: float) -> Snapshot:
         hello_seqnos=hello_seqnos(state),
         recovering=bool(state.gate),
     )
+
+
+def view_links(state: State, now: float) -> tuple[tuple[InterfaceView, ...], tuple[NeighbourView, ...]]:
+    """Return a picture of the interfaces and their neighbours."""
+    interfaces = state.interfaces.values()
+    neighbours = (_view_neighbour(n, now) for i in interfaces for n in i.neighbours.values())
+    return tuple(_view_interface(i) for i in interfaces), tuple(neighbours)
 
 
 def view_routes(state: State, prefix: Prefix, now: float) -> tuple[RouteView, ...]:

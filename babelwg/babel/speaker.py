@@ -36,7 +36,16 @@ from babelwg.babel.operation.selection import retract_prefix, select_route
 from babelwg.babel.operation.updates import handle_update_timer
 from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.policy import AllowAll, Policy
-from babelwg.babel.snapshot import RouteView, Snapshot, hello_seqnos, take_snapshot, view_routes
+from babelwg.babel.snapshot import (
+    InterfaceView,
+    NeighbourView,
+    RouteView,
+    Snapshot,
+    hello_seqnos,
+    take_snapshot,
+    view_links,
+    view_routes,
+)
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface, InterfaceActions
 from babelwg.babel.tables.neighbour import Neighbour
@@ -83,6 +92,11 @@ class Speaker:
             "a router-id of 8 octets (§4.1.3)"
         )
         self._state = State(router_id, parameters, rng, memory, policy or AllowAll())
+
+    @property
+    def router_id(self) -> bytes:
+        """The identity of this speaker."""
+        return self._state.router_id
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -250,6 +264,18 @@ class Speaker:
     def snapshot(self, now: float) -> Snapshot:
         """Return a frozen picture of all tables."""
         return take_snapshot(self._state, now)
+
+    def links(self, now: float) -> tuple[tuple[InterfaceView, ...], tuple[NeighbourView, ...]]:
+        """Return a picture of the interfaces and neighbours alone, which are few."""
+        return view_links(self._state, now)
+
+    def prefixes(self) -> list[Prefix]:
+        """Return the prefixes for which routes are known."""
+        return [*self._state.routes.by_prefix]
+
+    def is_held(self, prefix: Prefix) -> bool:
+        """Return whether a prefix is unreachable until nobody sends us packets for it."""
+        return prefix in self._state.holds
 
     def routes_for(self, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
         """Return the routes known for exactly this prefix."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from babelwg.config import BabeldConfig, Config, ConfigErrors, load, load_babeld
 from babelwg.daemon.effective import babeld_of
+from babelwg.daemon.logfile import set_up_log
 from babelwg.daemon.node import Node
 from babelwg.daemon.start import Fatal
 
@@ -42,7 +43,7 @@ def main(options: DaemonOptions) -> int:
         return CONFIGURATION
     babeld = babeld_of(config)
     try:
-        _set_up_logging(options.log_level, babeld.log_file if babeld else None)
+        set_up_log(options.log_level, babeld.log_file if babeld else None)
     except OSError as error:
         print(f"babelwg: cannot write the log: {error}", file=sys.stderr)
         return FAILED
@@ -114,16 +115,3 @@ def _go_into_the_background() -> None:
     for descriptor in (0, 1, 2):
         os.dup2(null, descriptor)
     os.close(null)
-
-
-def _set_up_logging(level: str, file: str | None) -> None:
-    """Write the log to the error output, or to a file. Raises OSError."""
-    stamp = "" if "JOURNAL_STREAM" in os.environ and file is None else "%(asctime)s "
-    logging.basicConfig(
-        level=level.upper(),
-        handlers=[logging.FileHandler(file) if file else logging.StreamHandler(sys.stderr)],
-        format=f"{stamp}%(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S",
-    )
-    for library in ("pyroute2", "asyncio"):
-        logging.getLogger(library).setLevel(logging.WARNING)

@@ -5,8 +5,6 @@ A method that goes on answering, such as `monitor`, has its result followed by a
 
 import asyncio
 import contextlib
-import errno
-import grp
 import json
 import logging
 import os
@@ -20,6 +18,7 @@ import msgspec
 
 from babelwg.babel.tables.allowance import Allowance
 from babelwg.daemon.feed import Feed
+from babelwg.daemon.unixsocket import end, listen
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +34,7 @@ MAX_CLIENTS = 32
 RESERVED_CLIENTS = 4  # of them are kept for root: the group must not lock the operator out
 REQUEST_RATE, REQUEST_BURST = 50.0, 100  # requests of one connection in a second, and at once
 IDLE_TIMEOUT = 60.0  # seconds a client may be silent
-CLOSE_TIMEOUT = 1.0  # seconds for a connection to end
 WRITE_TIMEOUT = 10.0  # seconds for a client to take its answer
-GROUP = "babelwg"  # whose members may ask
 
 Params = dict[str, Any]
 Method = Callable[[Params], Awaitable[Any]]
@@ -67,21 +64,7 @@ class ControlServer:
 
     async def start(self) -> None:
         """Listen. Raises FileExistsError when another daemon answers there, OSError when it cannot be made."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        if await _answers(self._path):
-            raise FileExistsError(f"a daemon already answers on {self._path}")
-        if self._path.exists() and not self._path.is_socket():
-            raise OSError(errno.ENOTSOCK, f"{self._path} is there and is no socket")
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-        old = os.umask(0o177)
-        try:
-            self._server = await asyncio.start_unix_server(self._serve, self._path, limit=REQUEST_LIMIT)
-        finally:
-            os.umask(old)
-        with contextlib.suppress(KeyError, PermissionError):
-            os.chown(self._path, -1, grp.getgrnam(GROUP).gr_gid)
-        self._path.chmod(0o660)
+        self._server = await listen(self._path, self._serve, REQUEST_LIMIT)
 
     async def close(self) -> None:
         """Stop listening and end all conversations."""
@@ -99,7 +82,7 @@ class ControlServer:
         may_change = _user_of(writer) in (0, os.geteuid())
         if len(self._clients) >= MAX_CLIENTS - (0 if may_change else RESERVED_CLIENTS):
             self._count("client_refused.too-many")
-            await _end(writer)
+            await end(writer)
             return
         self._clients.add(task)
         try:
@@ -110,7 +93,7 @@ class ControlServer:
             self._count("client_lost")
         finally:
             self._clients.discard(task)
-            await _end(writer)
+            await end(writer)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         allowance, clock = Allowance(), asyncio.get_running_loop().time
@@ -220,22 +203,6 @@ def _user_of(writer: asyncio.StreamWriter) -> int:
     return int(struct.unpack("=iII", credentials)[1])
 
 
-async def _answers(path: Path) -> bool:
-    try:
-        _, writer = await asyncio.open_unix_connection(path)
-    except OSError:
-        return False
-    await _end(writer)
-    return True
-
-
 async def _drain(writer: asyncio.StreamWriter) -> None:
     async with asyncio.timeout(WRITE_TIMEOUT):
         await writer.drain()
-
-
-async def _end(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with contextlib.suppress(ConnectionError, TimeoutError):
-        async with asyncio.timeout(CLOSE_TIMEOUT):
-            await writer.wait_closed()

@@ -30,6 +30,13 @@ def babeld_of(config: AnyConfig) -> BabeldConfig | None:
     return replace(babeld, implicit_local=False) if babeld else None
 
 
+def with_babeld(config: AnyConfig, babeld: BabeldConfig) -> AnyConfig:
+    """Return a configuration with another part in babeld's language."""
+    return (
+        replace(config, babel=replace(config.babel, babeld=babeld)) if isinstance(config, Config) else babeld
+    )
+
+
 def table_of(config: AnyConfig) -> int:
     """Return the kernel table for learned routes."""
     return config.babel.table if isinstance(config, Config) else config.export_table or TABLE_MAIN

@@ -11,7 +11,7 @@ from babelwg.linux.monitor import IFF_LOOPBACK, Link
 
 SYSFS = Path("/sys/class/net")
 PATTERN = frozenset("*?[")
-UNHEEDED = ("local_port", "local_path", "allow_duplicates", "smoothing_half_life", "debug")
+UNHEEDED = ("allow_duplicates", "smoothing_half_life", "debug")
 UNHEEDED_OPTIONS = ("probe_mtu",)
 
 

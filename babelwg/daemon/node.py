@@ -28,10 +28,12 @@ from babelwg.daemon.effective import (
     table_of,
     wants_random_id,
     wants_subtrees,
+    with_babeld,
 )
 from babelwg.daemon.gateways import GatewayService
 from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
+from babelwg.daemon.local import LocalService
 from babelwg.daemon.notify import Notifier
 from babelwg.daemon.queries import CHANGING, Queries
 from babelwg.daemon.redistribute import own_xroutes, redistributed_xroutes
@@ -98,6 +100,7 @@ class Node:
         try:
             # Nobody may start something new while things end.
             await self.control.close()
+            await self.local.close()
             for task in [*self._tasks]:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -154,6 +157,12 @@ class Node:
         wrong = f", wrong with tunnels: {problems} (`babelwg status` tells)" if problems else ""
         return f"tunnels: {tunnels}, routes: {len(self.routes.learned)}{wrong}"
 
+    async def amend(self, change: Callable[[BabeldConfig], BabeldConfig]) -> None:
+        """Change what babeld's language says, until the next reload. Raises Mistake."""
+        async with self._changing:
+            self.config = with_babeld(self.config, change(babeld_of(self.config) or BabeldConfig()))
+            await self._apply_configuration()
+
     async def _start(self) -> None:
         check_permission()
         self.store = open_store(
@@ -187,6 +196,8 @@ class Node:
         # A file in babeld's language alone means babeld's behaviour: no rules, and no routes but the learned ones.
         self.routing.installer.guarding = isinstance(self.config, Config)
         self._stack.callback(self.routing.close)
+        self.local = LocalService(self.routing, self.amend)
+        self._stack.push_async_callback(self.local.close)
         self.iproute = await self._stack.enter_async_context(IpRoute())
         # Not beside --socket: the data plane outlives this daemon, and the next one must find it.
         control = RUN_DIRECTORY / "dataplane.sock"
@@ -260,6 +271,7 @@ class Node:
         self.routing.guard()
         if isinstance(config, Config):
             await self.tunnels.configure(config)
+        await self.local.configure(babeld)
 
     def _apply_babeld_interfaces(self) -> None:
         wanted, tunnels = self._babeld_interfaces(), self._tunnel_names()
@@ -319,6 +331,7 @@ class Node:
             self._repair_soon.clear()
             async with self._changing:
                 await self._repair_kernel_side()
+                await self.local.configure(babeld_of(self.config))
             await self._checkpoint()
 
     def _repair_interval(self) -> float:

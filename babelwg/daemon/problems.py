@@ -48,6 +48,8 @@ def describe_problems(
         problems.append(
             _problem(what, f"writing to {node.store.directory} failed {count} times", "show stats")
         )
+    if node.local.error:
+        problems.append(_problem("local socket", node.local.error, "config show"))
     mistakes = node.routing.counters["internal_error"]
     if mistakes:
         problems.append(

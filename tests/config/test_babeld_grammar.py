@@ -7,6 +7,7 @@ import pytest
 
 from babelwg.babel.wire.mac import MacKey
 from babelwg.config import BabeldConfig, ConfigErrors, load_babeld, parse_babeld
+from babelwg.config.babeld import amend
 from babelwg.config.babeld.lexer import Mistake, c_integer, split
 
 
@@ -111,6 +112,34 @@ def test_every_global_directive_is_understood() -> None:
 def test_last_local_server_wins() -> None:
     config = parse("local-port 33123\nlocal-path-readwrite /run/b.sock\n")
     assert (config.local_port, config.local_path, config.local_readwrite) == (None, "/run/b.sock", True)
+
+
+def test_a_line_at_run_time_adds_to_what_there_is_and_changes_no_interface() -> None:
+    config = parse(
+        "default rxcost 200\nlocal-port 33123\nkey id k type blake2s128 value 0a\ninterface e0 key k\n"
+    )
+    for line in (
+        "interface e0 rxcost 5",
+        "default hello-interval 2",
+        "interface e1 key k",
+        "key id k type blake2s128 value 0b",
+        "link-detect true",
+        "log-file /x",
+        "smoothing-half-life 8",
+    ):
+        config = amend(config, line)
+    e0, e1 = config.interfaces
+    assert (e0.rxcost, e0.hello_interval, e0.keys[0].value) == (200, 4.0, b"\x0b")
+    assert (e1.rxcost, e1.hello_interval, e1.keys[0].value) == (200, 2.0, b"\x0b")
+    assert (config.link_detect, config.log_file, config.smoothing_half_life) == (True, "/x", 8.0)
+    assert (config.local_port, config.keys[0].value) == (33123, b"\x0b")
+
+
+@pytest.mark.conformance("CF-6")
+@pytest.mark.parametrize("kind", ["in", "out", "redistribute", "install"])
+def test_filters_cannot_be_changed_at_run_time(kind: str) -> None:
+    with pytest.raises(Mistake, match="cannot be changed while the daemon runs"):
+        amend(BabeldConfig(), f"{kind} ip 10.0.0.0/8 deny")
 
 
 def test_every_interface_parameter_is_understood() -> None:

@@ -367,6 +367,8 @@ name = "eth*"
         ('link-detect = "true deny"', '5: "link-detect": "true deny" is not a single word'),
         ("import-table = [254, 0]", '5:22: "0" is not an integer 1-65534'),
         ("local-path = {}", '5: "local-path" must be a string, a number, true or false, not a table'),
+        ("local-readwrite = 1", '5: "local-readwrite" must be true or false, not an integer'),
+        ("local-readwrite = true\nlocal-port = 0", '6:14: "0" is not an integer 1-65534'),
         ("export-table = 5", '5: unknown key "export-table"'),
         ("[[babel.interface]]", '5: "name" is missing'),
         (

@@ -1,7 +1,7 @@
 """The directives of babeld's language: one line, one directive, taken whole or refused."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,19 @@ MAX_INTERVAL = 655_350  # thousandths; what 16 bits of centiseconds hold
 MIN_INTERVAL = 10  # thousandths
 KINDS = ("auto", "default", "wired", "wireless", "tunnel")
 FILTERS = ("in", "out", "redistribute", "install")
+# What babeld takes while it runs
+RUN_TIME = frozenset(
+    {
+        "interface",
+        "default",
+        "key",
+        "link-detect",
+        "log-file",
+        "smoothing-half-life",
+        "diversity",
+        "diversity-factor",
+    }
+)
 MAX_KEYS = 8  # of one interface, so that their MACs leave room in the smallest packet
 
 
@@ -78,6 +91,26 @@ def parse_lines(lines: Iterable[Line]) -> BabeldConfig:
     return found.config()
 
 
+def amend(config: BabeldConfig, line: str) -> BabeldConfig:
+    """Return a configuration after a line that babeld takes while it runs. Raises Mistake.
+
+    An interface that is there keeps its parameters, and those of a `default` line are for interfaces to come.
+    """
+    words = Words(line)
+    column = words.column
+    if (words.peek() or "") not in RUN_TIME:
+        raise Mistake("this cannot be changed while the daemon runs", column)
+    found = _Findings(default=config.default, keys={key.id: key for key in config.keys})
+    _read_directive(words, found)
+    known = {interface.name for interface in config.interfaces}
+    said = {name: value for name, value in found.options.items() if value is not None}
+    kept = tuple(found.rekeyed(interface) for interface in config.interfaces)
+    new = tuple(i for i in found.config().interfaces if i.name not in known)
+    return replace(
+        config, interfaces=kept + new, keys=tuple(found.keys.values()), default=found.default, **said
+    )
+
+
 @dataclass(slots=True)
 class _Findings:
     """What the lines so far have said."""
@@ -97,8 +130,13 @@ class _Findings:
             out_filters=tuple(self.filters["out"]),
             install_filters=tuple(self.filters["install"]),
             keys=tuple(self.keys.values()),
+            default=self.default,
             **said,
         )
+
+    def rekeyed(self, interface: BabelInterface) -> BabelInterface:
+        """Return an interface with its keys as they are now."""
+        return replace(interface, keys=tuple(self.keys[key.id] for key in interface.keys))
 
     def _settle(self, name: str, options: InterfaceOptions) -> BabelInterface:
         options = options.over(self.default)

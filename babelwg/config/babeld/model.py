@@ -1,6 +1,6 @@
 """What a file in babeld's language says, as frozen values with babeld's defaults."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, Self, TypeVar
 
 from babelwg.babel.wire.mac import MacKey
@@ -151,6 +151,8 @@ class BabeldConfig:
     smoothing_half_life: float = SMOOTHING_HALF_LIFE
     daemonise: bool = False
     skip_kernel_setup: bool = False
+    # For interfaces to come; those that are there have taken what they need of it.
+    default: InterfaceOptions = field(default_factory=InterfaceOptions, compare=False)
 
     @property
     def redistribute(self) -> tuple[Filter, ...]:

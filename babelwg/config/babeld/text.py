@@ -167,6 +167,7 @@ def _milliseconds(value: float) -> str | None:
 
 
 NOT_DIRECTIVES = {
+    "default",
     "interfaces",
     "filters",
     "in_filters",

@@ -33,12 +33,16 @@ GLOBALS = (
     "shutdown-delay-ms",
     "smoothing-half-life",
 )
+LOCAL = ("local-path", "local-port")  # what `local-readwrite = true` lets write, too
 WORD = re.compile(r'[^\s#"\\]+')
 
 
 def babeld_lines(table: Table, directory: Path) -> list[Line]:
     """Return the directives that the keys of [babel] stand for, in the order in which they have to be read."""
-    lines = [line for name in GLOBALS for line in _global(table, name)]
+    suffix = "-readwrite" if table.boolean("local-readwrite", False) else ""
+    lines = [
+        line for name in GLOBALS for line in _global(table, name, name + suffix if name in LOCAL else name)
+    ]
     for key in table.tables("key"):
         lines += _key(key, directory)
     for interface in table.tables("interface"):
@@ -56,12 +60,12 @@ def is_word(text: str) -> bool:
     return WORD.fullmatch(text) is not None
 
 
-def _global(table: Table, name: str) -> Iterator[Line]:
+def _global(table: Table, name: str, directive: str) -> Iterator[Line]:
     value = table.raw(name)
     values = value if isinstance(value, list) and name == "import-table" else [value]
     for index, item in enumerate(values if value is not None else ()):
         if (word := _word(table, name, item)) is not None:
-            yield _line(table, (name, index), f"{name} {word}", len(name) + 1)
+            yield _line(table, (name, index), f"{directive} {word}", len(directive) + 1)
 
 
 def _key(table: Table, directory: Path) -> list[Line]:

@@ -118,6 +118,7 @@ BABEL = (
     Key("local-port-readwrite", "integer", None, "The same, and it may change things."),
     Key("local-path", "path", None, "A Unix socket for babeld's local protocol, for reading only."),
     Key("local-path-readwrite", "path", None, "The same, and it may change things."),
+    Key("local-readwrite", "boolean", "false", "Whether local-port and local-path stand for these."),
 )
 
 MAC_KEY = (

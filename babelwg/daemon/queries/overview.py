@@ -79,6 +79,7 @@ class Overview:
             "store": node.store.counters,
             "gateway": node.gateways.counters,
             "daemon": node.routing.counters,
+            "local": node.local.counters,
             "control": self._context.control.counters if self._context.control else {},
         }
         for part, values in sources.items():

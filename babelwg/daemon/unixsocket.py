@@ -1,0 +1,52 @@
+"""A Unix stream socket of ours: never taken from a daemon that answers, open to root and our group."""
+
+import asyncio
+import contextlib
+import errno
+import grp
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+# Implementation constants
+CLOSE_TIMEOUT = 1.0  # seconds for a connection to end
+GROUP = "babelwg"  # whose members may ask
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def listen(path: Path, serve: Serve, limit: int) -> asyncio.Server:
+    """Serve at a path. Raises FileExistsError when another daemon answers there, OSError when it cannot be made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if await _answers(path):
+        raise FileExistsError(f"a daemon already answers on {path}")
+    if path.exists() and not path.is_socket():
+        raise OSError(errno.ENOTSOCK, f"{path} is there and is no socket")
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    old = os.umask(0o177)
+    try:
+        server = await asyncio.start_unix_server(serve, path, limit=limit)
+    finally:
+        os.umask(old)
+    with contextlib.suppress(KeyError, PermissionError):
+        os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
+    path.chmod(0o660)
+    return server
+
+
+async def end(writer: asyncio.StreamWriter) -> None:
+    """Close a connection and wait a while until it is closed."""
+    writer.close()
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            await writer.wait_closed()
+
+
+async def _answers(path: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    await end(writer)
+    return True
