@@ -118,8 +118,12 @@ class Reader:
         """Connect to a Unix socket."""
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(10)
-        connection.connect(str(path))
-        return cls(connection)
+        try:
+            connection.connect(str(path))
+            return cls(connection)
+        except BaseException:
+            connection.close()
+            raise
 
     def monitor(self) -> None:
         """Ask for everything, and each change from now on."""
