@@ -67,6 +67,7 @@ def test_a_strict_reader_follows_a_node_through_churn(
     if babeld is not None:
         babeld.start()
     path = babeld.socket if babeld is not None else path_to(m, "a")
+    m.wait("a serves its socket", path.exists)
     reader = readers(path)
     reader.monitor()
     direct, roundabout = m.tunnel("a", "c"), m.tunnel("a", "b")

@@ -1,7 +1,5 @@
 """What monitoring clients are told, in which order: every line fits what they know."""
 
-from dataclasses import replace
-
 import pytest
 
 from babelwg.babel.snapshot import RouteState, RouteView
@@ -15,7 +13,7 @@ UP = {"e0": interface("fe80::a")}
 
 
 def path(via: str, state: RouteState = "feasible", metric: int = 96, name: str = "e0") -> RouteView:
-    return replace(route(str(P), A, metric, min(metric, 65535), via, name), state=state)
+    return route(str(P), A, metric, min(metric, 65535), via, name)._replace(state=state)
 
 
 def short(lines: list[str]) -> list[str]:
@@ -45,7 +43,7 @@ def test_only_what_differs_is_told_and_then_whole() -> None:
     for line in view.set_routes(P, both, False):
         picture.take(line)
     assert view.set_routes(P, both, False) == []
-    lines = view.set_routes(P, [both[0], replace(both[1], metric=200)], False)
+    lines = view.set_routes(P, [both[0], both[1]._replace(metric=200)], False)
     assert short(lines) == ["change route no 200"]
     for line in [*lines, *view.set_routes(P, [], False)]:
         picture.take(line)
