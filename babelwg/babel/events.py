@@ -12,6 +12,10 @@ def address_text(address: bytes, interface: str | None = None) -> str:
     return text if interface is None else f"{text}%{interface}"
 
 
+# Whose message, link or silence caused a change: the interface and the address of a neighbour; None for our own doing.
+Origin = tuple[str, bytes] | None
+
+
 def router_id_text(router_id: bytes) -> str:
     """Return a router-id as eight pairs of digits."""
     return router_id.hex(":")
@@ -68,6 +72,8 @@ class RouteSelected:
     seqno: int
     refmetric: int
     cause: str
+    by: Origin = None
+    old_metric: int | None = None  # of the former route as it is now, None where there was none
 
     def __str__(self) -> str:
         via = address_text(self.next_hop, self.interface)
@@ -84,6 +90,7 @@ class RouteRetracted:
 
     prefix: Prefix
     cause: str
+    by: Origin = None
 
     def __str__(self) -> str:
         return f"route-retracted prefix={self.prefix} cause={self.cause}"
@@ -95,6 +102,7 @@ class RouteFlushed:
 
     prefix: Prefix
     cause: str
+    by: Origin = None
 
     def __str__(self) -> str:
         return f"route-flushed prefix={self.prefix} cause={self.cause}"

@@ -48,7 +48,7 @@ from babelwg.babel.snapshot import (
 )
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface, InterfaceActions
-from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.neighbour import Cause, Neighbour
 from babelwg.babel.tables.xroute import Xroute
 from babelwg.babel.wire.decode import Complaint, decode_packet
 from babelwg.babel.wire.prefix import Prefix, is_martian
@@ -186,7 +186,7 @@ class Speaker:
         if (selection := state.routes.selected.get(prefix)) is not None:
             state.routes.selected[prefix] = selection._replace(supersedes=True)
         else:
-            retract_prefix(state, prefix, "withdrawn", now)
+            retract_prefix(state, prefix, Cause("withdrawn"), now)
 
     def refuse(self, prefixes: frozenset[Prefix], now: float) -> None:
         """Select and announce no learned route for exactly these prefixes: the kernel goes its own way there."""

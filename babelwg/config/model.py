@@ -15,6 +15,7 @@ DEFAULT_PORT = 51820
 DEFAULT_MTU = 1420  # octets
 DEFAULT_FWMARK = 0x6277
 HELLO_INTERVAL = 4.0  # seconds
+HISTORY = 10_000  # records of what happened that are kept in memory
 CHECK_INTERVAL, CHECK_TIMEOUT = 5.0, 2.0  # seconds
 CHECK_FALL, CHECK_RISE = 3, 2  # results in a row
 
@@ -31,6 +32,8 @@ class NodeConfig:
     addresses: tuple[InterfaceAddress, ...] = ()
     announce: tuple[Prefix, ...] = ()
     sysctls: bool = True
+    history: int = HISTORY
+    history_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

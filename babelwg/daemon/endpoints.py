@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from babelwg.config import Endpoint
+from babelwg.daemon.recorder import Note, silent
 from babelwg.linux.tunnels.tunnel import SocketAddress
 
 log = logging.getLogger(__name__)
@@ -20,8 +21,15 @@ REFRESH = 300.0  # seconds after which a name is looked up again, for addresses 
 class EndpointResolver:
     """The addresses of one peer's endpoints; `changed` is called when they become others."""
 
-    def __init__(self, peer: str, endpoints: tuple[Endpoint, ...], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        peer: str,
+        endpoints: tuple[Endpoint, ...],
+        changed: Callable[[], None],
+        note: Note = silent,
+    ) -> None:
         self.peer = peer
+        self._note = note
         self.endpoints = endpoints
         self.problem: str | None = None
         self._changed = changed
@@ -61,9 +69,12 @@ class EndpointResolver:
             problem = "; ".join(problems) or None
             if problem and problem != self.problem:
                 log.warning("endpoint-unresolved peer=%s %s", self.peer, problem)
+                text = f"an endpoint of {self.peer} has no address"
+                self._note("endpoint-unresolved", text, problem, peer=self.peer)
             self.problem = problem
             if self.current != before:
                 log.info("endpoint-resolved peer=%s", self.peer)
+                self._note("endpoint-resolved", f"the endpoint of {self.peer} has an address", peer=self.peer)
                 self._changed()
             await asyncio.sleep(delay if problem else REFRESH)
             delay = min(2 * delay, LAST_RETRY) if problem else FIRST_RETRY

@@ -23,6 +23,7 @@ class Feed:
         self._lines: deque[bytes] = deque()
         self._waiting = 0  # octets
         self._news = asyncio.Event()
+        self._taken = asyncio.Event()
         self._closed = False
 
     def begin(self, line: bytes) -> None:
@@ -48,6 +49,7 @@ class Feed:
             self._closed = True
             self._on_close(self)
             self._news.set()
+            self._taken.set()
 
     async def take(self) -> bytes:
         """Return the lines that wait, or wait for one; nothing when the stream has ended."""
@@ -56,4 +58,12 @@ class Feed:
             await self._news.wait()
         lines, self._waiting = b"".join(self._lines), 0
         self._lines.clear()
+        self._taken.set()
         return lines
+
+    async def room(self) -> bool:
+        """Wait until most of what was put in has been taken; return whether the stream still goes on."""
+        while self._waiting > self._limit // 4 and not self._closed:
+            self._taken.clear()
+            await self._taken.wait()
+        return not self._closed

@@ -9,6 +9,7 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import Check, GatewayConfig
 from babelwg.config.addresses import covers
 from babelwg.daemon.health import Health
+from babelwg.daemon.recorder import Note, silent
 from babelwg.daemon.redistribute import Xroutes
 from babelwg.linux.guards import is_operators
 from babelwg.linux.monitor import Mirror
@@ -69,6 +70,7 @@ class GatewayService:
     def __init__(self, mirror: Mirror, changed: Callable[[], None]) -> None:
         self.counters = {"probe_ok": 0, "probe_failed": 0, "announced": 0, "withdrawn": 0}
         self.gateways: list[Gateway] = []
+        self.note: Note = silent
         self._mirror = mirror
         self._changed = changed
         self._tasks: dict[Gateway, list[asyncio.Task[None]]] = {}
@@ -136,7 +138,10 @@ class GatewayService:
             reason = await self._probe(check, gateway)
             # After the uplink went, a result that was under way is of no use.
             if health is gateway.checks[number][1] and health.note(reason):
-                log.info("check-%s %s: %s", "holds" if health.healthy else "failed", check, health.describe())
+                word = "holds" if health.healthy else "failed"
+                log.info("check-%s %s: %s", word, check, health.describe())
+                about = {"gateway": str(gateway.config.prefix), "prefix": str(gateway.config.prefix)}
+                self.note(f"check-{word}", f"check {check} {word}", health.describe(), **about)
                 if self._judge():
                     self._changed()
             due = max(due + gateway.config.interval, loop.time())
@@ -165,4 +170,8 @@ class GatewayService:
                 word = "announced" if gateway.announced else "withdrawn"
                 self.counters[word] += 1
                 log.info("gateway-%s prefix=%s %s", word, gateway.config.prefix, gateway.reason)
+                prefix = str(gateway.config.prefix)
+                cause = gateway.reason or ("its checks hold" if gateway.checks else "its uplink is up")
+                text = f"the gateway {prefix} is {word}"
+                self.note(f"gateway-{word}", text, cause, gateway=prefix, prefix=prefix)
         return changed

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Awaitable
 
 from babelwg.config import Config
+from babelwg.daemon.recorder import Note, silent
 from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, apply_node_addresses
 from babelwg.linux.netlink import RequestSocket
@@ -24,6 +25,8 @@ class KernelSide:
     def __init__(self, iproute: IpRoute, requests: RequestSocket, table: int) -> None:
         self.errors: dict[str, str] = {}
         self.sysctls = True
+        self.note: Note = silent
+        self._done: set[str] = set()  # what was set once, so that setting it again is a repair
         self._iproute = iproute
         self._requests = requests
         self._table = table
@@ -57,6 +60,7 @@ class KernelSide:
         for name, reason in failed.items():
             if self.errors.get(name) != reason:
                 log.warning("sysctl-refused %s: %s", name, reason)
+                self.note("sysctl-refused", f"the kernel refused {name}", reason)
         self.errors = {k: v for k, v in self.errors.items() if k not in settings} | failed
 
     async def _set_rules(self, rules: set[Rule]) -> int:
@@ -64,9 +68,16 @@ class KernelSide:
 
     async def _attempt(self, what: str, action: Awaitable[int]) -> None:
         try:
-            await action
+            changed = await action
             self.errors.pop(what, None)
+            if changed and what in self._done:
+                cause = "the kernel did not hold what it should"
+                self.note(
+                    f"{what}-repaired", f"{changed} {what} of ours were set right", cause, count=changed
+                )
+            self._done.add(what)
         except KernelError as error:
             if self.errors.get(what) != str(error):
                 log.error("kernel-refused %s", error)
+                self.note("kernel-refused", f"the kernel refused {what}", str(error))
             self.errors[what] = str(error)

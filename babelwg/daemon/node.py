@@ -32,13 +32,16 @@ from babelwg.daemon.effective import (
 )
 from babelwg.daemon.gateways import GatewayService
 from babelwg.daemon.kernelside import KernelSide
+from babelwg.daemon.lag import LagMeter
 from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
 from babelwg.daemon.local import LocalService
+from babelwg.daemon.names import Names
 from babelwg.daemon.notify import Notifier
 from babelwg.daemon.queries import CHANGING, Queries
+from babelwg.daemon.recorder import Recorder, wiring
 from babelwg.daemon.redistribute import own_xroutes, redistributed_xroutes
 from babelwg.daemon.routing import ADOPTION, RoutingService, WantedInterface
-from babelwg.daemon.start import Fatal, bind, check_permission, open_store
+from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
 from babelwg.daemon.traffic import watch_traffic
 from babelwg.daemon.tunnels import TunnelService
 from babelwg.daemon.waiting import wait_for_news
@@ -47,7 +50,7 @@ from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
 from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import PROTOCOL_BABEL, Route, has_subtrees, remove_request
+from babelwg.linux.routes import Route, has_subtrees
 from babelwg.linux.rules import has_rules
 
 log = logging.getLogger(__name__)
@@ -73,6 +76,9 @@ class Node:
         self.notifier = Notifier.from_environment()
         self.mode = "overlay" if isinstance(config, Config) else "babeld"
         self.started = time.time()
+        self.names = Names(self)
+        self.recorder = Recorder(self.names)
+        self.lag = LagMeter()
         self.config_path = config_path
         self._state_dir = state_dir
         self._socket_path = socket
@@ -97,6 +103,7 @@ class Node:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        wiring.note_stop(self, self._withdraw)
         try:
             # Nobody may start something new while things end.
             await self.control.close()
@@ -115,6 +122,7 @@ class Node:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._repair()), group.create_task(self._release_adopted())]
             tasks.append(group.create_task(watch_traffic(self.routing)))
+            tasks.append(group.create_task(self.lag.run()))
             self.notifier.ready(self._summary())
             tasks.append(group.create_task(self.notifier.run(self._summary)))
             if isinstance(self.config, Config):
@@ -142,11 +150,18 @@ class Node:
                 return await self._reload()
 
     async def _reload(self) -> list[str]:
-        config = self._load()
+        try:
+            config = self._load()
+        except ConfigErrors as errors:
+            wiring.note_refusal(self, errors)
+            raise
         assert type(config) is type(self.config), "the command line names the kind of the file"
         notes = changes_at_restart(self.config, config)
+        # First what was asked, then what comes of it.
+        wiring.note_reload(self, config)
         self.config = config
         self.store.set_owner(owner_of(config))
+        await wiring.configure_recorder(self)
         await self._apply_configuration()
         log.info("configuration-applied")
         return notes + [f"{what}: {why}" for what, why in self.kernel.errors.items()]
@@ -168,6 +183,8 @@ class Node:
         self.store = open_store(
             self._state_dir, owner_of(self.config), wants_random_id(self.config), self._stack
         )
+        await wiring.configure_recorder(self, read_back=True)
+        self._stack.push_async_callback(self.recorder.close)
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
         subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
@@ -207,23 +224,18 @@ class Node:
         self._stack.push_async_callback(self.tunnels.close)
         self.gateways = GatewayService(self.monitor.mirror, self._gateways_changed)
         self._stack.push_async_callback(self.gateways.close)
+        wiring.attach_recorder(self)
         asyncio.get_running_loop().add_reader(self.monitor.fileno(), self.monitor.receive)
         self._stack.callback(asyncio.get_running_loop().remove_reader, self.monitor.fileno())
         await self._serve()
+        wiring.note_start(self)
         await self._take_over()
 
     async def _serve(self) -> None:
         self.queries = queries = Queries(self)
         self.control = server = ControlServer(self._socket_path, queries.methods(), CHANGING)
         queries.context.control = server
-        try:
-            await server.start()
-        except FileExistsError as error:
-            raise Fatal(
-                f"{error}: stop it first, or give this one another --socket and --state-dir"
-            ) from error
-        except OSError as error:
-            raise Fatal(f"cannot listen on {self._socket_path}: {error.strerror or error}") from error
+        await listen(server, self._socket_path)
         self._stack.push_async_callback(server.close)
 
     async def _take_over(self) -> None:
@@ -233,21 +245,11 @@ class Node:
         if adopted:
             log.info("routes-adopted count=%d", adopted)
         if not self.routes.shared:
-            self._clear_main()
+            clear_main(self.requests, self.monitor.mirror, self.store.tunnels())
         for directive in unheeded_directives(babeld_of(self.config)):
             log.warning("directive-not-acted-on %s", directive)
         async with self._changing:
             await self._apply_configuration()
-
-    def _clear_main(self) -> None:
-        """Remove the routes over our tunnels that a life with `table = "main"` left there."""
-        mirror, ours = self.monitor.mirror, self.store.tunnels()
-        stale = [
-            r
-            for r in mirror.main.values()
-            if r.protocol == PROTOCOL_BABEL and mirror.name(r.interface) in ours
-        ]
-        self.requests.request([remove_request(route) for route in stale])
 
     async def _apply_configuration(self) -> None:
         config = self.config
@@ -314,6 +316,8 @@ class Node:
             self.routing.guard()
         if what & {"main", "address", "link"} and babeld_of(self.config) is not None:
             self._apply_announcements()
+        if "overrun" in what:
+            self.recorder.note("kernel-overrun", "news of the kernel were lost", "too many came at once")
         if what & {"rule", "overrun"}:
             self._repair_soon.set()
 
@@ -350,9 +354,11 @@ class Node:
             return
         if repaired:
             log.warning("routes-repaired count=%d", repaired)
+            wiring.note_repair(self, repaired)
 
     async def _checkpoint(self) -> None:
         snapshot = self.routing.speaker.snapshot(asyncio.get_running_loop().time())
+        self.names.learn(snapshot)  # also for the history, when nobody asks
         metrics = {route.prefix: route.metric for route in snapshot.routes if route.state == "selected"}
         self.routing.installer.reflect(metrics)
         self.routing.installer.prune({route.prefix for route in snapshot.routes})

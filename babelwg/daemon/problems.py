@@ -50,6 +50,10 @@ def describe_problems(
         )
     if node.local.error:
         problems.append(_problem("local socket", node.local.error, "config show"))
+    if (history := node.recorder.file) is not None and history.problem:
+        problems.append(
+            _problem("history", f"writing to {history.path} fails: {history.problem}", "show stats")
+        )
     mistakes = node.routing.counters["internal_error"]
     if mistakes:
         problems.append(

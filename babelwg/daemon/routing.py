@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -20,11 +21,12 @@ from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.prefix import Prefix, is_martian
 from babelwg.daemon.installer import RouteInstaller
+from babelwg.daemon.recorder import Note, silent
 from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.monitor import Mirror
+from babelwg.linux.monitor import Link, Mirror
 from babelwg.linux.routes import Route
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ RECEIVE_BATCH = 64  # datagrams before others get the loop
 ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
 PUMP_ROUNDS = 8
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
+NOTED_REFUSALS = 5  # of the kernel, at once
 LOG_BURST, LOG_RATE = 100.0, 20.0  # lines about routes at once, and a second
 
 
@@ -66,6 +69,7 @@ class RoutingService:
         self.stopping = False
         # Each is called with what the speaker told, as soon as the kernel has it.
         self.listeners: list[Callable[[list[Event]], None]] = []
+        self.note: Note = silent
         self.errors: dict[str, str] = {}
         self.counters = {"internal_error": 0}
         self._mirror = mirror
@@ -111,12 +115,12 @@ class RoutingService:
         """Follow the kernel: run on the wanted interfaces that are up and have a link-local address."""
         now = self._loop.time()
         for name in [*self._running.keys() - self.wanted.keys()]:
-            self._drop_interface(name, now)
+            self._drop_interface(name, "Babel is not wanted there any more", now)
         for name, wanted in self.wanted.items():
             link = self._mirror.link(name)
             link_local = wanted.link_local or (self._mirror.link_local(link.index) if link else None)
             if link is None or not link.up or link_local is None:
-                self._drop_interface(name, now)
+                self._drop_interface(name, _why_not(link), now)
                 continue
             ipv4 = self._mirror.ipv4(link.index)
             parameters = replace(wanted.parameters, mtu=link.mtu, ipv4=ipv4)
@@ -160,6 +164,8 @@ class RoutingService:
 
     def _put_back(self) -> None:
         log.warning("routes-removed-by-another count=%d: set again where still wanted", self._repairs)
+        text = f"{self._repairs} of our routes were removed, and are set again"
+        self.note("routes-removed-by-another", text, "another program did it", count=self._repairs)
         self._repairs = 0
         self.pump()
 
@@ -254,8 +260,14 @@ class RoutingService:
             self._unsaid = 0
 
     def _flush_routes(self) -> None:
-        for prefix, refusal in self.routes.flush():
+        refusals = self.routes.flush()
+        for prefix, refusal in refusals:
             log.error("route-refused prefix=%s errno=%d %s", prefix, refusal.errno, refusal.detail)
+        for prefix, refusal in refusals[:NOTED_REFUSALS]:
+            why = refusal.detail or os.strerror(refusal.errno)
+            self.note("route-refused", f"the kernel refused {prefix}", why, prefix=str(prefix))
+        if (rest := len(refusals) - NOTED_REFUSALS) > 0:
+            self.note("routes-refused", f"the kernel refused {rest} more routes", None, count=rest)
         self.installer.reconsider(self._loop.time())
 
     def _run_interface(
@@ -265,18 +277,27 @@ class RoutingService:
         if running == (index, parameters, link_local):
             return
         if running is not None and running[0] != index:
-            self._drop_interface(name, now)  # another interface by the same name
+            self._drop_interface(name, "another interface has its name", now)
             running = None
         self.socket.join(name, index)
         if running is None:
             self.speaker.add_interface(name, parameters, link_local, now)
+            self.note("interface-up", f"Babel runs on {name}", "it is up and has an address", interface=name)
         else:
             self.speaker.set_interface(name, parameters, link_local, now)
         self._running[name] = (index, parameters, link_local)
         self._indices[name] = index
 
-    def _drop_interface(self, name: str, now: float) -> None:
+    def _drop_interface(self, name: str, why: str, now: float) -> None:
         if self._running.pop(name, None) is not None:
+            self.note("interface-down", f"Babel runs on {name} no more", why, interface=name)
             del self._indices[name]
             self.speaker.remove_interface(name, now)
             self.socket.leave(name)
+
+
+def _why_not(link: Link | None) -> str:
+    """Return why Babel cannot run on an interface."""
+    if link is None:
+        return "the interface is gone"
+    return "it has no link-local address" if link.up else "it is down"

@@ -3,13 +3,18 @@
 import errno
 import fcntl
 import os
+from collections.abc import Container
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from babelwg.babel.parameters import Parameters
+from babelwg.daemon.control import ControlServer
 from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket, holder_of_port
 from babelwg.linux.errors import KernelError
+from babelwg.linux.monitor import Mirror
+from babelwg.linux.netlink import RequestSocket
+from babelwg.linux.routes import PROTOCOL_BABEL, remove_request
 
 
 class Fatal(Exception):
@@ -56,3 +61,23 @@ def bind(parameters: Parameters) -> BabelSocket:
                 f"UDP port {port} is held by {holder}: stop it first, two daemons cannot share it"
             ) from error
         raise Fatal(str(error)) from error
+
+
+async def listen(server: ControlServer, path: Path) -> None:
+    """Begin to answer on a control socket, or raise Fatal with the reason why that cannot be."""
+    try:
+        await server.start()
+    except FileExistsError as error:
+        raise Fatal(f"{error}: stop it first, or give this one another --socket and --state-dir") from error
+    except OSError as error:
+        raise Fatal(f"cannot listen on {path}: {error.strerror or error}") from error
+
+
+def clear_main(requests: RequestSocket, mirror: Mirror, ours: Container[str]) -> None:
+    """Remove the routes over our tunnels that a life with `table = "main"` left there."""
+    stale = [
+        route
+        for route in mirror.main.values()
+        if route.protocol == PROTOCOL_BABEL and mirror.name(route.interface) in ours
+    ]
+    requests.request([remove_request(route) for route in stale])

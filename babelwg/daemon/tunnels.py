@@ -11,6 +11,7 @@ from babelwg.daemon.endpoints import EndpointResolver
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
 from babelwg.daemon.tunnel_notes import OUR_MARK, Problem, alias_for, mistake, parameters_of
+from babelwg.daemon.tunnel_watch import TunnelWatch
 from babelwg.daemon.waiting import wait_for_news
 from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, alias_of, set_up_tunnel
@@ -55,6 +56,7 @@ class TunnelService:
         self.problems: dict[str, Problem] = {}
         self.backend_name: str | None = None
         self.config: Config | None = None
+        self.watch = TunnelWatch()
         self._iproute = iproute
         self._routing = routing
         self._store = store
@@ -126,7 +128,9 @@ class TunnelService:
                 return name, await self._ask(name, tunnel)
 
         answers = await asyncio.gather(*(ask(name, tunnel) for name, tunnel in [*self.actual.items()]))
-        return {name: state for name, state in answers if state is not None}
+        states = {name: state for name, state in answers if state is not None}
+        self.watch.look(self.actual, states)
+        return states
 
     async def withdraw(self) -> None:
         """Remove all tunnels and end our data plane."""
@@ -152,12 +156,14 @@ class TunnelService:
             link = mirror.link(name)
             if link is not None and link.up and mirror.link_local(link.index) != tunnel.link_local:
                 log.warning("tunnel-lost-its-address interface=%s: set again", name)
+                self.watch.tell("lost-its-address", tunnel, "lost its link-local address", "it went down")
                 del self.actual[name]
                 self.wake()
 
     def interface_missing(self, name: str) -> None:
         """Make a tunnel anew whose interface went away behind our back."""
-        if self.actual.pop(name, None) is not None:
+        if (tunnel := self.actual.pop(name, None)) is not None:
+            self.watch.tell("vanished", tunnel, "vanished and is made again", "not our doing")
             log.warning("tunnel-vanished interface=%s: made again", name)
             self.wake()
 
@@ -165,6 +171,7 @@ class TunnelService:
         lost = [name for name, tunnel in self.actual.items() if tunnel.backend == "embedded"]
         if lost:
             log.error("data-plane-lost tunnels=%d: started again", len(lost))
+            self.watch.tell_loss(len(lost))
         for name in lost:
             del self.actual[name]
         self.wake()
@@ -280,6 +287,7 @@ class TunnelService:
         news = self.problems.get(tunnel.interface) != problem
         if news:
             log.error("tunnel-failed interface=%s peer=%s: %s", tunnel.interface, tunnel.peer, problem.reason)
+            self.watch.tell("failed", tunnel, "failed", problem.reason)
         self.problems[tunnel.interface] = problem
         return news
 
@@ -296,6 +304,9 @@ class TunnelService:
             self._sysctls([tunnel.interface])
         self.actual[tunnel.interface] = tunnel
         log.info("tunnel-set interface=%s peer=%s backend=%s", tunnel.interface, tunnel.peer, tunnel.backend)
+        self.watch.tell(
+            "set", tunnel, "is set", "it is configured" if previous is None else "its settings changed"
+        )
         self._routing.want(tunnel.interface, self._wanted(tunnel))
 
     async def _create(self, backend: TunnelBackend, tunnel: Tunnel) -> None:
@@ -325,6 +336,7 @@ class TunnelService:
         await self._backend(tunnel.backend).remove(tunnel.interface)
         self._store.drop_tunnel(tunnel.interface)
         log.info("tunnel-removed interface=%s peer=%s", tunnel.interface, tunnel.peer)
+        self.watch.tell("removed", tunnel, "is removed", "it is not wanted any more")
 
     def _wanted(self, tunnel: Tunnel) -> WantedInterface:
         assert self.config is not None, "a tunnel is made from a configuration"
@@ -345,7 +357,7 @@ class TunnelService:
                 del self.resolvers[name]
         for name, endpoints in wanted.items():
             if name not in self.resolvers:
-                self.resolvers[name] = EndpointResolver(name, endpoints, self.wake)
+                self.resolvers[name] = EndpointResolver(name, endpoints, self.wake, self.watch.note)
 
     async def _check(self) -> None:
         """Look at every tunnel: put back what others changed, and leave endpoints that do not answer."""
@@ -357,6 +369,7 @@ class TunnelService:
             tunnel = still.get(name)
             if tunnel is not None and tunnel is asked.get(name) and state.settings != settings_of(tunnel):
                 log.warning("tunnel-changed-by-another interface=%s: set again", name)
+                self.watch.tell("changed-by-another", tunnel, "is set again", "another program changed it")
                 del self.actual[name]
                 self.wake()
         self._rotate_endpoints(states)
@@ -376,6 +389,7 @@ class TunnelService:
                 continue
             if len(peer.endpoints) > 1 and resolver.next():
                 log.info("endpoint-next peer=%s", peer.name)
+                self.watch.tell_next(peer.name)
                 self.wake()
             elif resolver.current not in (None, state.endpoint):
                 # It roamed and is silent now: set again, the tunnel is told the configured endpoint.

@@ -6,7 +6,6 @@ import click
 
 from babelwg.cli.commands import cli
 
-
 KEY = "IiIi" * 10 + "IiI="
 
 

@@ -21,7 +21,8 @@ def words(text: str) -> list[str]:
 
 TOML_KEYS = words("""
     name private-key-file addresses announce sysctls backend listen-port mtu fwmark public-key endpoint
-    keepalive cost table hello-interval update-interval override config interface preshared-key-file
+    history history-file keepalive cost
+    table hello-interval update-interval override config interface preshared-key-file
 """)
 TOML_PIECES = [
     *TOML_KEYS,

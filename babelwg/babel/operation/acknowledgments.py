@@ -9,7 +9,7 @@ from babelwg.babel.parameters import HOLD_FACTOR
 from babelwg.babel.state import State
 from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
 from babelwg.babel.tables.interface import Interface
-from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.neighbour import Cause, Neighbour
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY, Acknowledgment, AcknowledgmentRequest
@@ -72,12 +72,12 @@ def forget_neighbour(state: State, neighbour: Neighbour, why: str) -> None:
         _excuse(state, state.holds[prefix], neighbour, why)
 
 
-def start_hold(state: State, prefix: Prefix, interval: float, cause: str, now: float) -> None:
+def start_hold(state: State, prefix: Prefix, interval: float, cause: Cause, now: float) -> None:
     """Make a prefix unreachable until no neighbour can send us packets for it (§3.5.4)."""
     end_hold(state, prefix)
     if len(state.holds) >= state.parameters.max_holds:
         state.count("hold_refused.table-full")
-        state.emit(RouteFlushed(prefix, cause))
+        state.emit(RouteFlushed(prefix, cause.word, cause.origin))
         return
     waiting = {
         neighbour: None
@@ -91,7 +91,7 @@ def start_hold(state: State, prefix: Prefix, interval: float, cause: str, now: f
     for neighbour in waiting:
         neighbour.holds[prefix] = None
     state.timers.set(timer, now + HOLD_FACTOR * interval)
-    state.emit(RouteRetracted(prefix, cause))
+    state.emit(RouteRetracted(prefix, cause.word, cause.origin))
     if not waiting:
         _release(state, prefix, "no-neighbour")
 

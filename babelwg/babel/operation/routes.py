@@ -40,7 +40,7 @@ def reprice(state: State, neighbour: Neighbour, now: float) -> None:
     """Compute the metrics of all routes through a neighbour again after its cost changed."""
     for route in list(neighbour.routes.values()):
         set_metric(route, now)
-        select_route(state, route.prefix, "link-cost", now)
+        select_route(state, route.prefix, "link-cost", now, neighbour)
 
 
 def flush_routes(state: State, neighbour: Neighbour, cause: str, now: float) -> None:
@@ -108,7 +108,7 @@ def _learn(state: State, neighbour: Neighbour, update: Update, prefix: Prefix, n
             _try_again(state, route, feasible, now)
         return
     _refresh(state, route, update, now)
-    select_route(state, prefix, "update", now)
+    select_route(state, prefix, "update", now, neighbour)
     if state.requests:
         answer_waiting(state, prefix, now)
     if not feasible and (selected or _would_be_selected(state, route)):
@@ -182,7 +182,7 @@ def _retract(state: State, neighbour: Neighbour, prefix: Prefix, now: float) -> 
     if route is not None and route.refmetric != INFINITY:
         route.set_refmetric(INFINITY)
         set_metric(route, now)
-        select_route(state, prefix, "retraction", now)
+        select_route(state, prefix, "retraction", now, neighbour)
     note_retraction(state, neighbour, prefix)
 
 
@@ -217,7 +217,7 @@ def _handle_timer(state: State, route: Route, now: float) -> None:
         route.set_refmetric(INFINITY)
         route.expired = True
         set_metric(route, now)
-        select_route(state, route.prefix, "expired", now)
+        select_route(state, route.prefix, "expired", now, route.neighbour)
     else:
         _flush(state, route, "expired", now)
 
@@ -226,4 +226,4 @@ def _flush(state: State, route: Route, cause: str, now: float) -> None:
     assert route.timer is not None, "a route in the table has its timer"
     state.timers.cancel(route.timer)
     state.routes.remove(route)
-    select_route(state, route.prefix, cause, now)
+    select_route(state, route.prefix, cause, now, route.neighbour)

@@ -9,6 +9,7 @@ from babelwg.babel.operation.permission import forget_permissions
 from babelwg.babel.operation.queueing import queue_ordinary, queue_urgent
 from babelwg.babel.operation.requests import request_after_loss, request_better
 from babelwg.babel.state import State
+from babelwg.babel.tables.neighbour import Cause, Neighbour
 from babelwg.babel.tables.route import Route, Selection, Undecided
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
@@ -29,8 +30,10 @@ class Choice(NamedTuple):
     again: float | None = None  # when another look is due, None if nothing waits
 
 
-def select_route(state: State, prefix: Prefix, cause: str, now: float) -> None:
-    """Choose the route of a prefix anew and tell kernel and neighbours what changed."""
+def select_route(
+    state: State, prefix: Prefix, cause: str, now: float, neighbour: Neighbour | None = None
+) -> None:
+    """Choose the route of a prefix anew and tell kernel and neighbours what changed, and who caused it."""
     state.touch(prefix)
     old = state.routes.selected.get(prefix)
     former = state.undecided.pop(prefix, None)
@@ -38,10 +41,10 @@ def select_route(state: State, prefix: Prefix, cause: str, now: float) -> None:
     if choice.again is not None:
         _reconsider_later(state, prefix, choice.since, choice.again)
     if choice.route is not None:
-        _use(state, choice.route, old, cause, now)
+        _use(state, choice.route, old, Cause(cause, neighbour), now)
         _seek_better(state, choice.route, former, now)
     elif old is not None:
-        _lose(state, prefix, old, cause, now)
+        _lose(state, prefix, old, Cause(cause, neighbour), now)
 
 
 def choose(state: State, prefix: Prefix, since: float | None, now: float) -> Choice:
@@ -94,7 +97,7 @@ def _weigh(
     return Choice(chosen, best, since, due)
 
 
-def _use(state: State, route: Route, old: Selection | None, cause: str, now: float) -> None:
+def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: float) -> None:
     prefix = route.prefix
     news = old is None or old.router_id != route.router_id
     significant = (
@@ -108,14 +111,14 @@ def _use(state: State, route: Route, old: Selection | None, cause: str, now: flo
     )
     if old is None or old.route is not route or old.next_hop != route.next_hop:
         end_hold(state, prefix)
-        state.emit(_selected(route, cause))
+        state.emit(_selected(route, cause, None if old is None else old.route.metric))
     if news:
         queue_urgent(state, prefix, now)
     elif significant:
         queue_ordinary(state, prefix, now)
 
 
-def _selected(route: Route, cause: str) -> RouteSelected:
+def _selected(route: Route, cause: Cause, old_metric: int | None) -> RouteSelected:
     neighbour = route.neighbour
     return RouteSelected(
         prefix=route.prefix,
@@ -126,20 +129,22 @@ def _selected(route: Route, cause: str) -> RouteSelected:
         neighbour=neighbour.address,
         seqno=route.seqno,
         refmetric=route.refmetric,
-        cause=cause,
+        cause=cause.word,
+        by=cause.origin,
+        old_metric=old_metric,
     )
 
 
-def _lose(state: State, prefix: Prefix, old: Selection, cause: str, now: float) -> None:
+def _lose(state: State, prefix: Prefix, old: Selection, cause: Cause, now: float) -> None:
     del state.routes.selected[prefix]
     if prefix in state.xroutes:
-        state.emit(RouteFlushed(prefix, cause))
+        state.emit(RouteFlushed(prefix, cause.word, cause.origin))
         return
     retract_prefix(state, prefix, cause, now)
     request_after_loss(state, prefix, old.router_id, now)
 
 
-def retract_prefix(state: State, prefix: Prefix, cause: str, now: float) -> None:
+def retract_prefix(state: State, prefix: Prefix, cause: Cause, now: float) -> None:
     """Hold a prefix that we announced unreachable, and tell all neighbours (§3.5.4)."""
     interval = max((i.parameters.update_interval for i in state.interfaces.values()), default=0.0)
     start_hold(state, prefix, interval, cause, now)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from babelwg.babel.events import Origin
 from babelwg.babel.parameters import HISTORY_LENGTH
 from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.tables.delay import RoundTrip
@@ -188,3 +189,15 @@ class Neighbour:
             self.link_timer,
             self.round_trip.timer,
         )
+
+
+class Cause(NamedTuple):
+    """Why something changed: a word, and the neighbour whose message, link or silence it was."""
+
+    word: str
+    neighbour: Neighbour | None = None
+
+    @property
+    def origin(self) -> Origin:
+        """Return the interface and the address of that neighbour."""
+        return None if self.neighbour is None else (self.neighbour.interface.name, self.neighbour.address)

@@ -62,6 +62,8 @@ def _node(config: Config) -> dict[str, Any]:
         "addresses": [str(address) for address in node.addresses],
         "announce": [str(prefix) for prefix in node.announce],
         "sysctls": node.sysctls,
+        "history": node.history,
+        "history_file": None if node.history_file is None else str(node.history_file),
     }
 
 

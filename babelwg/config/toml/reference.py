@@ -13,6 +13,7 @@ from babelwg.config.model import (
     DEFAULT_PORT,
     DEFAULT_TABLE,
     HELLO_INTERVAL,
+    HISTORY,
 )
 
 REQUIRED = "required"
@@ -53,6 +54,15 @@ NODE = (
         'Networks behind this node, announced with metric 0; "::/0 from 2001:db8::/48" for packets from there only.',
     ),
     Key("sysctls", "boolean", "true", "Whether to set what a router needs under /proc/sys/net."),
+    Key(
+        "history",
+        "integer",
+        f"{HISTORY}",
+        "How many records of what happened are kept in memory, 100-100000.",
+    ),
+    Key(
+        "history-file", "path", None, "Where they are written too, as JSON lines; two files of 8 MiB at most."
+    ),
 )
 
 TUNNELS = (

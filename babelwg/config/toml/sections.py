@@ -17,6 +17,7 @@ from babelwg.config.model import (
     DEFAULT_PORT,
     DEFAULT_TABLE,
     HELLO_INTERVAL,
+    HISTORY,
     MAIN_TABLE,
     BabelConfig,
     NodeConfig,
@@ -38,6 +39,7 @@ MAX_TABLE = 0xFFFFFFFF
 MIN_INTERVAL = 0.01  # seconds
 MAX_INTERVAL = 655.0  # seconds
 MAX_COST = 65534
+MIN_HISTORY, MAX_HISTORY = 100, 100_000  # records
 
 
 class DeclaredPeer(NamedTuple):
@@ -60,10 +62,19 @@ def read_node(table: Table, directory: Path) -> NodeConfig | None:
     addresses = table.parsed_list("addresses", parse_address)
     announce = table.parsed_list("announce", parse_announced)
     sysctls = table.boolean("sysctls", True)
+    history = table.integer("history", HISTORY, MIN_HISTORY, MAX_HISTORY)
+    history_file = table.parsed("history-file", lambda text: parse_file(text, directory))
     table.finish()
     if name is None or key_file is None or key is None:
         return None
-    return NodeConfig(name, key, directory / key_file, addresses, announce, sysctls)
+    return NodeConfig(name, key, directory / key_file, addresses, announce, sysctls, history, history_file)
+
+
+def parse_file(text: str, directory: Path) -> Path:
+    """Return the path of a file that the daemon writes, relative to the configuration."""
+    if not text or text.endswith("/") or "\0" in text:
+        raise ValueError(f"{quoted(text)} is not the name of a file")
+    return directory / text
 
 
 def read_tunnels(table: Table) -> TunnelsConfig:

@@ -48,6 +48,9 @@ def _node(node: NodeConfig) -> Iterator[str]:
     yield f"addresses = {_list(map(str, node.addresses))}"
     yield f"announce = {_list(map(str, node.announce))}"
     yield f"sysctls = {_boolean(node.sysctls)}"
+    yield f"history = {node.history}"
+    if node.history_file is not None:
+        yield f"history-file = {_path(node.history_file)}"
 
 
 def _tunnels(tunnels: TunnelsConfig) -> Iterator[str]:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.snapshot import RouteView, Snapshot
 from babelwg.daemon.control import INVALID_PARAMS, ControlServer, Params, RequestError
-from babelwg.daemon.names import Names
 from babelwg.daemon.problems import why_not_there
 from babelwg.daemon.texts import ip_text, prefix_text, router_id_text
 from babelwg.linux.routes import UNREACHABLE
@@ -24,7 +23,7 @@ class Context:
     def __init__(self, node: "Node") -> None:
         self.control: ControlServer | None = None
         self.node = node
-        self.names = Names(node)
+        self.names = node.names
 
     def now(self) -> float:
         """Return the time of the node's loop in seconds."""

@@ -81,6 +81,8 @@ class Overview:
             "daemon": node.routing.counters,
             "local": node.local.counters,
             "control": self._context.control.counters if self._context.control else {},
+            "history": node.recorder.counters | (node.recorder.file.counters if node.recorder.file else {}),
+            "loop": node.lag.counters(),
         }
         for part, values in sources.items():
             counters |= {f"{part}.{name}": value for name, value in values.items()}

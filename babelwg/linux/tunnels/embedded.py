@@ -35,6 +35,7 @@ class EmbeddedBackend:
     name = "embedded"
 
     def __init__(self, control: Path, lost: Callable[[], None], directory: Path = UAPI_DIRECTORY) -> None:
+        self.started: Callable[[], None] = lambda: None  # called when a process was started
         self._control = control
         self._lost = lost
         self._directory = directory
@@ -120,6 +121,7 @@ class EmbeddedBackend:
             raise TunnelError(
                 f"the data plane did not serve {self._control} within {START_TIMEOUT:.0f} s"
             ) from error
+        self.started()
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         """Start the process so that it outlives us. Raises OSError."""

@@ -1,0 +1,78 @@
+"""What a question about the past is about: everything, a name, an address, or a prefix."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.config.addresses import covers, parse_network
+
+NAME_KEYS = (
+    "peer",
+    "neighbour_name",
+    "old_peer",
+    "interface",
+    "old_interface",
+    "origin",
+    "gateway",
+    "address",
+    "router_id",
+)
+
+
+class Entry(NamedTuple):
+    """A record as it is kept: its JSON, and what questions ask for."""
+
+    time: float  # Unix seconds
+    seq: int
+    of_routes: bool
+    prefix: str
+    names: tuple[str, ...]
+    line: bytes
+
+    @property
+    def octets(self) -> int:
+        """Return about how much memory it takes."""
+        return len(self.line) + 200
+
+
+class About:
+    """The choice of records that a word stands for.
+
+    An address stands for every prefix that leads to it, a prefix for itself and what lies inside, any other word for
+    the peer, interface or origin of that name.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.network = network_of(text)
+        self._exact = " from " in text
+        self._host = self.network is not None and "/" not in text
+
+    def matches(self, entry: Entry) -> bool:
+        """Return whether a record is meant."""
+        if self.text in entry.names or self.text == entry.prefix:
+            return True
+        if self.network is None or not entry.prefix or self._exact:
+            return False
+        prefix = network_of(entry.prefix)
+        if prefix is None:
+            return False
+        return covers(prefix, self.network) if self._host else covers(self.network, prefix)
+
+
+def names_in(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names that a record is about."""
+    names: Iterable[Any] = (record.get(key) for key in NAME_KEYS)
+    peers = record.get("peers")
+    found = {name for name in (*names, *(peers if isinstance(peers, list) else ())) if isinstance(name, str)}
+    return tuple(found)
+
+
+@lru_cache(4096)
+def network_of(text: str) -> Prefix | None:
+    """Return the destination that a text names, None where it is no address and no prefix."""
+    try:
+        return parse_network(text.partition(" from ")[0])
+    except ValueError:
+        return None

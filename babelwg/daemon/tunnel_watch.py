@@ -1,0 +1,74 @@
+"""Changes of tunnels that nobody announces: sessions that come and go, and peers that call from elsewhere."""
+
+import time
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import NamedTuple
+
+from babelwg.daemon.recorder import Note, silent
+from babelwg.linux.tunnels.tunnel import SESSION_LIFE, SocketAddress, Tunnel, TunnelState
+
+
+class Seen(NamedTuple):
+    """How a tunnel was at the last look."""
+
+    has_session: bool
+    endpoint: SocketAddress | None
+
+
+class TunnelWatch:
+    """Compares what back ends report with what they reported before, and takes note of what differs."""
+
+    def __init__(self) -> None:
+        self.note: Note = silent
+        self._seen: dict[str, Seen] = {}
+
+    def tell(self, what: str, tunnel: Tunnel, text: str, cause: str) -> None:
+        """Take note of what was done to a tunnel, or happened to it."""
+        about = {"peer": tunnel.peer, "interface": tunnel.interface}
+        self.note(f"tunnel-{what}", f"the tunnel to {tunnel.peer} {text}", cause, **about)
+
+    def tell_next(self, peer: str) -> None:
+        """Take note that another endpoint of a peer is tried."""
+        text, cause = f"the next endpoint of {peer} is tried", "this one does not answer"
+        self.note("endpoint-next", text, cause, peer=peer)
+
+    def tell_loss(self, tunnels: int) -> None:
+        """Take note that the data plane is gone with so many tunnels."""
+        text = f"the data plane with {tunnels} tunnels is gone, and is started again"
+        self.note("data-plane-lost", text, "its process ended", count=tunnels)
+
+    def look(self, tunnels: Mapping[str, Tunnel], states: Mapping[str, TunnelState]) -> None:
+        """Take in the states of tunnels, by interface."""
+        for gone in self._seen.keys() - tunnels.keys():
+            del self._seen[gone]
+        for name, state in states.items():
+            if name not in tunnels:
+                continue
+            # 0.0 for never
+            age = time.time() - state.latest_handshake if state.latest_handshake else None
+            now = Seen(age is not None and age < SESSION_LIFE, state.endpoint)
+            before = self._seen.get(name) or Seen(False, now.endpoint)
+            self._seen[name] = now
+            self._compare(name, tunnels[name].peer, before, now)
+
+    def _compare(self, interface: str, peer: str, before: Seen, now: Seen) -> None:
+        where = endpoint_text(now.endpoint)
+        about = {"peer": peer, "interface": interface, "endpoint": where}
+        if now.has_session and not before.has_session:
+            self.note("handshake-came", f"{peer} has a session with us", f"it answers at {where}", **about)
+        elif before.has_session and not now.has_session:
+            cause = f"no handshake for {SESSION_LIFE:.0f} s"
+            self.note("handshake-lost", f"the session with {peer} is over", cause, **about)
+        if None not in (before.endpoint, now.endpoint) and before.endpoint != now.endpoint:
+            old = endpoint_text(before.endpoint)
+            text = f"{peer} is at {where} now (was {old})"
+            self.note("endpoint-changed", text, None, **about, old_endpoint=old)
+
+
+def endpoint_text(endpoint: SocketAddress | None) -> str | None:
+    """Return an address and its port as people write them."""
+    if endpoint is None:
+        return None
+    address = ip_address(endpoint[0])
+    return f"[{address}]:{endpoint[1]}" if address.version == 6 else f"{address}:{endpoint[1]}"
