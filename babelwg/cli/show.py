@@ -9,6 +9,7 @@ import click
 from babelwg.cli.client import Answer
 from babelwg.cli.exits import NEGATIVE, Failure, nearest
 from babelwg.cli.group import Reader, SuggestingGroup, reading
+from babelwg.cli.kernel import kernel
 from babelwg.cli.render.layout import line_width
 from babelwg.cli.render.route import render_route_get
 from babelwg.cli.render.status import render_status
@@ -109,3 +110,4 @@ def _renderer(reader: Reader, name: str) -> Callable[[Any], str]:
 
 for _name in VIEWS:
     show.add_command(_view_command(_name))
+show.add_command(kernel)

@@ -27,6 +27,7 @@ class KernelSide:
         self.sysctls = True
         self.note: Note = silent
         self._done: set[str] = set()  # what was set once, so that setting it again is a repair
+        self.rules: frozenset[Rule] = frozenset()  # those that should be there
         self._iproute = iproute
         self._requests = requests
         self._table = table
@@ -64,6 +65,7 @@ class KernelSide:
         self.errors = {k: v for k, v in self.errors.items() if k not in settings} | failed
 
     async def _set_rules(self, rules: set[Rule]) -> int:
+        self.rules = frozenset(rules)
         return apply_rules(self._requests, rules, NODE_PRIORITIES)
 
     async def _attempt(self, what: str, action: Awaitable[int]) -> None:

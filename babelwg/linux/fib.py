@@ -117,10 +117,7 @@ class KernelRoutes:
         self._want(prefix, None)
 
     def guard(
-        self,
-        guards: Iterable[Route],
-        main: Iterable[Prefix] = (),
-        own: Mapping[Prefix, Route] | None = None,
+        self, guards: Iterable[Route], main: Iterable[Prefix] = (), own: Mapping[Prefix, Route] | None = None
     ) -> None:
         """Replace the throw routes and copies of our table; `main` are the operator's destinations.
 
@@ -149,9 +146,14 @@ class KernelRoutes:
         """Return what the kernel should hold at a place."""
         route = self.guards.get(place) or self._own.get(place) or self._by_place.get(place)
         route = route or self._plan.throws.get(place) or self._halves.get(place)
-        if route is None and place in self.adopted:
-            return self.installed.get(place)
-        return route
+        return self.installed.get(place) if route is None and place in self.adopted else route
+
+    def all_wanted(self) -> dict[Place, Route]:
+        """Return all that the kernel should hold, by place."""
+        held = self.guards, self._own, self._by_place, self._plan.throws, self._halves, self.adopted
+        return {
+            place: route for places in held for place in places if (route := self.wanted(place)) is not None
+        }
 
     def is_installed(self, prefix: Prefix) -> bool:
         """Return whether the kernel holds the way of a learned prefix."""
@@ -187,7 +189,7 @@ class KernelRoutes:
             for route in dump_routes(self._requests, 0)
             if route.protocol == PROTOCOL_BABEL
             and (
-                self._is_own_table(route.table)
+                self.is_own_table(route.table)
                 or route.interface in allowed
                 or (route.kind == UNREACHABLE and route.table in known)
             )
@@ -206,15 +208,14 @@ class KernelRoutes:
 
     def resync(self) -> int:
         """Compare with the kernel and repair what differs; return how many operations that took."""
-        mine, tables = self.installed, self.tables()
+        mine = self.installed
         self.installed = {
             route.place: route
-            for table in sorted(tables)
+            for table in sorted(self.tables())
             for route in dump_routes(self._requests, table)
-            if route.protocol == PROTOCOL_BABEL and (self._is_own_table(table) or route.place in mine)
+            if route.protocol == PROTOCOL_BABEL and (self.is_own_table(table) or route.place in mine)
         }
-        wanted = self._by_place, self.guards, self._own, self._plan.throws, self._halves
-        self._changed.update(*wanted, self.installed)
+        self._changed.update(self.all_wanted(), self.installed)
         before = self.counters["route_set"] + self.counters["route_removed"]
         self.flush()
         repaired = self.counters["route_set"] + self.counters["route_removed"] - before
@@ -224,8 +225,8 @@ class KernelRoutes:
 
     def tables(self) -> set[int]:
         """Return the tables in which we have or want routes."""
-        places = {*self.installed, *self._by_place}
-        return {self.table, *self.sources.tables.values(), *(table for table, _ in places)}
+        held = (table for table, _ in (*self.installed, *self._by_place))
+        return {self.table, *self.sources.tables.values(), *held}
 
     def lost(self, route: Route) -> bool:
         """Take note that the kernel dropped a route; return whether that was one we still want."""
@@ -346,7 +347,8 @@ class KernelRoutes:
         self._rules, self._idle = rules, set()
         return []
 
-    def _is_own_table(self, table: int) -> bool:
+    def is_own_table(self, table: int) -> bool:
+        """Return whether all routes of Babel's protocol in a table are ours."""
         return table in SOURCE_TABLES or (table == self.table and not self.shared)
 
     def _priority(self, prefix: Prefix, table: int, metric: int = 0) -> int:
@@ -359,7 +361,7 @@ class KernelRoutes:
         self.adopted.discard(place)
         self._changed.add(place)
 
-    def _named(self, route: Route) -> Prefix:
+    def named(self, route: Route) -> Prefix:
         """Return the prefix by which Babel knows a route of the kernel."""
         return route.prefix.with_source(self.sources.source_of(route.place) or route.prefix.source)
 
@@ -373,12 +375,12 @@ class KernelRoutes:
         refusals = []
         for operation, answer in zip(plan, self._requests.request(requests), strict=True):
             if not self._note(operation, answer):
-                refusals.append((self._named(operation.route), answer))
+                refusals.append((self.named(operation.route), answer))
         return refusals
 
     def _is_exclusive(self, route: Route) -> bool:
         """Return whether a route may be somebody else's that is there already."""
-        return not self._is_own_table(route.table) and route.place not in self.installed
+        return not self.is_own_table(route.table) and route.place not in self.installed
 
     def _note(self, operation: Operation, answer: Refusal) -> bool:
         """Book the kernel's answer to one operation; return whether the kernel now is as wanted."""
@@ -388,7 +390,7 @@ class KernelRoutes:
                 del self.installed[route.place]
             self.counters["route_removed"] += 1
             return answer.errno in (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
-        prefix = self._named(route)
+        prefix = self.named(route)
         if answer.errno == 0:
             self.installed[route.place] = route
             self.refused.pop(prefix, None)

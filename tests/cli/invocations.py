@@ -42,6 +42,7 @@ INVOCATIONS: dict[str, Invocation] = {
     "show sources": reading("sources"),
     "show interfaces": reading("interfaces"),
     "show gateways": reading("gateways"),
+    "show kernel": reading("kernel"),
     "show stats": reading("stats"),
     "route get": reading("route_get", "fd00:77::2"),
     "topology": reading("topology"),

@@ -8,6 +8,7 @@ from babelwg.daemon.feed import Feed
 from babelwg.daemon.queries.changes import CHANGING, Changes
 from babelwg.daemon.queries.context import Context, Method
 from babelwg.daemon.queries.history import History
+from babelwg.daemon.queries.kernel import Kernel
 from babelwg.daemon.queries.lookup import Lookup
 from babelwg.daemon.queries.overview import Overview
 from babelwg.daemon.queries.tables import Tables
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANGING", "Queries"]
 
-PARTS: tuple[Callable[[Context], Any], ...] = (Overview, Tables, Lookup, Mesh, Changes, History)
+PARTS: tuple[Callable[[Context], Any], ...] = (Overview, Tables, Kernel, Lookup, Mesh, Changes, History)
 
 
 class Queries:

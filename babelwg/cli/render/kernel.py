@@ -1,0 +1,77 @@
+"""`babelwg show kernel`: what differs first, then the sum, then the tables."""
+
+from typing import Any
+
+from babelwg.cli.render.layout import Column, Row, table, wrap
+from babelwg.cli.render.units import word
+
+ROUTES = (
+    Column("PREFIX", lambda row: word(row.get("prefix")), False, 18),
+    Column("TABLE", lambda row: word(row.get("table")), True),
+    Column("STATE", lambda row: word(row.get("state"))),
+    Column("WANTED", lambda row: _way(row.get("wanted")), False, 12),
+    Column("IN THE KERNEL", lambda row: _present(row), False, 12),
+)
+RULES = (
+    Column("RULE", lambda row: word(row.get("priority")), True),
+    Column("IPV", lambda row: word(row.get("family")), True),
+    Column("STATE", lambda row: word(row.get("state"))),
+    Column("MEANING", lambda row: word(row.get("rule")), False, 20),
+)
+TABLES = (
+    Column("TABLE", lambda row: word(row.get("table")), True),
+    Column("WANTED", lambda row: word(row.get("wanted")), True),
+    Column("PRESENT", lambda row: word(row.get("present")), True),
+    Column("FOR PACKETS FROM", lambda row: word(row.get("source")), False, 18),
+)
+
+
+def render_kernel(data: dict[str, Any], is_whole: bool, width: int) -> str:
+    """Return what differs, or everything, and the sum of it."""
+    parts = []
+    for key, columns in (("routes", ROUTES), ("rules", RULES)):
+        rows = [row for row in data[key] if is_whole or row["state"] != "ok"]
+        # What differs comes first.
+        rows.sort(key=lambda row: row["state"] == "ok")
+        if rows:
+            parts.append(table(columns, rows, width))
+            parts += _reasons(rows, width)
+    parts.append(wrap(_sum(data), width, "  "))
+    if len(data["tables"]) > 1:
+        parts.append(table(TABLES, data["tables"], width))
+    return "\n\n".join(parts)
+
+
+def _sum(data: dict[str, Any]) -> str:
+    routes = sum(row["wanted"] for row in data["tables"])
+    rules = sum(row["state"] != "not wanted" for row in data["rules"])
+    if not data["differences"]:
+        ruled = f" and {_count(rules, 'rule')}" if data["rules"] else ""
+        return f"the kernel has all {_count(routes, 'route')}{ruled} that are wanted"
+    return (
+        f"{_count(data['differences'], 'difference')}; what can be mended is within 30 s,"
+        " and `babelwg doctor` looks for the cause"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _reasons(rows: list[Row], width: int) -> list[str]:
+    lines = [wrap(f"{row['prefix']}: {row['reason']}", width, "  ") for row in rows if row.get("reason")]
+    return ["\n".join(lines)] if lines else []
+
+
+def _present(row: Row) -> str:
+    return "the same" if row.get("state") == "ok" else _way(row.get("present"))
+
+
+def _way(route: Row | None) -> str:
+    if route is None:
+        return word(None)
+    words = [] if route["type"] == "unicast" else [route["type"]]
+    words += [f"via {route['next_hop']}"] if route.get("next_hop") else []
+    words += [f"dev {route['interface']}"] if route.get("interface") else []
+    words += [f"src {route['source']}"] if route.get("source") else []
+    return " ".join(words)

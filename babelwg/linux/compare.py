@@ -1,0 +1,96 @@
+"""What the kernel should have of ours beside what it has: routes place by place, and rules."""
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from babelwg.linux.errors import KernelError
+from babelwg.linux.fib import KernelRoutes
+from babelwg.linux.netlink import RequestSocket
+from babelwg.linux.routes import PROTOCOL_BABEL, Place, Route, dump_routes
+from babelwg.linux.rules import NODE_PRIORITIES, SOURCE_PRIORITIES, Rule, read_rules
+
+Verdict = Literal["ok", "missing", "different", "refused", "not wanted"]
+
+
+class Present(NamedTuple):
+    """Routes of Babel's protocol in the tables that we use, and rules with our priorities, as the kernel has them."""
+
+    routes: tuple[Route, ...]
+    rules: frozenset[Rule]
+
+
+class ComparedRoute(NamedTuple):
+    """A route that is wanted, present, or both; `reason` is the kernel's where it refused."""
+
+    wanted: Route | None
+    present: Route | None
+    verdict: Verdict
+    reason: str | None = None
+
+
+class ComparedRule(NamedTuple):
+    """A rule that is wanted, present, or both."""
+
+    rule: Rule
+    verdict: Verdict
+
+
+def read_present(requests: RequestSocket, tables: Iterable[int]) -> Present:
+    """Return what the kernel has now. Raises KernelError."""
+    routes = [route for table in sorted(tables) for route in dump_routes(requests, table)]
+    return Present(
+        tuple(route for route in routes if route.protocol == PROTOCOL_BABEL),
+        frozenset(read_rules(requests, {*NODE_PRIORITIES, *SOURCE_PRIORITIES})),
+    )
+
+
+def compare_routes(fib: KernelRoutes, present: Iterable[Route]) -> list[ComparedRoute]:
+    """Return every route of ours with a verdict, by table and prefix."""
+    wanted = fib.all_wanted()
+    there: dict[Place, list[Route]] = {}
+    for route in present:
+        if _is_ours(fib, route) or route.place in wanted:
+            there.setdefault(route.place, []).append(route)
+    found: list[ComparedRoute] = []
+    for place in sorted(wanted.keys() | there.keys()):
+        found += _at_place(fib, wanted.get(place), there.get(place, []))
+    return found
+
+
+def compare_rules(wanted: Iterable[Rule], present: Iterable[Rule]) -> list[ComparedRule]:
+    """Return every rule of ours with a verdict, by priority."""
+    desired, there = set(wanted), set(present)
+
+    def verdict(rule: Rule) -> Verdict:
+        if rule not in there:
+            return "missing"
+        return "ok" if rule in desired else "not wanted"
+
+    rules = sorted(desired | there, key=lambda rule: (rule.priority, rule))
+    return [ComparedRule(rule, verdict(rule)) for rule in rules]
+
+
+def _at_place(fib: KernelRoutes, wanted: Route | None, present: list[Route]) -> list[ComparedRoute]:
+    rest = list(present)
+    found = []
+    if wanted is not None:
+        if wanted in rest:
+            rest.remove(wanted)
+            found.append(ComparedRoute(wanted, wanted, "ok"))
+        else:
+            # Of several priorities, the one that stands where ours should is the one to look at.
+            other = next((route for route in rest if route.priority == wanted.priority), None)
+            if other is not None:
+                rest.remove(other)
+            refusal = fib.refused.get(fib.named(wanted))
+            if refusal is not None and refusal.errno:
+                reason = KernelError("", "", refusal.errno, refusal.detail).reason
+                found.append(ComparedRoute(wanted, other, "refused", reason))
+            else:
+                found.append(ComparedRoute(wanted, other, "missing" if other is None else "different"))
+    # In a table that others share, a second route at one of our places may be somebody else's.
+    return found + [ComparedRoute(None, route, "not wanted") for route in rest if _is_ours(fib, route)]
+
+
+def _is_ours(fib: KernelRoutes, route: Route) -> bool:
+    return fib.is_own_table(route.table) or fib.installed.get(route.place) == route

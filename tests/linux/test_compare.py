@@ -1,0 +1,105 @@
+"""What differs between what we want of the kernel and what it has."""
+
+import errno
+from typing import Any
+
+import pytest
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.linux.compare import compare_routes, compare_rules, read_present
+from babelwg.linux.fib import KernelRoutes
+from babelwg.linux.routes import TABLE_MAIN, UNREACHABLE, Route
+from babelwg.linux.rules import Rule, desired_rules
+from tests.linux.fakekernel import FakeKernel
+
+NEXT_HOP = bytes.fromhex("fe80") + bytes(13) + b"\x02"
+OTHER_HOP = bytes.fromhex("fe80") + bytes(13) + b"\x03"
+P, Q = Prefix.parse("10.1.0.0/16"), Prefix.parse("2001:db8::/32")
+
+
+class Bench:
+    """Two learned routes in a kernel."""
+
+    def __init__(self, table: int = 6696) -> None:
+        self.kernel: Any = FakeKernel()
+        self.fib = KernelRoutes(self.kernel, table)
+        self.table = table
+        for prefix in (P, Q):
+            self.fib.learn(prefix, NEXT_HOP, 3, b"")
+        self.fib.flush()
+
+    def verdicts(self) -> dict[str, str]:
+        present = read_present(self.kernel, self.fib.tables()).routes
+        return {str((c.wanted or c.present).prefix): c.verdict for c in compare_routes(self.fib, present)}  # type: ignore[union-attr]
+
+    def put(self, prefix: Prefix, **changes: Any) -> None:
+        route = self.kernel.places.get((self.table, prefix)) or Route(prefix, self.table)
+        self.kernel.places[self.table, prefix] = route._replace(**changes)
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_what_is_as_wanted_is_ok(bench: Bench) -> None:
+    assert bench.verdicts() == {str(P): "ok", str(Q): "ok"}
+
+
+def test_what_somebody_removed_is_missing_and_what_somebody_changed_is_different(bench: Bench) -> None:
+    del bench.kernel.places[6696, P]
+    bench.put(Q, next_hop=OTHER_HOP)
+    assert bench.verdicts() == {str(P): "missing", str(Q): "different"}
+
+
+def test_the_kernels_refusal_is_said_in_words(bench: Bench) -> None:
+    late = Prefix.parse("10.2.0.0/16")
+    bench.kernel.refuse[late] = errno.EINVAL
+    bench.fib.learn(late, NEXT_HOP, 3, b"")
+    bench.fib.flush()
+    present = read_present(bench.kernel, bench.fib.tables()).routes
+    (refused,) = [c for c in compare_routes(bench.fib, present) if c.verdict != "ok"]
+    assert (refused.verdict, refused.present) == ("refused", None)
+    assert refused.reason == "Invalid argument (EINVAL)"
+
+
+def test_in_our_table_a_route_of_our_protocol_that_nobody_wants_is_told(bench: Bench) -> None:
+    stray, foreign = Prefix.parse("10.8.0.0/16"), Prefix.parse("10.9.0.0/16")
+    bench.put(stray, kind=UNREACHABLE)
+    bench.put(foreign, protocol=4)
+    assert bench.verdicts() == {str(P): "ok", str(stray): "not wanted", str(Q): "ok"}
+
+
+def test_in_a_shared_table_the_routes_of_others_are_theirs() -> None:
+    bench = Bench(TABLE_MAIN)
+    bench.put(Prefix.parse("10.8.0.0/16"), interface=9)
+    assert bench.verdicts() == {str(P): "ok", str(Q): "ok"}
+    bench.put(P, next_hop=OTHER_HOP)
+    assert bench.verdicts()[str(P)] == "different"
+
+
+def test_a_held_prefix_is_wanted_unreachable(bench: Bench) -> None:
+    bench.fib.retract(P)
+    bench.fib.flush()
+    assert bench.verdicts()[str(P)] == "ok"
+    bench.put(P, kind=1, next_hop=NEXT_HOP, interface=3)
+    assert bench.verdicts()[str(P)] == "different"
+
+
+def test_a_second_route_of_another_priority_is_not_wanted(bench: Bench) -> None:
+    route = bench.kernel.places[6696, P]
+    present = (*bench.kernel.places.values(), route._replace(priority=5))
+    verdicts = [(c.verdict, (c.present or route).priority) for c in compare_routes(bench.fib, present)]
+    assert verdicts == [("ok", 1024), ("not wanted", 5), ("ok", 1024)]
+
+
+def test_rules_are_compared_by_priority() -> None:
+    wanted = desired_rules(6696, 0x6277)
+    lost, stray = Rule(6, 6696, 6696, fwmark=0x6277), Rule(4, 6680, 6701, source="10.0.0.0/8")
+    compared = compare_rules(wanted, wanted - {lost} | {stray})
+    assert {c.rule: c.verdict for c in compared if c.verdict != "ok"} == {
+        lost: "missing",
+        stray: "not wanted",
+    }
+    assert len(compared) == len(wanted) + 1
+    assert [c.rule.priority for c in compared] == sorted(c.rule.priority for c in compared)
