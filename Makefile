@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow interop sim check format conformance bench-failover bench-routes bench-rtt peers man clean
+.PHONY: help demo test unit integration slow interop sim check format conformance bench-failover bench-routes bench-rtt peers man deb packaging clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -59,6 +59,13 @@ bench-rtt: $(READY) peers ## seconds until traffic leaves a slow link and return
 
 man: $(READY) ## the manual pages, into build/man (`man -M build/man babelwg`)
 	@$(BIN)/babelwg man --output build/man
+
+deb: $(READY) ## a Debian package with all that it needs, into build/
+	@.venv/bin/python .ci/deb
+
+packaging: $(READY) ## build the Debian package and install it in a clean root; as root
+	@PEERS="debootstrap groff man-db systemd zsh fish" .ci/peers
+	$(PYTEST) -q integration/packaging $(ARGS)
 
 clean: ## remove what make made
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist *.egg-info
