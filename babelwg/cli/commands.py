@@ -55,7 +55,7 @@ COMMANDS = {
 @click.version_option(__version__, "-V", "--version", prog_name="babelwg", message="%(prog)s %(version)s")
 @click.option(
     "--socket",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     envvar="BABELWG_SOCKET",
     default=DEFAULT_SOCKET,
     show_default=True,

@@ -26,13 +26,13 @@ def config() -> None:
     "-c",
     "--config",
     "file",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
     help=f"The configuration.  [default: {DEFAULT_CONFIG}]",
 )
 @click.option(
     "--babeld-conf",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
     help="Show a file in babeld's language instead.",
 )

@@ -128,7 +128,8 @@ def settings_of(ctx: click.Context) -> Settings:
 
 def socket_option(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option --socket."""
-    kind = click.Path(path_type=Path)
+    # Not for click to check: whether this user may use it has its own sentence and exit code.
+    kind = click.Path(path_type=Path, readable=False)
     return click.option("--socket", type=kind, metavar="PATH", help="The daemon's control socket.")(function)
 
 

@@ -29,7 +29,7 @@ class Page(NamedTuple):
 @click.command("man")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=Path.home() / ".local/share/man",
     metavar="DIR",
     help="A directory of manual pages.  [default: ~/.local/share/man]",

@@ -61,7 +61,10 @@ def list_peers(reader: Reader, config: Path) -> None:
 @click.option("--public-key", required=True, metavar="KEY", help="The peer's public key.")
 @click.option("--endpoint", multiple=True, metavar="HOST:PORT", help="Where it is reached; may be repeated.")
 @click.option(
-    "--preshared-key-file", type=click.Path(path_type=Path), metavar="FILE", help="As `genpsk` writes it."
+    "--preshared-key-file",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help="As `genpsk` writes it.",
 )
 @click.option("--keepalive", type=int, metavar="SECONDS", help="Keep holes in firewalls open.")
 @click.option("--cost", type=int, help="What to add to the measured cost.")

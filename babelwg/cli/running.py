@@ -17,19 +17,19 @@ RELOAD_TIMEOUT = 30.0  # seconds; hundreds of new tunnels take their time
 @click.option(
     "-c",
     "--config",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
     help=f"The configuration.  [default: {DEFAULT_CONFIG}]",
 )
 @click.option(
     "--babeld-conf",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
     help="Only route, on the interfaces that a file in babeld's language names.",
 )
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     metavar="DIR",
     help="Where identity and sequence numbers are kept.  [default: /var/lib/babelwg]",
 )

@@ -40,7 +40,7 @@ public-key = "{public_key}"
 config_option = click.option(
     "-c",
     "--config",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=DEFAULT_CONFIG,
     show_default=True,
     metavar="FILE",
@@ -80,7 +80,7 @@ def init(config: Path, name: str | None) -> None:
 @config_option
 @click.option(
     "--babeld-conf",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     metavar="FILE",
     help="Check a file in babeld's language instead.",
 )

@@ -110,7 +110,8 @@ def test_removal_keeps_what_is_the_operators_and_purge_leaves_nothing(
     installed.run("dpkg", "--purge", "babelwg")
     installed.run("userdel", "member", check=False)
     installed.run("userdel", "stranger", check=False)
-    # What dpkg, useradd and the index of the manual keep for themselves is none of ours.
-    ours = {file for file in installed.files() - before if "babelwg" in file}
+    # What useradd and `man` keep for themselves is none of ours.
+    left = installed.files() - before
+    ours = {file for file in left if "babelwg" in file and not file.startswith("var/cache/man/")}
     assert ours == set()
     assert installed.run("getent", "group", "babelwg", check=False).returncode != 0

@@ -21,3 +21,17 @@ def test_each_command_begins_as_help_says(name: str, entry: object) -> None:
 def test_no_name_stands_twice() -> None:
     names = [name for name, _ in ENTRIES]
     assert len(names) == len(set(names))
+
+
+def test_no_option_has_click_say_that_a_file_is_not_readable() -> None:
+    # That would be a wrong usage, where the command itself tells of a lack of permission, and what to do about it.
+    def check(command: click.Command) -> None:
+        for parameter in command.params:
+            assert not isinstance(parameter.type, click.Path) or not parameter.type.readable, command.name
+        if isinstance(command, click.Group):
+            for name in command.list_commands(click.Context(command)):
+                below = command.get_command(click.Context(command), name)
+                assert below is not None
+                check(below)
+
+    check(cli)
