@@ -27,6 +27,7 @@ GATED = (
     "rfc9079-source-specific.md",
     "rfc9229-v4-via-v6.md",
     "rfc9616-rtt.md",
+    "babeld-config.md",
 )
 BEGIN = "<!-- conformance: `make conformance README=1` writes this table -->"
 END = "<!-- conformance: end -->"

@@ -50,6 +50,35 @@ class Rules:
         return next((table[key] for key in keys if key in table), 0)
 
 
+@pytest.mark.conformance("CF-7")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ff00::/8",
+        "ff02::1/128",
+        "fe80::/10",
+        "fe80::/64",
+        "::/128",
+        "::1/128",
+        "127.0.0.0/8",
+        "127.0.0.1/32",
+        "0.0.0.0/8",
+        "0.1.2.0/24",
+        "224.0.0.0/4",
+        "239.1.0.0/16",
+        "255.255.255.255/32",
+    ],
+)
+def test_martians_are_refused_before_any_filter_is_asked(text: str) -> None:
+    found = bench(rules := Rules())
+    receive(found, 1, update(Prefix.parse(text), metric=1))
+    assert found.speaker.counters["update_refused.martian"] == 1
+    assert found.snapshot().routes == ()
+    assert [a.prefix for kind, a in rules.asked if kind == "in"] == []
+    receive(found, 1, update(Prefix.parse("0.0.0.0/0"), metric=1))
+    assert [str(a.prefix) for kind, a in rules.asked if kind == "in"] == ["0.0.0.0/0"]
+
+
 def bench(policy: Rules | None = None, interfaces: int = 3) -> Bench:
     """Return a speaker with interfaces if0, if1, ... each with the reachable neighbour of its number."""
     found = Bench()

@@ -182,5 +182,5 @@ def test_readme_without_a_place_is_left_alone(project: pytest.Pytester) -> None:
 def test_the_tables_that_the_gate_names_are_there() -> None:
     text = CONFTEST.read_text().partition("GATED = (")[2].partition(")")[0]
     names = re.findall(r'"([^"]+)"', text)
-    assert len(names) == 5
+    assert len(names) == 6
     assert all((Path(__file__).parent / name).exists() for name in names)
