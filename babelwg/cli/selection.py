@@ -35,7 +35,7 @@ def select(rows: Sequence[Row], wanted: str) -> list[Row]:
 
 def names_in(rows: Sequence[Row]) -> list[str]:
     """Return the words that would select something, for a suggestion."""
-    names = {str(row[key]) for row in rows for key in ("name", "peer", "interface") if row.get(key)}
+    names = {str(row[key]) for row in rows for key in ("name", "peer", "interface", "kind") if row.get(key)}
     return sorted(names)
 
 

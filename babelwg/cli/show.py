@@ -23,6 +23,7 @@ ABOUT = {
     "xroutes": "What this node announces.",
     "sources": "The source table: feasibility distances.",
     "interfaces": "The interfaces that Babel runs on.",
+    "filters": "The filter lines in force, and how often each decided.",
     "gateways": "The gateways of this node and what their checks say.",
     "stats": "Counters of traffic and refusals, by reason.",
 }

@@ -90,7 +90,7 @@ class Node:
         self._seen_links: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._changing = asyncio.Lock()
-        self._policy: Policy | None = None
+        self.policy: Policy | None = None
 
     async def __aenter__(self) -> Self:
         try:
@@ -262,9 +262,9 @@ class Node:
             self.kernel.sysctls = not config.skip_kernel_setup
             self.kernel.set_tunnel_sysctls(list(self._babeld_interfaces()))
         self.kernel.set_node_sysctls()
-        if policy_of(config) != self._policy:
-            self._policy = policy_of(config)
-            self.routing.set_policy(self._policy)
+        if policy_of(config) != self.policy:
+            self.policy = policy_of(config)
+            self.routing.set_policy(self.policy)
         babeld = babeld_of(config)
         self.routing.installer.reflecting = babeld is not None and babeld.reflect_kernel_metric
         self.monitor.watch(babeld.import_tables if babeld else ())

@@ -18,10 +18,13 @@ def own_xroutes(config: Config) -> Xroutes:
     return xroutes
 
 
-def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror) -> Xroutes:
-    """Return the kernel's addresses, and its routes in the imported tables, that the redistribute filters allow."""
+def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror, filters: FilterList | None = None) -> Xroutes:
+    """Return the kernel's addresses, and its routes in the imported tables, that the redistribute filters allow.
+
+    `filters` are those lines of the configuration, for whoever wants to know afterwards what each of them decided.
+    """
     xroutes: Xroutes = {}
-    filters = babeld.redistribution()
+    filters = filters or babeld.redistribution()
     for address in mirror.all_addresses():
         link = mirror.links.get(address.interface)
         if not address.usable or is_link_local(address.address) or link is None:

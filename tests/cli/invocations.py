@@ -43,6 +43,7 @@ INVOCATIONS: dict[str, Invocation] = {
     "show interfaces": reading("interfaces"),
     "show gateways": reading("gateways"),
     "show kernel": reading("kernel"),
+    "show filters": reading("filters"),
     "show stats": reading("stats"),
     "route get": reading("route_get", "fd00:77::2"),
     "topology": reading("topology"),

@@ -23,6 +23,7 @@ COMMANDS = {
     "xroutes": "show xroutes",
     "sources": "show sources",
     "interfaces": "show interfaces",
+    "filters": "show filters",
     "stats": "show stats",
     "gateways": "show gateways",
     "route-get": "route get 10.23.0.2",

@@ -20,6 +20,7 @@ READING = [
     "xroutes",
     "sources",
     "interfaces",
+    "filters",
     "gateways",
     "stats",
 ]
@@ -68,7 +69,9 @@ def test_json_may_stand_before_the_command(ask: Callable[..., Result]) -> None:
     assert json.loads(ask("--json", "show", "xroutes").stdout)["data"][0]["prefix"] == "10.23.0.1/32"
 
 
-@pytest.mark.parametrize("name", ["peers", "neighbours", "routes", "xroutes", "sources", "interfaces"])
+@pytest.mark.parametrize(
+    "name", ["peers", "neighbours", "routes", "xroutes", "sources", "interfaces", "filters"]
+)
 def test_schema_asks_for_every_field_and_allows_new_ones(name: str, daemon: Any) -> None:
     rows = daemon.answers[name]
     for field in rows[0]:

@@ -167,6 +167,10 @@ VIEWS: dict[str, View] = {
         ),
         "Babel runs on no interface.",
     ),
+    "filters": View(
+        (text("KIND", "kind"), text("FILTER", "filter", 40), number("MATCHES", "matches")),
+        "There are no filters.",
+    ),
     "gateways": View(
         (
             text("PREFIX", "prefix"),

@@ -9,26 +9,46 @@ Check = Callable[[Subject], bool]
 
 
 class FilterList:
-    """Lines of one kind in their order; the first that matches decides."""
+    """Lines of one kind in their order; the first that matches decides.
+
+    `matches` counts for each line how often it decided, `unmatched` how often none did: they live here because the
+    lines are frozen and this list is made anew only when they change.
+    """
 
     def __init__(self, lines: Iterable[Filter]) -> None:
         self.lines = tuple(lines)
-        self._compiled = {family: [(_checks(line), line) for line in self._of(family)] for family in (4, 6)}
+        self.matches = [0] * len(self.lines)
+        self.unmatched = 0
+        self._compiled = {family: self._compile(family) for family in (4, 6)}
 
     def first_match(self, subject: Subject) -> Filter | None:
-        """Return the line that decides, None when none matches."""
-        for checks, line in self._compiled[subject.prefix.family]:
-            if all(check(subject) for check in checks):
-                return line
-        return None
+        """Return the line that would decide, None when none matches; this does not count."""
+        number = self._find(subject)
+        return None if number is None else self.lines[number]
+
+    def decide(self, subject: Subject) -> Filter | None:
+        """Return the line that decides, None when none matches, and count it."""
+        number = self._find(subject)
+        if number is None:
+            self.unmatched += 1
+            return None
+        self.matches[number] += 1
+        return self.lines[number]
 
     def allowing(self, subject: Subject) -> Filter | None:
         """Return the line that lets a subject in, None when none matches or the first one denies."""
-        line = self.first_match(subject)
+        line = self.decide(subject)
         return None if line is None or line.denies else line
 
-    def _of(self, family: int) -> list[Filter]:
-        return [line for line in self.lines if line.family in (None, family)]
+    def _find(self, subject: Subject) -> int | None:
+        for checks, number in self._compiled[subject.prefix.family]:
+            if all(check(subject) for check in checks):
+                return number
+        return None
+
+    def _compile(self, family: int) -> list[tuple[tuple[Check, ...], int]]:
+        numbered = enumerate(self.lines)
+        return [(_checks(line), number) for number, line in numbered if line.family in (None, family)]
 
 
 def _checks(line: Filter) -> tuple[Check, ...]:

@@ -14,6 +14,11 @@ class FilterPolicy:
         self._out = FilterList(config.out_filters)
         self._install = FilterList(config.install_filters)
 
+    @property
+    def lists(self) -> dict[str, FilterList]:
+        """The lists by the word that begins their lines."""
+        return {"in": self._in, "out": self._out, "install": self._install}
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FilterPolicy) and self._lines() == other._lines()
 
@@ -56,5 +61,5 @@ def subject_of(announcement: Announcement) -> Subject:
 def _metric(filters: FilterList, announcement: Announcement) -> int:
     if not filters.lines:
         return 0
-    line = filters.first_match(subject_of(announcement))
+    line = filters.decide(subject_of(announcement))
     return 0 if line is None else line.metric

@@ -7,6 +7,7 @@ from babelwg.daemon.control import Params
 from babelwg.daemon.feed import Feed
 from babelwg.daemon.queries.changes import CHANGING, Changes
 from babelwg.daemon.queries.context import Context, Method
+from babelwg.daemon.queries.filters import Filters
 from babelwg.daemon.queries.history import History
 from babelwg.daemon.queries.kernel import Kernel
 from babelwg.daemon.queries.lookup import Lookup
@@ -19,7 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = ["CHANGING", "Queries"]
 
-PARTS: tuple[Callable[[Context], Any], ...] = (Overview, Tables, Kernel, Lookup, Mesh, Changes, History)
+PARTS: tuple[Callable[[Context], Any], ...] = (
+    Overview,
+    Tables,
+    Kernel,
+    Filters,
+    Lookup,
+    Mesh,
+    Changes,
+    History,
+)
 
 
 class Queries:
