@@ -1,5 +1,6 @@
 """The command line: it asks the daemon over the control socket and renders what comes back."""
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -9,6 +10,10 @@ def main() -> None:
     """Run `babelwg`; the process ends with the command's exit code."""
     from babelwg.cli.commands import cli
 
+    if "_BABELWG_COMPLETE" in os.environ:
+        from babelwg.cli.completing import register
+
+        register()
     try:
         cli.main(prog_name="babelwg")
     except OSError as error:

@@ -48,6 +48,9 @@ def completion(ctx: click.Context, shell: str) -> None:
     """Print the completion script of a shell."""
     from click.shell_completion import get_completion_class
 
+    from babelwg.cli.completing import register
+
+    register()
     kind = get_completion_class(shell)
     assert kind is not None, "click completes in each of these shells"
     script = kind(ctx.find_root().command, {}, "babelwg", "_BABELWG_COMPLETE")

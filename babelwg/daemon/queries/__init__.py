@@ -14,6 +14,7 @@ from babelwg.daemon.queries.lookup import Lookup
 from babelwg.daemon.queries.overview import Overview
 from babelwg.daemon.queries.tables import Tables
 from babelwg.daemon.queries.topology import Mesh
+from babelwg.daemon.queries.words import Words
 
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
@@ -29,6 +30,7 @@ PARTS: tuple[Callable[[Context], Any], ...] = (
     Mesh,
     Changes,
     History,
+    Words,
 )
 
 
