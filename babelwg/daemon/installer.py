@@ -113,7 +113,7 @@ class RouteInstaller:
         """Have packets of this node carry one of these source addresses (packed) along learned routes."""
         if addresses != self._addresses:
             self._addresses = addresses
-            self._routes.prefer_sources(self._source_for)
+            self._routes.prefer_sources(self.source_for)
 
     def reconsider(self, now: float) -> None:
         """Let the speaker try what had no place, when a place has become free."""
@@ -136,6 +136,19 @@ class RouteInstaller:
         for prefix in gone:
             self._routes.forget(prefix)
 
+    def source_for(self, prefix: Prefix) -> bytes:
+        """Return the source address (packed) for a prefix: one of ours that its source prefix holds; b"" for none."""
+        selected = self._selected.get(prefix)
+        if selected and selected.result.preferred_source:
+            return selected.result.preferred_source
+        octets = 4 if prefix.family == 4 else 16
+        own = (address for address in self._addresses if len(address) == octets)
+        return next((a for a in own if serves(prefix, prefix.network, a)), b"")
+
+    def is_guarded(self, prefix: Prefix) -> bool:
+        """Return whether a prefix is left to table main, because main has a route for it."""
+        return prefix in self._guarded
+
     def _reinstall(self, now: float) -> None:
         """Decide anew for every selected route, and let the speaker try again what had no place."""
         self._unplaced = frozenset()
@@ -155,7 +168,7 @@ class RouteInstaller:
             # Without a table of our own, the mark cannot keep a tunnel's packets out of the tunnel.
             self._routes.refuse(event.prefix, f"it covers the endpoint {ip_address(endpoint)} of a tunnel")
         else:
-            source = self._source_for(event.prefix)
+            source = self.source_for(event.prefix)
             metric = event.metric if self.reflecting else 0
             if self._routes.learn(event.prefix, event.next_hop, interface, source, result.table, metric):
                 return
@@ -196,15 +209,6 @@ class RouteInstaller:
 
     def _tell(self, now: float) -> None:
         self._speaker.refuse(self.guarded | self._unplaced, now)
-
-    def _source_for(self, prefix: Prefix) -> bytes:
-        """Return the source address (packed) for a prefix: one of ours that its source prefix holds; b"" for none."""
-        selected = self._selected.get(prefix)
-        if selected and selected.result.preferred_source:
-            return selected.result.preferred_source
-        octets = 4 if prefix.family == 4 else 16
-        own = (address for address in self._addresses if len(address) == octets)
-        return next((a for a in own if serves(prefix, prefix.network, a)), b"")
 
     def _covered_endpoint(self, prefix: Prefix) -> bytes | None:
         """Return an endpoint of our tunnels that a prefix of the shared table covers."""

@@ -36,7 +36,7 @@ KIND_NAMES = {
 }
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_MULTIPATH = 1, 4, 5, 6, 7, 9
 RTA_SRC, RTA_IIF, RTA_TABLE, RTA_VIA = 2, 3, 15, 18
-RTM_F_CLONED, RTM_F_LOOKUP_TABLE = 0x200, 0x1000
+RTM_F_CLONED, RTM_F_LOOKUP_TABLE, RTM_F_FIB_MATCH = 0x200, 0x1000, 0x2000
 SCOPE_LINK = 253
 TABLE_MAIN = 254
 
@@ -192,11 +192,27 @@ def look_up(requests: RequestSocket, destination: bytes, source: bytes | None) -
     return _ask(requests, destination, source, back.interface) if back and back.kind == UNICAST else None
 
 
-def _ask(requests: RequestSocket, destination: bytes, source: bytes | None, incoming: int) -> Route | None:
+def match(requests: RequestSocket, destination: bytes, source: bytes | None) -> Route | None:
+    """Return the entry of the kernel's tables that a packet meets, as `ip route get fibmatch` does; None for no way.
+
+    An entry that refuses packets counts as no way. Raises KernelError on other refusals.
+    """
+    found = _ask(requests, destination, source, 0, RTM_F_FIB_MATCH)
+    if found is not None or source is None or len(source) != 4:
+        return found
+    back = _ask(requests, source, None, 0)
+    if back is None or back.kind != UNICAST:
+        return None
+    return _ask(requests, destination, source, back.interface, RTM_F_FIB_MATCH)
+
+
+def _ask(
+    requests: RequestSocket, destination: bytes, source: bytes | None, incoming: int, flags: int = 0
+) -> Route | None:
     family = socket.AF_INET if len(destination) == 4 else socket.AF_INET6
     bits = 8 * len(destination)
     # An IPv6 answer names the table by itself, and IPv6 refuses the flag.
-    flags = RTM_F_LOOKUP_TABLE if family == socket.AF_INET else 0
+    flags |= RTM_F_LOOKUP_TABLE if family == socket.AF_INET else 0
     payload = RTMSG.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, flags)
     payload += pack_attribute(RTA_DST, destination)
     if source:
@@ -205,7 +221,7 @@ def _ask(requests: RequestSocket, destination: bytes, source: bytes | None, inco
         payload += pack_attribute(RTA_IIF, U32.pack(incoming))
     answer = requests.ask(RTM_GETROUTE, payload)
     if isinstance(answer, Message):
-        return _read_answer(answer)
+        return read_route(answer) if flags & RTM_F_FIB_MATCH else _read_answer(answer)
     if answer.errno in _NO_WAY or (incoming and answer.errno in _NOT_LET_IN):
         return None
     raise KernelError("look up", socket.inet_ntop(family, destination), answer.errno, answer.detail)

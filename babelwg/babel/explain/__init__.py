@@ -8,6 +8,7 @@ from babelwg.babel.explain.explanation import (
     PeerAddress,
     Refused,
     Request,
+    Told,
     Verdict,
     Waiting,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "PeerAddress",
     "Refused",
     "Request",
+    "Told",
     "Verdict",
     "Waiting",
     "explain",

@@ -123,6 +123,16 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """What the neighbours on an interface hear: a metric, or nothing and why."""
+
+    interface: str
+    metric: int | None
+    added: int  # by an out filter
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """Why a prefix is routed as it is: `outcome` and `why` say it in a word and in a sentence's end."""
 
@@ -136,5 +146,6 @@ class Explanation:
     requests: tuple[Request, ...]
     held: Held | None
     refused: tuple[Refused, ...]
+    told: tuple[Told, ...]
     announced: int | None  # the metric with which we announce it as ours
     recovering: tuple[str, ...]  # interfaces on which a former life of ours is waited for

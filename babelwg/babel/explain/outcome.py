@@ -14,6 +14,7 @@ from babelwg.babel.explain.explanation import (
     VerdictCode,
     Waiting,
 )
+from babelwg.babel.explain.told import told
 from babelwg.babel.explain.verdict import REFUSALS, judge
 from babelwg.babel.operation.selection import choose
 from babelwg.babel.state import State
@@ -55,6 +56,7 @@ def explain(state: State, prefix: Prefix, now: float) -> Explanation:
         requests=tuple(_request(p, now) for s, p in state.requests.items() if s.prefix == prefix),
         held=_held(state, prefix, now),
         refused=tuple(_refused(state, prefix, now)),
+        told=tuple(told(state, prefix)),
         announced=None if xroute is None else xroute.metric,
         recovering=tuple(state.gate),
     )

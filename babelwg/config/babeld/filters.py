@@ -1,6 +1,6 @@
 """Filters of babeld's language: what a line says, and what it looks at."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from babelwg.babel.wire.prefix import Prefix
@@ -42,6 +42,7 @@ class Filter:
     set_source_prefix: Prefix | None = None
     table: int | None = None
     preferred_source: bytes | None = None
+    place: str = field(default="", compare=False)  # where it is written, as file:line
 
     @property
     def denies(self) -> bool:

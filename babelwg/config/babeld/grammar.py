@@ -82,7 +82,7 @@ def parse_lines(lines: Iterable[Line]) -> BabeldConfig:
         try:
             words = Words(line.text)
             if words.more:
-                _read_directive(words, found)
+                _read_directive(words, found, f"{line.file}:{line.number}")
         except Mistake as mistake:
             column = line.column_of(mistake.column)
             errors.append(ConfigError(line.file, line.number, str(mistake), column))
@@ -143,7 +143,7 @@ class _Findings:
         return BabelInterface.settle(name, options, tuple(self.keys[key] for key in options.keys or ()))
 
 
-def _read_directive(words: Words, found: _Findings) -> None:
+def _read_directive(words: Words, found: _Findings, place: str) -> None:
     column = words.column
     directive = words.word("a directive")
     if directive == "interface":
@@ -156,7 +156,7 @@ def _read_directive(words: Words, found: _Findings) -> None:
         key = read_key(words)
         found.keys[key.id] = key
     elif directive in FILTERS:
-        found.filters[directive].append(read_filter(words))
+        found.filters[directive].append(replace(read_filter(words), place=place))
     elif directive == "reopen-logfile":
         raise Mistake("reopen-logfile is a request of the local protocol, not a setting", column)
     elif directive in GLOBALS:

@@ -42,6 +42,18 @@ class FilterPolicy:
         line = self._install.first_match(subject_of(announcement))
         return InstallResult() if line is None else InstallResult(line.table, line.preferred_source)
 
+    def line_in(self, announcement: Announcement) -> Filter | None:
+        """Return the in line that decides about a received route, None where none matches."""
+        return self._in.first_match(subject_of(announcement))
+
+    def line_out(self, announcement: Announcement) -> Filter | None:
+        """Return the out line that decides about an announced route, None where none matches."""
+        return self._out.first_match(subject_of(announcement))
+
+    def line_install(self, announcement: Announcement) -> Filter | None:
+        """Return the install line that decides about a received route, None where none matches."""
+        return self._install.first_match(subject_of(announcement))
+
     def _lines(self) -> tuple[tuple[Filter, ...], ...]:
         return self._in.lines, self._out.lines, self._install.lines
 

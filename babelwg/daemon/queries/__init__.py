@@ -7,6 +7,7 @@ from babelwg.daemon.control import Params
 from babelwg.daemon.feed import Feed
 from babelwg.daemon.queries.changes import CHANGING, Changes
 from babelwg.daemon.queries.context import Context, Method
+from babelwg.daemon.queries.explain import Explain
 from babelwg.daemon.queries.filters import Filters
 from babelwg.daemon.queries.history import History
 from babelwg.daemon.queries.kernel import Kernel
@@ -27,6 +28,7 @@ PARTS: tuple[Callable[[Context], Any], ...] = (
     Kernel,
     Filters,
     Lookup,
+    Explain,
     Mesh,
     Changes,
     History,
