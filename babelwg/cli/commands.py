@@ -15,7 +15,7 @@ COMMANDS = {
     "Look": {
         "status": Entry("show", "status", "Print the state of this node, its peers and its problems."),
         "show": Entry("show", "show", "Print one of the node's tables."),
-        "route": Entry("show", "route", "Ask about single routes."),
+        "route": Entry("route", "route", "Ask about single routes."),
         "topology": Entry("topology", "topology", "Print the mesh as this node knows it."),
     },
     "Set up": {

@@ -1,7 +1,6 @@
-"""`status`, `show` and `route get`: questions to the daemon."""
+"""`status` and `show`: questions to the daemon."""
 
 from collections.abc import Callable
-from ipaddress import ip_address
 from typing import Any
 
 import click
@@ -11,7 +10,6 @@ from babelwg.cli.exits import NEGATIVE, Failure, nearest
 from babelwg.cli.group import Reader, SuggestingGroup, reading
 from babelwg.cli.kernel import kernel
 from babelwg.cli.render.layout import line_width
-from babelwg.cli.render.route import render_route_get
 from babelwg.cli.render.status import render_status
 from babelwg.cli.render.views import VIEWS, render_view, rows_of
 from babelwg.cli.selection import names_in, select
@@ -39,42 +37,6 @@ def status(reader: Reader) -> None:
 @click.group(cls=SuggestingGroup)
 def show() -> None:
     """Print one of the node's tables."""
-
-
-@click.group(cls=SuggestingGroup)
-def route() -> None:
-    """Ask about single routes."""
-
-
-@route.command("get")
-@click.argument("address")
-@click.argument("source", nargs=-1, metavar="[from SOURCE]")
-@reading
-def route_get(reader: Reader, address: str, source: tuple[str, ...]) -> None:
-    """Print the way that a packet to ADDRESS takes, and why."""
-    if source and (len(source) != 2 or source[0] != "from"):
-        raise click.UsageError("expected ADDRESS, or ADDRESS from SOURCE")
-    params = {"address": _address(address), "source": _address(source[1]) if source else None}
-    if source and (":" in str(params["address"])) != (":" in str(params["source"])):
-        raise click.UsageError("ADDRESS and SOURCE are of different families")
-    answer = reader.ask("route_get", params)
-    reader.print(answer, lambda data: render_route_get(data, line_width(reader.wide)))
-    if not _has_way(answer.data):
-        raise SystemExit(NEGATIVE)
-
-
-def _address(text: str) -> str:
-    if "%" in text:
-        raise click.UsageError(f'"{text}" names an interface; Babel routes no link-local addresses')
-    try:
-        return str(ip_address(text))
-    except ValueError:
-        raise click.UsageError(f'"{text}" is not an IPv4 or IPv6 address') from None
-
-
-def _has_way(data: dict[str, Any]) -> bool:
-    kernel = data.get("kernel")
-    return bool(data.get("local") or data.get("route") or (kernel and kernel.get("type") == "unicast"))
 
 
 def _view_command(name: str) -> click.Command:

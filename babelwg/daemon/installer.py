@@ -145,10 +145,6 @@ class RouteInstaller:
         own = (address for address in self._addresses if len(address) == octets)
         return next((a for a in own if serves(prefix, prefix.network, a)), b"")
 
-    def is_guarded(self, prefix: Prefix) -> bool:
-        """Return whether a prefix is left to table main, because main has a route for it."""
-        return prefix in self._guarded
-
     def _reinstall(self, now: float) -> None:
         """Decide anew for every selected route, and let the speaker try again what had no place."""
         self._unplaced = frozenset()

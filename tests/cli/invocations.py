@@ -46,6 +46,7 @@ INVOCATIONS: dict[str, Invocation] = {
     "show filters": reading("filters"),
     "show stats": reading("stats"),
     "route get": reading("route_get", "fd00:77::2"),
+    "route explain": reading("route_explain", "fd00:77::2"),
     "topology": reading("topology"),
     "init": offline(changes=True),
     "check-config": offline(answer="check_config"),

@@ -25,6 +25,10 @@ def render_route_get(data: dict[str, Any], width: int) -> str:
         following = data.get("next_best")
         lines.append(f"  next    {_route(following) if following else 'no other feasible route'}")
     lines.append(f"  kernel  {_kernel(data.get('kernel'))}{_verdict(data.get('agrees'))}")
+    if data.get("agrees") is False:
+        lines.append(f"          {data['kernel_words']}")
+    if data.get("mtu") is not None:
+        lines.append(f"  mtu     {data['mtu']}")
     return "\n".join(wrap(line, width, " " * 10) for line in lines)
 
 

@@ -143,7 +143,7 @@ class _Findings:
         return BabelInterface.settle(name, options, tuple(self.keys[key] for key in options.keys or ()))
 
 
-def _read_directive(words: Words, found: _Findings, place: str) -> None:
+def _read_directive(words: Words, found: _Findings, place: str = "") -> None:
     column = words.column
     directive = words.word("a directive")
     if directive == "interface":

@@ -13,7 +13,7 @@ from babelwg.daemon.queries.context import Context
 
 def name_of(context: Context, peer: PeerAddress) -> str:
     """Return the name of the peer on a tunnel, else the neighbour's address with its interface."""
-    return context.names.peer_on(peer.interface) or address_text(peer.address, peer.interface)
+    return context.names.neighbour(*peer) or address_text(peer.address, peer.interface)
 
 
 def describe_candidate(context: Context, candidate: Candidate, policy: Policy) -> dict[str, Any]:

@@ -36,6 +36,9 @@ def compare(
         return Agreement(None, _instead(prefix, kernel, name))
     if kernel is None or kernel.kind != UNICAST:
         return Agreement(False, "the kernel has no way: somebody removed the route, or forbids it")
+    if prefix is not None and kernel.prefix.plen > prefix.plen:
+        longer = f"{kernel.prefix.destination}, {way_words(kernel, name)}"
+        return Agreement(None, f"the kernel has a longer route for this address: {longer}")
     same_way = kernel.next_hop == wanted.next_hop and name(kernel.interface) == wanted.interface
     if same_way and (prefix is None or kernel.prefix.destination == prefix.destination):
         return Agreement(True, f"the kernel agrees: {way_words(kernel, name)}")

@@ -1,5 +1,6 @@
 """One prefix: why it is routed as it is, with everything that has a part in it."""
 
+import os
 from typing import Any
 
 from babelwg.babel.explain import Explanation, PeerAddress
@@ -99,7 +100,7 @@ class Explain:
             for route in mirror.main.values()
             if is_operators(route)
             and route.interface not in loopback
-            and (installer.is_guarded(route.prefix) or route.prefix not in node.routes.learned)
+            and (route.prefix in installer.guarded or route.prefix not in node.routes.learned)
         ]
         return find_takers(prefix, node.routes.learned, node.routing.announced, main)
 
@@ -146,4 +147,4 @@ def _known(snapshot: Snapshot) -> list[Prefix]:
 
 
 def _refusal_words(errno: int, detail: str) -> str:
-    return f"the kernel refused it: {detail or f'error {errno}'}" if errno else detail
+    return f"the kernel refused it: {detail or os.strerror(errno).lower()}" if errno else detail

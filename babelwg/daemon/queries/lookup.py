@@ -1,15 +1,15 @@
 """One destination: the way that Babel selected, and the way that the kernel takes."""
 
-from collections.abc import Callable
 from ipaddress import ip_address
 from typing import Any
 
-from babelwg.babel.snapshot import RouteView
 from babelwg.config.addresses import serves
 from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError
+from babelwg.daemon.explain.kernelview import compare, describe_kernel
 from babelwg.daemon.queries.context import Context, Method, address_of
 from babelwg.linux.errors import KernelError
-from babelwg.linux.routes import KIND_NAMES, LOCAL, Route, look_up
+from babelwg.linux.monitor import IFF_LOOPBACK
+from babelwg.linux.routes import LOCAL, Route, look_up, match
 
 
 class Lookup:
@@ -28,14 +28,20 @@ class Lookup:
         destination, source = address_of(params, "address"), address_of(params, "source")
         if destination is None:
             raise RequestError(INVALID_PARAMS, "an address is needed")
-        routes = [r for r in self._context.snapshot().routes if serves(r.prefix, destination, source)]
-        selected = [route for route in routes if route.state == "selected"]
+        snapshot = self._context.snapshot()
+        routes = [r for r in snapshot.routes if serves(r.prefix, destination, source)]
+        # A longer prefix that is held unreachable hides the shorter ones.
+        held = max((p.plen for p in snapshot.held if serves(p, destination, source)), default=-1)
+        selected = [r for r in routes if r.state == "selected" and r.prefix.plen > held]
         # Destination first: the longer source decides between equal destinations (RFC 9079, section 4).
         best = max(selected, key=lambda r: (r.prefix.plen, r.prefix.source_plen), default=None)
         others = [
             r for r in routes if best and r.prefix == best.prefix and r is not best and r.state == "feasible"
         ]
-        kernel = self._kernel_route(destination, source)
+        kernel, entry = self._kernel_route(destination, source)
+        mirror = self._context.node.monitor.mirror
+        agreement = compare(best.prefix if best else None, best, entry, mirror.name)
+        link = mirror.links.get(kernel.interface) if kernel else None
         return {
             "address": str(ip_address(destination)),
             "source": str(ip_address(source)) if source else None,
@@ -45,31 +51,18 @@ class Lookup:
             "next_best": self._context.describe_route(min(others, key=lambda r: r.metric))
             if others
             else None,
-            "kernel": self._describe_kernel(kernel) if kernel else None,
-            "agrees": _agrees(best, kernel, self._context.node.monitor.mirror.name),
+            "kernel": describe_kernel(kernel, mirror.name, entry.prefix if entry else None)
+            if kernel
+            else None,
+            "agrees": agreement.agrees,
+            "kernel_words": agreement.words,
+            "mtu": link.mtu if link and not link.flags & IFF_LOOPBACK else None,
         }
 
-    def _kernel_route(self, destination: bytes, source: bytes | None) -> Route | None:
+    def _kernel_route(self, destination: bytes, source: bytes | None) -> tuple[Route | None, Route | None]:
+        """Return the way that a packet takes, and the entry of the kernel's tables that leads it."""
+        requests = self._context.node.requests
         try:
-            return look_up(self._context.node.requests, destination, source)
+            return look_up(requests, destination, source), match(requests, destination, source)
         except KernelError as error:
             raise RequestError(INVALID_PARAMS, str(error)) from error
-
-    def _describe_kernel(self, route: Route) -> dict[str, Any]:
-        return {
-            "type": KIND_NAMES.get(route.kind, str(route.kind)),
-            "prefix": None,  # the kernel answers with the way, not with the prefix that led to it
-            "interface": self._context.node.monitor.mirror.name(route.interface) if route.interface else None,
-            "next_hop": str(ip_address(route.next_hop)) if route.next_hop else None,
-            "source": str(ip_address(route.source)) if route.source else None,
-            "table": route.table,
-        }
-
-
-def _agrees(best: RouteView | None, kernel: Route | None, name: Callable[[int], str]) -> bool | None:
-    """Return whether the kernel does what Babel selected; None where Babel selected nothing."""
-    if best is None:
-        return None
-    return (
-        kernel is not None and name(kernel.interface) == best.interface and kernel.next_hop == best.next_hop
-    )
