@@ -17,6 +17,7 @@ COMMANDS = {
         "show": Entry("show", "show", "Print one of the node's tables."),
         "route": Entry("route", "route", "Ask about single routes."),
         "topology": Entry("topology", "topology", "Print the mesh as this node knows it."),
+        "web": Entry("web", "web", "Print the link to the page of this node."),
     },
     "Set up": {
         "init": Entry("setup", "init", "Write a first configuration and a private key."),

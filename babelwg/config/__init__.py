@@ -1,6 +1,6 @@
 """File text to frozen configuration; keys and persistent state."""
 
-from babelwg.config.addresses import Endpoint, InterfaceAddress
+from babelwg.config.addresses import Endpoint, InterfaceAddress, Listen
 from babelwg.config.babeld import (
     BabeldConfig,
     BabelInterface,
@@ -27,6 +27,7 @@ from babelwg.config.model import (
     NodeConfig,
     PeerConfig,
     TunnelsConfig,
+    WebConfig,
 )
 from babelwg.config.state import SourceJournal, State
 from babelwg.config.toml import load
@@ -45,11 +46,13 @@ __all__ = [
     "InstallResult",
     "InterfaceAddress",
     "Key",
+    "Listen",
     "NodeConfig",
     "PeerConfig",
     "SourceJournal",
     "State",
     "TunnelsConfig",
+    "WebConfig",
     "generate_private",
     "generate_private_key",
     "generate_psk",

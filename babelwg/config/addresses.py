@@ -11,6 +11,7 @@ from babelwg.config.errors import quoted
 HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9_-]{1,63}(?<!-))*\.?", re.ASCII)
 ZONE = re.compile(r"[A-Za-z0-9._-]{1,15}", re.ASCII)
 MAX_HOST_NAME = 253  # octets
+MAX_SOCKET_PATH = 100  # octets; the kernel takes 107
 
 
 class InterfaceAddress(NamedTuple):
@@ -57,6 +58,38 @@ class Endpoint(NamedTuple):
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Listen(NamedTuple):
+    """Where a server waits: an IP address and a TCP port, or the path of a Unix socket."""
+
+    address: str
+    port: int
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return what `127.0.0.1:6697`, `[::1]:6697`, `localhost:6697` or `unix:/run/x.sock` names."""
+        kind, colon, path = text.partition(":")
+        if kind == "unix" and colon:
+            if not path.startswith("/") or len(path) > MAX_SOCKET_PATH or "\0" in path:
+                raise ValueError(f"{quoted(text)}: expected unix: and an absolute path of at most 100 octets")
+            return cls("", 0, path)
+        host, port = Endpoint.parse(text)
+        if host == "localhost":
+            host = "127.0.0.1"
+        try:
+            return cls(str(ip_address(host)), port)
+        except ValueError:
+            raise ValueError(f"{quoted(text)}: give an address of this machine, not a name") from None
+
+    @property
+    def is_local(self) -> bool:
+        """Return whether only this machine can connect."""
+        return bool(self.path) or ip_address(self.address).is_loopback
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}" if self.path else str(Endpoint(self.address, self.port))
 
 
 def parse_prefix(text: str) -> Prefix:

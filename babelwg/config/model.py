@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import Endpoint, InterfaceAddress
+from babelwg.config.addresses import Endpoint, InterfaceAddress, Listen
 from babelwg.config.babeld.model import UPDATE_FACTOR, BabeldConfig, BabelInterface
 from babelwg.config.keys import Key
 
@@ -18,6 +18,7 @@ HELLO_INTERVAL = 4.0  # seconds
 HISTORY = 10_000  # records of what happened that are kept in memory
 CHECK_INTERVAL, CHECK_TIMEOUT = 5.0, 2.0  # seconds
 CHECK_FALL, CHECK_RISE = 3, 2  # results in a row
+DEFAULT_WEB = "127.0.0.1:6697"
 
 CheckKind = Literal["ping", "tcp", "http", "dns", "command"]
 
@@ -128,6 +129,15 @@ class GatewayConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WebConfig:
+    """Where the page is served, the file of its token, and the names besides its address under which it is asked."""
+
+    listen: Listen
+    token_file: Path | None = None
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The whole configuration of a node and the file that it came from."""
 
@@ -137,3 +147,4 @@ class Config:
     peers: tuple[PeerConfig, ...]
     source: Path
     gateways: tuple[GatewayConfig, ...] = ()
+    web: WebConfig | None = None

@@ -45,6 +45,7 @@ from babelwg.daemon.start import bind, check_permission, clear_main, listen, ope
 from babelwg.daemon.traffic import watch_traffic
 from babelwg.daemon.tunnels import TunnelService
 from babelwg.daemon.waiting import wait_for_news
+from babelwg.daemon.web.service import WebService
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
@@ -106,8 +107,8 @@ class Node:
         wiring.note_stop(self, self._withdraw)
         try:
             # Nobody may start something new while things end.
-            await self.control.close()
-            await self.local.close()
+            for server in (self.control, self.local, self.web):
+                await server.close()
             for task in [*self._tasks]:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -227,6 +228,8 @@ class Node:
         wiring.attach_recorder(self)
         asyncio.get_running_loop().add_reader(self.monitor.fileno(), self.monitor.receive)
         self._stack.callback(asyncio.get_running_loop().remove_reader, self.monitor.fileno())
+        self.web = WebService(self)
+        self._stack.push_async_callback(self.web.close)
         await self._serve()
         wiring.note_start(self)
         await self._take_over()
@@ -274,6 +277,7 @@ class Node:
         if isinstance(config, Config):
             await self.tunnels.configure(config)
         await self.local.configure(babeld)
+        await self.web.configure(config.web if isinstance(config, Config) else None)
 
     def _apply_babeld_interfaces(self) -> None:
         wanted, tunnels = self._babeld_interfaces(), self._tunnel_names()

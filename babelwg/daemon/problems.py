@@ -39,6 +39,8 @@ def describe_problems(
     ]
     problems += _lan_problems(snapshot, node.routing.speaker.counters)
     problems += _gateway_problems(node)
+    if node.web.problem is not None:
+        problems.append(_problem("web", f"the page is not served: {node.web.problem}", "web"))
     problems += [
         _problem("configuration", f"`{directive}` is read and not acted on yet", "see the README")
         for directive in unheeded_directives(babeld_of(node.config))

@@ -17,6 +17,15 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 async def listen(path: Path, serve: Serve, limit: int) -> asyncio.Server:
     """Serve at a path. Raises FileExistsError when another daemon answers there, OSError when it cannot be made."""
+    return await _listen(path, lambda: asyncio.start_unix_server(serve, path, limit=limit))
+
+
+async def listen_by(path: Path, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
+    """Serve at a path with a protocol for each connection; raises as `listen` does."""
+    return await _listen(path, lambda: asyncio.get_running_loop().create_unix_server(factory, path))
+
+
+async def _listen(path: Path, start: Callable[[], Awaitable[asyncio.Server]]) -> asyncio.Server:
     path.parent.mkdir(parents=True, exist_ok=True)
     if await _answers(path):
         raise FileExistsError(f"a daemon already answers on {path}")
@@ -26,7 +35,7 @@ async def listen(path: Path, serve: Serve, limit: int) -> asyncio.Server:
         path.unlink()
     old = os.umask(0o177)
     try:
-        server = await asyncio.start_unix_server(serve, path, limit=limit)
+        server = await start()
     finally:
         os.umask(old)
     with contextlib.suppress(KeyError, PermissionError):

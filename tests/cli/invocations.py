@@ -48,6 +48,7 @@ INVOCATIONS: dict[str, Invocation] = {
     "route get": reading("route_get", "fd00:77::2"),
     "route explain": reading("route_explain", "fd00:77::2"),
     "topology": reading("topology"),
+    "web": Invocation(answer="web", changes=True),
     "init": offline(changes=True),
     "check-config": offline(answer="check_config"),
     "config show": offline(answer="config_show"),

@@ -244,7 +244,14 @@ def meaning(config: Config) -> tuple[object, ...]:
     """Return all that a configuration means, without the files that it was written in."""
     babeld = config.babel.babeld
     babel = replace(config.babel, config=None, babeld=None)
-    return config.node, config.tunnels, babel, config.peers, None if babeld is None else settled(babeld)
+    return (
+        config.node,
+        config.tunnels,
+        babel,
+        config.web,
+        config.peers,
+        None if babeld is None else settled(babeld),
+    )
 
 
 def read_again(config: Config, directory: Path) -> Config:
@@ -265,6 +272,8 @@ def read_again(config: Config, directory: Path) -> Config:
         + "[babel]\nredistribute = ['local allow']\ninstall = ['table 7', 'deny']\nshutdown-delay-ms = 5\n",
         NODE
         + "[[babel.interface]]\nname = 'eth0'\nhello-interval = 0.5\n[[babel.interface]]\nname = 'eth1'\n",
+        NODE + "[web]\n",
+        NODE + "[web]\nlisten = '[::]:80'\ntoken-file = 'web.token'\nhosts = ['Mesh.example.net.', 'm']\n",
         NODE
         + f'[[peer]]\nname = "bravo"\npublic-key = "{BRAVO}"\nendpoint = ["b.example:1", "[fe80::1%e]:2"]\n',
         NODE

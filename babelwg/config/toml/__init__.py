@@ -9,6 +9,7 @@ from babelwg.config.toml.checks import check_addresses, check_gateways, check_in
 from babelwg.config.toml.gateways import read_gateways
 from babelwg.config.toml.sections import DeclaredPeer, read_babel, read_node, read_peer, read_tunnels
 from babelwg.config.toml.table import Document, Table, parse_document, read_document
+from babelwg.config.toml.web import read_web
 
 __all__ = ["load", "load_proposed", "parse", "peer_files"]
 
@@ -53,6 +54,8 @@ def _assemble(document: Document, path: Path, proposed: Proposed) -> Config:
     babel = read_babel(root.table("babel"), path.parent)
     peers = _read_peers(root.tables("peer"), path.parent)
     gateways = read_gateways(root.tables("gateway"))
+    web = read_web(root.table("web"), path.parent) if "web" in document.values else None
+    root.known.add("web")
     root.finish()
     peers += _read_directory(path, errors, proposed)
     if node is not None:
@@ -70,6 +73,7 @@ def _assemble(document: Document, path: Path, proposed: Proposed) -> Config:
         tuple(declared.peer for declared in peers),
         path,
         tuple(g.gateway for g in gateways),
+        web,
     )
 
 

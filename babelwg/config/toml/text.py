@@ -19,7 +19,15 @@ from babelwg.config.babeld.text import (
     unsaid_text,
 )
 from babelwg.config.keys import public_of
-from babelwg.config.model import MAIN_TABLE, BabelConfig, Config, NodeConfig, PeerConfig, TunnelsConfig
+from babelwg.config.model import (
+    MAIN_TABLE,
+    BabelConfig,
+    Config,
+    NodeConfig,
+    PeerConfig,
+    TunnelsConfig,
+    WebConfig,
+)
 from babelwg.config.toml.babeld_lines import GLOBALS, is_word
 
 NUMBER = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
@@ -31,6 +39,7 @@ def toml_text(config: Config) -> str:
     if config.babel.babeld is not None:
         sections += [_key(key.id, key.algorithm) for key in config.babel.babeld.keys]
         sections += [_interface(interface) for interface in config.babel.babeld.interfaces]
+    sections += [] if config.web is None else [_web(config.web)]
     sections += [_peer(peer, config) for peer in config.peers]
     return "\n".join("".join(f"{line}\n" for line in section) for section in sections)
 
@@ -107,6 +116,14 @@ def _interface(interface: BabelInterface) -> Iterator[str]:
         yield f"# {DETECTED}"
     yield from (_assignment(setting) for setting in parameters(interface))
     yield f"keys = {_list(key.id for key in interface.keys)}"
+
+
+def _web(web: WebConfig) -> Iterator[str]:
+    yield "[web]"
+    yield f"listen = {string(str(web.listen))}"
+    if web.token_file is not None:
+        yield f"token-file = {_path(web.token_file)}"
+    yield f"hosts = {_list(web.hosts)}"
 
 
 def _peer(peer: PeerConfig, config: Config) -> Iterator[str]:

@@ -15,6 +15,7 @@ from babelwg.daemon.queries.lookup import Lookup
 from babelwg.daemon.queries.overview import Overview
 from babelwg.daemon.queries.tables import Tables
 from babelwg.daemon.queries.topology import Mesh
+from babelwg.daemon.queries.web import WebPage
 from babelwg.daemon.queries.words import Words
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ PARTS: tuple[Callable[[Context], Any], ...] = (
     Changes,
     History,
     Words,
+    WebPage,
 )
 
 

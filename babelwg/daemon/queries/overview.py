@@ -80,6 +80,7 @@ class Overview:
             "gateway": node.gateways.counters,
             "daemon": node.routing.counters,
             "local": node.local.counters,
+            "web": node.web.counters,
             "control": self._context.control.counters if self._context.control else {},
             "history": node.recorder.counters | (node.recorder.file.counters if node.recorder.file else {}),
             "loop": node.lag.counters(),

@@ -1,0 +1,223 @@
+"""The HTTP server of the page: one door through which every request comes, and its bounds."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from aiohttp import web
+from aiohttp.http import HttpProcessingError
+
+from babelwg.config import Listen
+from babelwg.daemon.feed import Feed
+from babelwg.daemon.unixsocket import listen_by
+from babelwg.daemon.web.answers import Answers, NotAnswered, error_response
+from babelwg.daemon.web.files import page_files
+from babelwg.daemon.web.guard import HEADERS, Rates, Refusal, host_refusal, site_refusal, token_refusal
+from babelwg.daemon.web.streams import Streams
+
+log = logging.getLogger(__name__)
+
+# Implementation constants
+MAX_CLIENTS = 64  # connections
+MAX_RUNNING = 24  # requests that are being answered, streams apart
+MAX_HEAD = 4 << 10  # octets of one line of a request
+IDLE_TIMEOUT = 20.0  # seconds a connection may be without a whole request
+ANSWER_TIMEOUT = 30.0  # seconds to make an answer and to have it taken
+SWEEP_INTERVAL = 5.0  # seconds between looks for idle connections
+CLOSE_TIMEOUT = 0.5  # seconds for conversations to end
+
+EVENTS = "/api/events"
+SERVER = {"Server": "babelwg"}
+TARGET = Refusal(400, "not-http", "the target of a request is a path")
+BUSY = Refusal(503, "busy", "too many requests at once")
+
+
+class Site(NamedTuple):
+    """Where the page is served, under which further names, and the token that opens it."""
+
+    listen: Listen
+    hosts: tuple[str, ...]
+    token: str | None
+
+
+class WebServer:
+    """Serves the page and its interface at one place until it is closed."""
+
+    def __init__(self, site: Site, answers: Answers, count: Callable[[str], None]) -> None:
+        """Count each refusal and loss by its reason with `count`."""
+        self.site = site
+        self._answers = answers
+        self._count = count
+        self._files = page_files()
+        self._rates = Rates()
+        self._streams = Streams(count)
+        self._running = 0
+        self._busy: Counter[object] = Counter()  # requests under way, by connection
+        self._seen: dict[object, float] = {}  # when a connection was last busy, or first looked at
+        self._door: web.Server | None = None
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    @property
+    def clients(self) -> int:
+        """Return how many connections stand."""
+        return len(self._door.connections) if self._door else 0
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when the place cannot be had."""
+        self._door = web.Server(
+            self._handle,
+            handler_cancellation=True,
+            access_log=None,
+            logger=_complaints(self._count),
+            keepalive_timeout=2 * IDLE_TIMEOUT,
+            max_line_size=MAX_HEAD,
+            max_field_size=MAX_HEAD,
+            lingering_time=0.0,
+        )
+        listen, loop = self.site.listen, asyncio.get_running_loop()
+        if listen.path:
+            self._server = await listen_by(Path(listen.path), self._accept)
+        else:
+            self._server = await loop.create_server(self._accept, listen.address, listen.port)
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def close(self) -> None:
+        """Stop listening and end all conversations."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+        if self._server is None or self._door is None:
+            return
+        self._server.close()
+        self._streams.close()
+        await self._door.shutdown(CLOSE_TIMEOUT)
+        if self.site.listen.path:
+            Path(self.site.listen.path).unlink(missing_ok=True)
+
+    def _accept(self) -> asyncio.Protocol:
+        assert self._door is not None, "the server was started"
+        if len(self._door.connections) >= MAX_CLIENTS:
+            self._count("refused.clients")
+            return _Closing()
+        return self._door()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; whatever happens, the answer has the headers that keep the page to itself."""
+        self._busy[request.protocol] += 1
+        try:
+            return await self._answer(request)
+        except (TimeoutError, ConnectionError):
+            self._count("client_lost")
+            if request.transport is not None:
+                request.transport.abort()
+            raise
+        finally:
+            self._busy[request.protocol] -= 1
+            self._busy += Counter()  # drops those at zero
+            self._seen[request.protocol] = asyncio.get_running_loop().time()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        refusal = self._refusal(request)
+        if refusal is None and self._running >= MAX_RUNNING:
+            refusal = BUSY
+        if refusal is not None:
+            return await self._refuse(request, refusal)
+        self._count("requests")
+        self._running += 1
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                response = await self._respond(request)
+                if isinstance(response, web.Response):
+                    return await _send(request, response)
+        finally:
+            self._running -= 1
+        return await self._streams.serve(request, response, HEADERS | SERVER)
+
+    def _refusal(self, request: web.BaseRequest) -> Refusal | None:
+        if not request.raw_path.startswith("/"):
+            return TARGET
+        host, site = request.headers.get("Host", ""), self.site
+        is_file = request.path in self._files
+        refusal = self._rates.refusal(request.remote or "", asyncio.get_running_loop().time())
+        refusal = refusal or host_refusal(host, site.listen, site.hosts)
+        refusal = refusal or site_refusal(request.headers, host, is_file and request.method == "GET")
+        if refusal is None and not is_file and (request.method == "POST" or not site.listen.is_local):
+            refusal = token_refusal(request.headers, site.token)
+        return refusal
+
+    async def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.StreamResponse:
+        self._count(f"refused.{refusal.reason}")
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            response = error_response(refusal.status, refusal.sentence)
+            response.force_close()  # what else the request holds is not read
+            return await _send(request, response)
+
+    async def _respond(self, request: web.BaseRequest) -> web.Response | Feed:
+        file = self._files.get(request.path)
+        try:
+            if request.path == EVENTS and self._streams.is_full:
+                raise NotAnswered(503, "streams", "too many browsers follow the events")
+            if file is None:
+                return await self._answers.respond(request)
+            if request.method not in ("GET", "HEAD"):
+                raise NotAnswered(405, "method", "the files of the page can only be read")
+        except NotAnswered as no:
+            self._count(f"refused.{no.reason}")
+            return error_response(no.status, str(no))
+        tags = {"ETag": file.tag, "Cache-Control": "no-cache"}
+        if request.headers.get("If-None-Match") == file.tag:
+            return web.Response(status=304, headers=tags)
+        return web.Response(body=file.body, headers={"Content-Type": file.content_type, **tags})
+
+    async def _sweep(self) -> None:
+        """End connections that hold a place and ask nothing."""
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL)
+            assert self._door is not None, "the server was started"
+            now, standing = asyncio.get_running_loop().time(), self._door.connections
+            self._seen = {connection: self._seen.get(connection, now) for connection in standing}
+            for connection in standing:
+                idle = now - self._seen[connection]
+                if idle > IDLE_TIMEOUT and not self._busy[connection] and connection.transport is not None:
+                    self._count("client_idle")
+                    connection.transport.abort()
+
+
+class _Closing(asyncio.Protocol):
+    """Ends a connection that finds no place."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+class _Complaints(logging.Handler):
+    """Takes what aiohttp says: what was no HTTP is counted, all else is a mistake of ours and goes to the log."""
+
+    def __init__(self, count: Callable[[str], None]) -> None:
+        super().__init__()
+        self._count = count
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            self._count("refused.not-http")
+        elif record.levelno >= logging.WARNING and not isinstance(error, ConnectionError | TimeoutError):
+            log.handle(record)
+
+
+def _complaints(count: Callable[[str], None]) -> logging.Logger:
+    logger = logging.Logger("babelwg.web", logging.DEBUG)  # of this server alone, so in no tree
+    logger.addHandler(_Complaints(count))
+    return logger
+
+
+async def _send(request: web.BaseRequest, response: web.Response) -> web.Response:
+    """Send an answer now, while its time is measured."""
+    response.headers.update(HEADERS | SERVER)
+    await response.prepare(request)
+    await response.write_eof()
+    return response
