@@ -19,6 +19,15 @@ COMMANDS = {
         "topology": Entry("topology", "topology", "Print the mesh as this node knows it."),
         "web": Entry("web", "web", "Print the link to the page of this node."),
     },
+    "Watch": {
+        "history": Entry("history", "history", "Print what happened and why, the newest last."),
+        "monitor": Entry(
+            "history",
+            "monitor",
+            "Print what happens, a line for each change with its cause, until interrupted.",
+        ),
+        "metrics": Entry("metrics", "metrics", "Print figures of this node for Prometheus."),
+    },
     "Set up": {
         "init": Entry("setup", "init", "Write a first configuration and a private key."),
         "check-config": Entry(

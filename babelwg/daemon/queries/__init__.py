@@ -12,6 +12,7 @@ from babelwg.daemon.queries.filters import Filters
 from babelwg.daemon.queries.history import History
 from babelwg.daemon.queries.kernel import Kernel
 from babelwg.daemon.queries.lookup import Lookup
+from babelwg.daemon.queries.metrics import Metrics
 from babelwg.daemon.queries.overview import Overview
 from babelwg.daemon.queries.tables import Tables
 from babelwg.daemon.queries.topology import Mesh
@@ -33,6 +34,7 @@ PARTS: tuple[Callable[[Context], Any], ...] = (
     Mesh,
     Changes,
     History,
+    Metrics,
     Words,
     WebPage,
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from babelwg.config import Config
 from babelwg.daemon.control import Params
+from babelwg.daemon.counters import gather_counters
 from babelwg.daemon.peers import describe_neighbours, describe_peers
 from babelwg.daemon.problems import describe_problems
 from babelwg.daemon.queries.context import Context, Method
@@ -70,25 +71,4 @@ class Overview:
 
     async def _stats(self, params: Params) -> Any:
         del params
-        node = self._context.node
-        counters: dict[str, int] = {}
-        sources = {
-            "babel": node.routing.speaker.counters,
-            "socket": node.routing.socket.counters,
-            "kernel": node.routes.counters,
-            "store": node.store.counters,
-            "gateway": node.gateways.counters,
-            "daemon": node.routing.counters,
-            "local": node.local.counters,
-            "web": node.web.counters,
-            "control": self._context.control.counters if self._context.control else {},
-            "history": node.recorder.counters | (node.recorder.file.counters if node.recorder.file else {}),
-            "loop": node.lag.counters(),
-        }
-        for part, values in sources.items():
-            counters |= {f"{part}.{name}": value for name, value in values.items()}
-        counters["kernel.overruns"] = node.monitor.overruns
-        counters |= {
-            f"dataplane.{name}": value for name, value in (await node.tunnels.embedded.stats()).items()
-        }
-        return {"counters": dict(sorted(counters.items()))}
+        return {"counters": await gather_counters(self._context)}
