@@ -28,7 +28,7 @@ OUTSIDE = {
     "dataplane": {"cffi", "numpy", "nacl"},
     "lab": set(),
     "daemon": {"aiofiles", "msgspec", "aiohttp"},
-    "cli": {"click", "rich"},
+    "cli": {"click", "rich", "segno"},
 }
 CORE_FORBIDDEN = {
     "asyncio",

@@ -253,13 +253,13 @@ class Speaker:
         """Retract everything on all interfaces, announce our silence, and fall silent."""
         state = self._state
         for interface in state.interfaces.values():
-            for outbox in (interface.outbox, *(n.outbox for n in interface.neighbours.values())):
-                outbox.clear()
-                state.sending.cancel(outbox.timer)
-            interface.outbox.small.append(wildcard_retraction(state))
-            queue_hello(state, interface, FAREWELL_INTERVAL, 0.0, now)
+            self._take_leave(interface, now)
         state.timers.clear()
         state.stopped = True
+
+    def take_leave(self, name: str, now: float) -> None:
+        """Retract everything on one interface, which is to be removed next, and announce our silence there."""
+        self._take_leave(self._state.interfaces[name], now)
 
     def snapshot(self, now: float) -> Snapshot:
         """Return a frozen picture of all tables."""
@@ -364,6 +364,14 @@ class Speaker:
     def _drop_packet(self, datagram: Datagram, reason: str) -> None:
         self._state.count(f"packet_dropped.{reason}")
         self._state.emit(PacketDropped(datagram.interface, datagram.source[0], reason))
+
+    def _take_leave(self, interface: Interface, now: float) -> None:
+        state = self._state
+        for outbox in (interface.outbox, *(n.outbox for n in interface.neighbours.values())):
+            outbox.clear()
+            state.sending.cancel(outbox.timer)
+        interface.outbox.small.append(wildcard_retraction(state))
+        queue_hello(state, interface, FAREWELL_INTERVAL, 0.0, now)
 
     def _drop_tlv(self, interface: Interface, source: bytes, complaint: Complaint) -> None:
         self._state.count(f"tlv_dropped.{complaint.reason}")

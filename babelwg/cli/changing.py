@@ -16,14 +16,15 @@ Texts = Mapping[Path, str | None]  # None for a file that is not to be
 
 
 @contextlib.contextmanager
-def changing(config: Path) -> Iterator[None]:
+def changing(config: Path, is_new: bool = False) -> Iterator[None]:
     """Keep other commands from changing the configuration meanwhile; what cannot be written is a Failure."""
     from babelwg.config import ConfigErrors
     from babelwg.config.files import locked
 
-    if not config.exists():
+    if not config.exists() and not is_new:
         raise Failure(f"{config}: no such file; `babelwg init` writes a first one", CONFIGURATION)
     try:
+        config.parent.mkdir(parents=True, exist_ok=True)
         with locked(config.parent):
             yield
     except ConfigErrors as errors:
@@ -31,6 +32,25 @@ def changing(config: Path) -> Iterator[None]:
     except OSError as error:
         code = PERMISSION if isinstance(error, PermissionError) else CONFIGURATION
         raise Failure(f"cannot write {error.filename or config}: {error.strerror}", code) from None
+
+
+@contextlib.contextmanager
+def secrets(keys: Mapping[Path, str]) -> Iterator[list[Path]]:
+    """Write keys to new files of mode 0600; when what follows fails, they are removed again."""
+    from babelwg.config.files import create
+
+    written: list[Path] = []
+    try:
+        for path, key in keys.items():
+            if path.exists():
+                raise Failure(f"{path} exists and is not overwritten", CONFIGURATION)
+            create(path, f"{key}\n".encode(), 0o600)
+            written.append(path)
+        yield written
+    except BaseException:
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
 
 
 def find_peer(config: Path, name: str) -> tuple[Path, str]:

@@ -35,6 +35,8 @@ COMMANDS = {
         ),
         "config": Entry("configuration", "config", "Look at the configuration; no daemon has to run."),
         "peer": Entry("peers", "peer", "Add, change and remove peers in the configuration, and reload."),
+        "import": Entry("importing", "import_", "Take over tunnels from a file of wg-quick."),
+        "export": Entry("exporting", "export", "Write a file for a device without Babel, such as a phone."),
         "genkey": Entry("keys", "genkey", "Print a new private key."),
         "pubkey": Entry("keys", "pubkey", "Read a private key from stdin and print its public key."),
         "genpsk": Entry("keys", "genpsk", "Print a new preshared key."),
@@ -43,6 +45,9 @@ COMMANDS = {
     "Run": {
         "daemon": Entry("running", "daemon", "Run the node in the foreground."),
         "reload": Entry("running", "reload", "Apply the configuration as it stands now."),
+        "up": Entry("switching", "up", "Bring the tunnel of a peer up again."),
+        "down": Entry("switching", "down", "Take the tunnel of a peer down until `up` or a restart."),
+        "restart": Entry("switching", "restart", "Take the tunnel of a peer down and up again."),
         "stop": Entry("running", "stop", "Stop the daemon; its tunnels and routes stay."),
         "demo": Entry("running", "demo", "Build a mesh of four nodes, cut a link, and watch."),
     },

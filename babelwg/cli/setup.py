@@ -56,7 +56,7 @@ def init(config: Path, name: str | None) -> None:
     from babelwg.config.files import create
     from babelwg.config.keys import generate_private, node_address, public_of
 
-    name = _node_name(name)
+    name = node_name(name)
     key_file = config.with_name(KEY_FILE)
     private = generate_private()
     public = public_of(private)
@@ -116,13 +116,8 @@ def check_config(ctx: click.Context, config: Path, babeld_conf: Path | None, as_
         ctx.exit(CONFIGURATION)
 
 
-def _refuse_existing(*paths: Path) -> None:
-    for path in paths:
-        if path.exists():
-            raise Failure(f"{path} exists; init never overwrites", CONFIGURATION)
-
-
-def _node_name(given: str | None) -> str:
+def node_name(given: str | None) -> str:
+    """Return the name that was given for a node, else the host's as far as it can be one."""
     from babelwg.config.toml.sections import parse_name
 
     if given is None:
@@ -132,6 +127,12 @@ def _node_name(given: str | None) -> str:
         return parse_name(given)
     except ValueError as error:
         raise Failure(f"--name: {error}", USAGE) from None
+
+
+def _refuse_existing(*paths: Path) -> None:
+    for path in paths:
+        if path.exists():
+            raise Failure(f"{path} exists; init never overwrites", CONFIGURATION)
 
 
 def _count(number: int, noun: str) -> str:

@@ -35,6 +35,7 @@ class NodeConfig:
     sysctls: bool = True
     history: int = HISTORY
     history_file: Path | None = None
+    leaf_networks: tuple[Prefix, ...] = ()  # out of which `export` gives addresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,10 @@ class BabelConfig:
 
 @dataclass(frozen=True, slots=True)
 class PeerConfig:
-    """One peer and its tunnel; `keepalive` in seconds, 0 for none. Where it was written makes no difference."""
+    """One peer and its tunnel; `keepalive` in seconds, 0 for none. Where it was written makes no difference.
+
+    One with leaf addresses speaks no Babel: what it has, this node announces and sends through the tunnel.
+    """
 
     name: str
     public_key: Key
@@ -81,6 +85,7 @@ class PeerConfig:
     keepalive: int = 0
     cost: int = 0
     backend: str | None = None
+    leaf_addresses: tuple[Prefix, ...] = ()
     preshared_key_file: Path | None = field(default=None, compare=False)
     source: Path | None = field(default=None, compare=False)
 

@@ -180,7 +180,7 @@ class RouteInstaller:
             self._routes.forget(prefix)
 
     def _is_ours_alone(self, prefix: Prefix) -> bool:
-        return self._announced.get(prefix) == "announce" and not self._routes.shared
+        return self._announced.get(prefix) in ("announce", "leaf") and not self._routes.shared
 
     def _plan_guards(self, now: float) -> None:
         routes, main = self._routes, self._main()

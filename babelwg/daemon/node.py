@@ -11,10 +11,9 @@ from random import SystemRandom
 from types import TracebackType
 from typing import Any, Self
 
-from babelwg.babel.memory import SourceRecord
 from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
-from babelwg.config import BabeldConfig, Config, ConfigErrors
+from babelwg.config import BabeldConfig, Config, ConfigErrors, PeerConfig
 from babelwg.daemon.control import ControlServer
 from babelwg.daemon.effective import (
     babeld_of,
@@ -34,16 +33,17 @@ from babelwg.daemon.gateways import GatewayService
 from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lag import LagMeter
 from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
+from babelwg.daemon.leaves import LeafRoutes
 from babelwg.daemon.local import LocalService
 from babelwg.daemon.names import Names
 from babelwg.daemon.notify import Notifier
 from babelwg.daemon.queries import CHANGING, Queries
 from babelwg.daemon.recorder import Recorder, wiring
-from babelwg.daemon.redistribute import own_xroutes, redistributed_xroutes
+from babelwg.daemon.redistribute import leaf_xroutes, own_xroutes, redistributed_xroutes
 from babelwg.daemon.routing import ADOPTION, RoutingService, WantedInterface
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
 from babelwg.daemon.traffic import watch_traffic
-from babelwg.daemon.tunnels import TunnelService
+from babelwg.daemon.tunnels import FAREWELL, TunnelService
 from babelwg.daemon.waiting import wait_for_news
 from babelwg.daemon.web.service import WebService
 from babelwg.linux.errors import KernelError
@@ -51,7 +51,7 @@ from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
 from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import Route, has_subtrees
+from babelwg.linux.routes import has_subtrees
 from babelwg.linux.rules import has_rules
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,6 @@ log = logging.getLogger(__name__)
 # Implementation constants
 RUN_DIRECTORY = Path("/run/babelwg")
 REPAIR_INTERVAL = 30.0  # seconds between comparisons of everything with the kernel
-FAREWELL = 0.05  # seconds for the last retractions to leave
 
 
 class Node:
@@ -167,6 +166,12 @@ class Node:
         log.info("configuration-applied")
         return notes + [f"{what}: {why}" for what, why in self.kernel.errors.items()]
 
+    async def switch(self, peer: PeerConfig, *, down: bool, up: bool) -> None:
+        """Take the tunnel of a peer down, bring it up, or one after the other."""
+        async with self._changing:
+            await self.tunnels.switch(peer, down, up)
+            self._apply_announcements()
+
     def _summary(self) -> str:
         """Return what `systemctl status` shows of the node."""
         tunnels, problems = len(self.tunnels.actual), len(self.tunnels.problems)
@@ -194,7 +199,7 @@ class Node:
         self.monitor = Monitor(
             self.requests,
             self._kernel_changed,
-            self._route_lost,
+            lambda route: self.routing.route_lost(route),
             self.routes.interface_lost,
         )
         self._stack.callback(self.monitor.close)
@@ -223,6 +228,7 @@ class Node:
         set_sysctls = self.kernel.set_tunnel_sysctls
         self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, set_sysctls)
         self._stack.push_async_callback(self.tunnels.close)
+        self.leaves = LeafRoutes(self.requests, self.monitor.mirror)
         self.gateways = GatewayService(self.monitor.mirror, self._gateways_changed)
         self._stack.push_async_callback(self.gateways.close)
         wiring.attach_recorder(self)
@@ -301,10 +307,12 @@ class Node:
         babeld = babeld_of(self.config)
         xroutes = redistributed_xroutes(babeld, self.monitor.mirror) if babeld else {}
         if isinstance(self.config, Config):
-            xroutes |= {**self.gateways.xroutes(), **own_xroutes(self.config)}
+            leaves = leaf_xroutes(self.config, self.tunnels.disabled)
+            xroutes |= {**self.gateways.xroutes(), **leaves, **own_xroutes(self.config)}
             self.routing.installer.override = (*self.config.babel.override, *self.gateways.override())
         if xroutes != self.routing.announced:
             self.routing.announce(xroutes)
+        self.leaves.sync(self.config, self.tunnels.disabled)
 
     def _kernel_changed(self, what: set[str]) -> None:
         if what & {"link", "address", "overrun"}:
@@ -316,6 +324,8 @@ class Node:
             self.gateways.links_changed()
             self.routing.sync_interfaces()
             self.tunnels.mend_addresses(self.monitor.mirror)
+        if what & {"main", "link", "overrun"}:
+            self.leaves.sync(self.config, self.tunnels.disabled)
         if "main" in what:
             self.routing.guard()
         if what & {"main", "address", "link"} and babeld_of(self.config) is not None:
@@ -328,9 +338,6 @@ class Node:
     def _gateways_changed(self) -> None:
         self._apply_announcements()
         self.routing.guard()
-
-    def _route_lost(self, route: Route) -> None:
-        self.routing.route_lost(route)
 
     async def _repair(self) -> None:
         """Compare with the kernel now and then, and soon after somebody changed rules or news were lost."""
@@ -366,12 +373,7 @@ class Node:
         metrics = {route.prefix: route.metric for route in snapshot.routes if route.state == "selected"}
         self.routing.installer.reflect(metrics)
         self.routing.installer.prune({route.prefix for route in snapshot.routes})
-        self.store.save_hello_seqnos(snapshot.hello_seqnos)
-        # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
-        if not snapshot.recovering:
-            self.store.tidy(
-                [SourceRecord(s.prefix, s.router_id, s.seqno, s.metric) for s in snapshot.sources]
-            )
+        self.store.save(snapshot)
         await asyncio.to_thread(self.store.fsync)
 
     async def _release_adopted(self) -> None:

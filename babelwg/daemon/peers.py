@@ -98,8 +98,13 @@ def _state_of(
     problem = node.tunnels.problems.get(peer.interface)
     if problem is not None:
         return "failed", problem.reason
+    if peer.name in node.tunnels.disabled:
+        return "disabled", None
     if neighbour is not None and neighbour.cost < INFINITY:
         return "up", None
+    if peer.leaf_addresses and state is not None and state.endpoint is not None:
+        # A phone that sleeps is nothing wrong.
+        return ("idle" if time.time() - state.latest_handshake > HANDSHAKE_FRESH else "up"), None
     resolver = node.tunnels.resolvers.get(peer.name)
     if state is not None and state.endpoint is None:
         if resolver is not None and resolver.problem:

@@ -1,5 +1,7 @@
 """What this node announces: its own addresses and networks, and kernel routes that a redistribute filter lets in."""
 
+from collections.abc import Container
+
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabeldConfig, Config
 from babelwg.config.addresses import host_prefix
@@ -16,6 +18,12 @@ def own_xroutes(config: Config) -> Xroutes:
     for address in config.node.addresses:
         xroutes[host_prefix(address.address)] = (0, "address")
     return xroutes
+
+
+def leaf_xroutes(config: Config, disabled: Container[str]) -> Xroutes:
+    """Return what the peers without Babel have, except those that are taken down."""
+    peers = [peer for peer in config.peers if peer.name not in disabled]
+    return {prefix: (0, "leaf") for peer in peers for prefix in peer.leaf_addresses}
 
 
 def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror, filters: FilterList | None = None) -> Xroutes:

@@ -98,6 +98,12 @@ class RoutingService:
             self.wanted[name] = interface
         self.sync_interfaces()
 
+    def take_leave(self, name: str) -> None:
+        """Retract everything on an interface that is no longer wanted soon."""
+        if name in self._running:
+            self.speaker.take_leave(name, self._loop.time())
+            self.pump()
+
     def announce(self, xroutes: Mapping[Prefix, tuple[int, str]]) -> None:
         """Announce exactly these prefixes, each with a metric and a word for where it comes from."""
         now = self._loop.time()

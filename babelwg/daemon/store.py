@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from babelwg.babel.memory import Memory, SourceRecord
+from babelwg.babel.snapshot import Snapshot
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
@@ -70,6 +71,13 @@ class Store:
         if dict(hello_seqnos) != self._state.hello_seqnos:
             self._state.hello_seqnos = dict(hello_seqnos)
             self._save()
+
+    def save(self, snapshot: Snapshot) -> None:
+        """Write down what the next life needs of these tables."""
+        self.save_hello_seqnos(snapshot.hello_seqnos)
+        # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
+        if not snapshot.recovering:
+            self.tidy([SourceRecord(s.prefix, s.router_id, s.seqno, s.metric) for s in snapshot.sources])
 
     def tidy(self, sources: Sequence[SourceRecord]) -> None:
         """Keep the journal short, and begin a new one after a failure; `sources` are all that live."""

@@ -6,11 +6,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from babelwg.config import Config, PeerConfig, link_local, public_of
+from babelwg.config import Config, PeerConfig
 from babelwg.daemon.endpoints import EndpointResolver
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
-from babelwg.daemon.tunnel_notes import OUR_MARK, Problem, alias_for, mistake, parameters_of
+from babelwg.daemon.tunnel_notes import (
+    OUR_MARK,
+    Problem,
+    alias_for,
+    mistake,
+    parameters_of,
+    remembered,
+    tunnel_to,
+)
 from babelwg.daemon.tunnel_watch import TunnelWatch
 from babelwg.daemon.waiting import wait_for_news
 from babelwg.linux.errors import KernelError
@@ -39,6 +47,7 @@ RETRY = 3.0  # seconds until a tunnel that failed is tried again
 CHECK_INTERVAL = 15.0  # seconds between looks at handshakes, for endpoint lists
 HANDSHAKE_FRESH = SESSION_LIFE
 STATE_CONCURRENCY = 16
+FAREWELL = 0.05  # seconds for the last retractions to leave
 
 
 class TunnelService:
@@ -65,6 +74,7 @@ class TunnelService:
         self._kernel = KernelBackend(iproute)
         self._programs: dict[str, UapiBackend] = {}
         self.resolvers: dict[str, EndpointResolver] = {}
+        self.disabled: set[str] = set()  # names of peers that somebody took down; until then, or our end
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
         self._closing = False  # set by withdraw: from then on nothing is made any more
@@ -97,6 +107,7 @@ class TunnelService:
         ):
             self.backend_name = await self._choose_backend(config.tunnels.backend)
         self.config = config
+        self.disabled &= {peer.name for peer in config.peers}
         self._update_resolvers(config)
         await self.reconcile()
         self._refresh_parameters()
@@ -118,6 +129,17 @@ class TunnelService:
             for name in self.problems.keys() - desired.keys():
                 del self.problems[name]
                 self._silent.discard(name)
+
+    async def switch(self, peer: PeerConfig, down: bool, up: bool) -> None:
+        """Remove the tunnel of a peer after a farewell, and keep it away; make it again; or both."""
+        if down:
+            self.disabled.add(peer.name)
+            self._routing.take_leave(peer.interface)
+            await asyncio.sleep(FAREWELL)
+            await self.reconcile()
+        if up:
+            self.disabled.discard(peer.name)
+            await self.reconcile()
 
     async def states(self) -> dict[str, TunnelState]:
         """Return what the back ends report of each tunnel; those that do not answer are left out."""
@@ -195,27 +217,14 @@ class TunnelService:
         return self.backend_name or "embedded"
 
     def _desired(self, config: Config) -> dict[str, Tunnel]:
-        local = link_local(public_of(config.node.private_key))
         shared = {peer.interface for peer in config.peers if self.backend_of(peer) == "embedded"}
         ports = self._store.ports(
             [peer.interface for peer in config.peers], shared, config.tunnels.listen_port
         )
         desired = {}
-        for peer in config.peers:
-            desired[peer.interface] = Tunnel(
-                interface=peer.interface,
-                peer=peer.name,
-                backend=self.backend_of(peer),
-                private_key=config.node.private_key,
-                public_key=peer.public_key,
-                listen_port=ports[peer.interface],
-                mtu=config.tunnels.mtu,
-                fwmark=config.tunnels.fwmark,
-                link_local=local,
-                preshared_key=peer.preshared_key,
-                endpoint=self.resolvers[peer.name].current,
-                keepalive=peer.keepalive,
-            )
+        for peer in (p for p in config.peers if p.name not in self.disabled):
+            backend, endpoint = self.backend_of(peer), self.resolvers[peer.name].current
+            desired[peer.interface] = tunnel_to(peer, config, backend, ports[peer.interface], endpoint)
         return desired
 
     def _remember_old_tunnels(self, desired: dict[str, Tunnel]) -> None:
@@ -223,17 +232,7 @@ class TunnelService:
         for name, backend in self._store.tunnels().items():
             wanted = name in desired and desired[name].backend == backend
             if not wanted and name not in self.actual and self.config is not None:
-                self.actual[name] = Tunnel(
-                    name,
-                    name,
-                    backend,
-                    self.config.node.private_key,
-                    self.config.node.private_key,
-                    0,
-                    0,
-                    0,
-                    b"",
-                )
+                self.actual[name] = remembered(name, backend, self.config)
 
     async def _ask(self, name: str, tunnel: Tunnel) -> TunnelState | None:
         """Return what a tunnel reports; where it does not, its problem says so until it does again."""
@@ -338,16 +337,19 @@ class TunnelService:
         log.info("tunnel-removed interface=%s peer=%s", tunnel.interface, tunnel.peer)
         self.watch.tell("removed", tunnel, "is removed", "it is not wanted any more")
 
-    def _wanted(self, tunnel: Tunnel) -> WantedInterface:
+    def _wanted(self, tunnel: Tunnel) -> WantedInterface | None:
         assert self.config is not None, "a tunnel is made from a configuration"
+        if any(p.leaf_addresses for p in self.config.peers if p.interface == tunnel.interface):
+            return None  # nobody there speaks Babel
         return WantedInterface(parameters_of(self.config, tunnel), tunnel.link_local)
 
     def _refresh_parameters(self) -> None:
         """Give Babel the costs and intervals of the present configuration, where they changed."""
-        for tunnel in self.actual.values():
-            wanted = self._wanted(tunnel)
-            if self._routing.wanted.get(tunnel.interface) not in (None, wanted):
-                self._routing.want(tunnel.interface, wanted)
+        configured = {peer.interface for peer in self.config.peers} if self.config else set()
+        for name in configured & self.actual.keys():
+            wanted = self._wanted(self.actual[name])
+            if self._routing.wanted.get(name) != wanted:
+                self._routing.want(name, wanted)
 
     def _update_resolvers(self, config: Config) -> None:
         wanted = {peer.name: peer.endpoints for peer in config.peers}

@@ -362,3 +362,20 @@ def test_an_idle_speaker_with_many_routes_does_next_to_nothing() -> None:
         found.speaker.datagrams_to_send(found.now)
         found.speaker.next_deadline()
     assert time.process_time() - begin < 0.2
+
+
+def test_a_speaker_that_takes_leave_of_one_interface_retracts_there_and_only_there() -> None:
+    bench = Bench()
+    bench.interface("tun")
+    bench.interface("lan")
+    bench.meet(1, "tun")
+    bench.meet(2, "lan")
+    bench.speaker.announce(P, 0, bench.now)
+    bench.sent()
+    bench.speaker.take_leave("tun", bench.now)
+    datagrams = bench.datagrams()
+    assert {d.interface for d in datagrams} == {"tun"}
+    tlvs = [tlv for datagram in datagrams for tlv in tlvs_of(datagram)]
+    assert any(isinstance(t, Update) and t.prefix is None and t.metric == INFINITY for t in tlvs)
+    bench.speaker.remove_interface("tun", bench.now)
+    assert [n.interface for n in bench.snapshot().neighbours] == ["lan"]

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import Config
 from babelwg.config.addresses import Endpoint
 from babelwg.config.keys import generate_private, public_of
@@ -266,3 +268,43 @@ def test_no_thread_for_a_look_up_is_a_name_that_does_not_resolve(monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr("threading.Thread.start", refuse)
         assert asyncio.run(run()).problem == "host.invalid does not resolve: can't start new thread"
+
+
+def test_a_tunnel_taken_down_says_farewell_first_and_stays_down_over_a_reload(lab: Lab) -> None:
+    async def scene() -> None:
+        service, config = lab.service, lab.config("a", "b")
+        lab.routing.take_leave = lambda name: lab.program.calls.append(f"take_leave {name}")
+        await service.configure(config)
+        lab.program.calls.clear()
+        await service.switch(config.peers[0], down=True, up=False)
+        assert lab.program.calls == ["take_leave bw-a", "remove bw-a"]
+        assert service.actual.keys() == {"bw-b"}
+        ports = {name: tunnel.listen_port for name, tunnel in service.actual.items()}
+        await service.configure(lab.config("a", "b", endpoints=()))
+        assert service.actual.keys() == {"bw-b"}
+        assert {name: tunnel.listen_port for name, tunnel in service.actual.items()} == ports
+        await service.switch(config.peers[0], down=False, up=True)
+        assert service.actual.keys() == {"bw-a", "bw-b"}
+        # A peer that is configured anew is a new one.
+        await service.switch(config.peers[0], down=True, up=False)
+        await service.configure(lab.config("b"))
+        await service.configure(config)
+        assert service.actual.keys() == {"bw-a", "bw-b"}
+
+    asyncio.run(scene())
+
+
+def test_babel_runs_on_no_tunnel_of_a_peer_without_it(lab: Lab) -> None:
+    async def scene() -> None:
+        wanted: dict[str, Any] = lab.routing.wanted
+        lab.routing.want = lambda name, interface: wanted.update({name: interface})
+        config = lab.config("a", "b")
+        await lab.service.configure(config)
+        assert None not in wanted.values()
+        leaf = replace(config.peers[0], leaf_addresses=(Prefix.parse("10.9.0.5/32"),))
+        await lab.service.configure(replace(config, peers=(leaf, config.peers[1])))
+        assert [name for name, interface in wanted.items() if interface is None] == ["bw-a"]
+        await lab.service.configure(config)
+        assert None not in wanted.values()
+
+    asyncio.run(scene())

@@ -49,6 +49,7 @@ def peer_data(peer: PeerConfig, config: Config) -> dict[str, Any]:
         "keepalive_s": peer.keepalive,
         "cost": peer.cost,
         "backend": peer.backend or config.tunnels.backend,
+        "leaf_addresses": [str(prefix) for prefix in peer.leaf_addresses],
         "file": str(peer.source or config.source),
     }
 
@@ -64,6 +65,7 @@ def _node(config: Config) -> dict[str, Any]:
         "sysctls": node.sysctls,
         "history": node.history,
         "history_file": None if node.history_file is None else str(node.history_file),
+        "leaf_networks": [str(prefix) for prefix in node.leaf_networks],
     }
 
 

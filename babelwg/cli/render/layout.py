@@ -24,6 +24,7 @@ COLOURS = {
     "ok": "green",
     "connecting": "yellow",
     "no-endpoint": "yellow",
+    "disabled": "yellow",
     "unresolved": "yellow",
     "unfeasible": "yellow",
     "filtered": "yellow",

@@ -5,7 +5,13 @@ from pathlib import Path
 
 from babelwg.config.errors import ConfigError, ConfigErrors
 from babelwg.config.model import Config
-from babelwg.config.toml.checks import check_addresses, check_gateways, check_interfaces, check_peers
+from babelwg.config.toml.checks import (
+    check_addresses,
+    check_gateways,
+    check_interfaces,
+    check_leaves,
+    check_peers,
+)
 from babelwg.config.toml.gateways import read_gateways
 from babelwg.config.toml.sections import DeclaredPeer, read_babel, read_node, read_peer, read_tunnels
 from babelwg.config.toml.table import Document, Table, parse_document, read_document
@@ -61,6 +67,7 @@ def _assemble(document: Document, path: Path, proposed: Proposed) -> Config:
     if node is not None:
         check_addresses(node, node_table)
         check_gateways(node, gateways)
+        check_leaves(node, peers)
     check_peers(node, peers)
     check_interfaces(babel, peers)
     if errors:

@@ -1,5 +1,6 @@
 """What no single key can show: names, keys, interfaces and addresses that collide."""
 
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import overlap
 from babelwg.config.keys import Key, public_of
 from babelwg.config.model import BabelConfig, NodeConfig
@@ -55,6 +56,18 @@ def check_peers(node: NodeConfig | None, peers: list[DeclaredPeer]) -> None:
                 continue
             message = f'"{key}": {value} is that of peer {first.peer.name} already ({first.table.place(key)})'
             declared.table.complain(key, message)
+
+
+def check_leaves(node: NodeConfig, peers: list[DeclaredPeer]) -> None:
+    """Complain about leaf addresses that another peer or this node has too."""
+    own = [*node.announce, *(address.host for address in node.addresses)]
+    seen: dict[Prefix, str] = dict.fromkeys(own, "this node")
+    for declared in peers:
+        for index, prefix in enumerate(declared.peer.leaf_addresses):
+            owner = seen.setdefault(prefix, f"peer {declared.peer.name}")
+            if owner != f"peer {declared.peer.name}" or prefix in declared.peer.leaf_addresses[:index]:
+                message = f'"leaf-addresses": {prefix} is that of {owner} already'
+                declared.table.complain_about_item("leaf-addresses", index, message)
 
 
 def check_interfaces(babel: BabelConfig, peers: list[DeclaredPeer]) -> None:

@@ -63,6 +63,12 @@ NODE = (
     Key(
         "history-file", "path", None, "Where they are written too, as JSON lines; two files of 8 MiB at most."
     ),
+    Key(
+        "leaf-networks",
+        "list",
+        "[]",
+        "Networks out of which `babelwg export` gives each device without Babel an address.",
+    ),
 )
 
 TUNNELS = (
@@ -201,6 +207,12 @@ PEER = (
     Key("cost", "integer", "0", "Added to the cost that is measured."),
     Key("interface", "string", "bw-NAME", "The name of the tunnel."),
     Key("backend", "string", "that of [tunnels]", "The back end of this tunnel."),
+    Key(
+        "leaf-addresses",
+        "list",
+        "[]",
+        "Addresses or networks of a peer without Babel, such as a phone; this node announces them.",
+    ),
 )
 
 GATEWAY = (

@@ -64,10 +64,12 @@ def read_node(table: Table, directory: Path) -> NodeConfig | None:
     sysctls = table.boolean("sysctls", True)
     history = table.integer("history", HISTORY, MIN_HISTORY, MAX_HISTORY)
     history_file = table.parsed("history-file", lambda text: parse_file(text, directory))
+    leaf_networks = table.parsed_list("leaf-networks", parse_leaf)
     table.finish()
     if name is None or key_file is None or key is None:
         return None
-    return NodeConfig(name, key, directory / key_file, addresses, announce, sysctls, history, history_file)
+    file = directory / key_file
+    return NodeConfig(name, key, file, addresses, announce, sysctls, history, history_file, leaf_networks)
 
 
 def parse_file(text: str, directory: Path) -> Path:
@@ -128,6 +130,7 @@ def read_peer(table: Table, directory: Path) -> DeclaredPeer | None:
     keepalive = table.integer("keepalive", 0, 0, 65535)
     cost = table.integer("cost", 0, 0, MAX_COST)
     backend = table.parsed("backend", parse_backend)
+    leaf_addresses = table.parsed_list("leaf-addresses", parse_leaf)
     table.finish()
     if name is None or public_key is None:
         return None
@@ -141,6 +144,7 @@ def read_peer(table: Table, directory: Path) -> DeclaredPeer | None:
         keepalive,
         cost,
         backend,
+        leaf_addresses,
         preshared_key_file=None if key_file is None else directory / key_file,
         source=Path(table.document.file),
     )
@@ -189,6 +193,14 @@ def parse_announced(text: str) -> Prefix:
     prefix = parse_prefix(destination.strip())
     if word:
         prefix = prefix.with_source(parse_prefix(source.strip()))
+    if is_martian(prefix):
+        raise ValueError(f"{quoted(text)} is local or multicast and is never announced")
+    return prefix
+
+
+def parse_leaf(text: str) -> Prefix:
+    """Return an address or a network of a peer that speaks no Babel."""
+    prefix = parse_prefix(text)
     if is_martian(prefix):
         raise ValueError(f"{quoted(text)} is local or multicast and is never announced")
     return prefix

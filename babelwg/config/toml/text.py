@@ -60,6 +60,8 @@ def _node(node: NodeConfig) -> Iterator[str]:
     yield f"history = {node.history}"
     if node.history_file is not None:
         yield f"history-file = {_path(node.history_file)}"
+    if node.leaf_networks:
+        yield f"leaf-networks = {_list(map(str, node.leaf_networks))}"
 
 
 def _tunnels(tunnels: TunnelsConfig) -> Iterator[str]:
@@ -140,6 +142,8 @@ def _peer(peer: PeerConfig, config: Config) -> Iterator[str]:
     yield f"cost = {peer.cost}"
     comment = "# " if peer.backend is None else ""
     yield f"{comment}backend = {string(peer.backend or config.tunnels.backend)}"
+    if peer.leaf_addresses:
+        yield f"leaf-addresses = {_list(map(str, peer.leaf_addresses))}"
 
 
 def _assignment(setting: Setting) -> str:

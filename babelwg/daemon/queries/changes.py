@@ -8,7 +8,7 @@ from babelwg.config import ConfigErrors
 from babelwg.daemon.control import CONFIGURATION_REFUSED, Params, RequestError
 from babelwg.daemon.queries.context import Context, Method
 
-CHANGING = frozenset({"reload", "stop", "web_open", "web_close"})
+CHANGING = frozenset({"reload", "stop", "peer_down", "peer_up", "peer_restart", "web_open", "web_close"})
 
 
 class Changes:
