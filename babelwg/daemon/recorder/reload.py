@@ -44,5 +44,6 @@ def _peers(names: Iterable[str]) -> str:
 
 def _fields_that_differ(old: Any, new: Any) -> str:
     """Return the names of settings, never their values: some are secret."""
-    names = [field.name for field in fields(new) if getattr(old, field.name) != getattr(new, field.name)]
+    compared = [field.name for field in fields(new) if field.compare]
+    names = [name for name in compared if getattr(old, name) != getattr(new, name)]
     return ", ".join(name.replace("_", "-") for name in names)

@@ -1,0 +1,113 @@
+"""What services tell the recorder: sessions, reloads, repairs, with words for people."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from babelwg.config import Config, ConfigError, ConfigErrors, load
+from babelwg.config.keys import generate_private, public_of
+from babelwg.daemon.recorder import wiring
+from babelwg.daemon.recorder.reload import describe_reload
+from babelwg.daemon.tunnel_watch import TunnelWatch
+from babelwg.linux.tunnels.tunnel import Tunnel, TunnelState
+
+KEY = generate_private()
+PEERS = {name: str(public_of(generate_private())) for name in ("bravo", "charlie", "delta")}
+HERE, THERE = (bytes((192, 0, 2, 1)), 51820), (bytes((192, 0, 2, 9)), 4500)
+
+
+class Notes(list[dict[str, Any]]):
+    def note(self, event: str, text: str, cause: str | None = None, **fields: Any) -> None:
+        self.append({"event": event, "text": text, "cause": cause, **fields})
+
+
+def tunnel(name: str) -> Tunnel:
+    return Tunnel(f"bw-{name}", name, "kernel", KEY, public_of(KEY), 51820, 1420, 0, b"")
+
+
+def state(endpoint: tuple[bytes, int] | None, age: float | None) -> TunnelState:
+    return TunnelState(endpoint, 0.0 if age is None else time.time() - age, 0, 0, 51820, None)
+
+
+def test_sessions_that_come_and_go_and_move_are_told_once() -> None:
+    notes, watch = Notes(), TunnelWatch()
+    watch.note = notes.note
+    tunnels = {"bw-bravo": tunnel("bravo")}
+    for seen in (
+        state(HERE, None),
+        state(HERE, 1.0),
+        state(HERE, 100.0),
+        state(THERE, 1.0),
+        state(THERE, 181.0),
+        state(THERE, 200.0),
+    ):
+        watch.look(tunnels, {"bw-bravo": seen})
+    assert [(note["event"], note["text"], note["cause"]) for note in notes] == [
+        ("handshake-came", "bravo has a session with us", "it answers at 192.0.2.1:51820"),
+        ("endpoint-changed", "bravo is at 192.0.2.9:4500 now (was 192.0.2.1:51820)", None),
+        ("handshake-lost", "the session with bravo is over", "no handshake for 180 s"),
+    ]
+    assert {(note["peer"], note["interface"]) for note in notes} == {("bravo", "bw-bravo")}
+
+
+def test_a_tunnel_that_is_gone_is_forgotten() -> None:
+    notes, watch = Notes(), TunnelWatch()
+    watch.note = notes.note
+    watch.look({"bw-bravo": tunnel("bravo")}, {"bw-bravo": state(HERE, 1.0)})
+    watch.look({}, {"bw-bravo": state(HERE, 1.0)})
+    watch.look({"bw-bravo": tunnel("bravo")}, {"bw-bravo": state(THERE, 1.0)})
+    assert [note["event"] for note in notes] == ["handshake-came", "handshake-came"]
+
+
+def configured(directory: Path, peers: dict[str, str], more: str = "") -> Config:
+    directory.mkdir()
+    (directory / "node.key").write_text(f"{KEY}\n")
+    (directory / "node.key").chmod(0o600)
+    text = f'[node]\nname = "alpha"\nprivate-key-file = "node.key"\n{more}'
+    for name, extra in peers.items():
+        text += f'[[peer]]\nname = "{name}"\npublic-key = "{PEERS[name]}"\n{extra}\n'
+    (directory / "babelwg.toml").write_text(text)
+    config = load(directory / "babelwg.toml")
+    return replace(config, node=replace(config.node, private_key_file=Path("node.key")))
+
+
+def test_a_reload_tells_which_peers_came_went_and_changed(tmp_path: Path) -> None:
+    old = configured(tmp_path / "old", {"bravo": "", "charlie": "cost = 5"})
+    new = configured(
+        tmp_path / "new",
+        {"charlie": "cost = 7\nkeepalive = 25", "delta": ""},
+        "[babel]\nhello-interval = 2\n",
+    )
+    text, fields = describe_reload(old, new)
+    assert (
+        text
+        == "peer delta added; peer bravo removed; peer charlie changed (keepalive, cost); [babel] changed"
+    )
+    assert fields == {
+        "added": ["delta"],
+        "removed": ["bravo"],
+        "changed": ["charlie"],
+        "peers": ["delta", "bravo", "charlie"],
+    }
+    assert describe_reload(old, old)[0] == "nothing changed"
+
+
+def test_a_reload_never_tells_a_secret(tmp_path: Path) -> None:
+    old = configured(tmp_path / "old", {"bravo": ""})
+    (peer,) = old.peers
+    text, fields = describe_reload(old, replace(old, peers=(replace(peer, preshared_key=KEY),)))
+    assert "preshared-key" in text
+    assert str(KEY) not in text + str(fields)
+
+
+def test_a_refused_configuration_is_told_with_its_errors_cut() -> None:
+    notes = Notes()
+    node: Any = SimpleNamespace(recorder=notes)
+    wiring.note_refusal(
+        node, ConfigErrors([ConfigError("a.toml", 3, "x" * 5000), ConfigError("a.toml", 4, "y")])
+    )
+    assert notes[0]["event"] == "configuration-refused"
+    assert notes[0]["cause"].startswith("a.toml:3")
+    assert len(notes[0]["cause"]) == 1000
