@@ -50,7 +50,8 @@ def _view_command(name: str) -> click.Command:
 
 
 def _show(reader: Reader, name: str, wanted: str | None) -> None:
-    answer = reader.ask(name)
+    # Of ten thousand routes the daemon chooses, so that only those come over the socket.
+    answer = reader.ask(name, {"filter": wanted} if wanted and name == "routes" else None)
     rows = rows_of(name, answer.data)
     if wanted is None:
         reader.print(answer, _renderer(reader, name))
@@ -63,7 +64,7 @@ def _show(reader: Reader, name: str, wanted: str | None) -> None:
     if chosen or reader.output != "text":
         reader.print(Answer(answer.node, data), _renderer(reader, name))
     if not chosen:
-        hint = nearest(wanted, names_in(rows))
+        hint = nearest(wanted, names_in(rows or rows_of(name, reader.ask(name).data)))
         raise Failure(f'nothing in `show {name}` matches "{wanted}"{hint}', NEGATIVE)
 
 

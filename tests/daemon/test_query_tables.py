@@ -1,0 +1,132 @@
+"""What `show routes` is told: every candidate, chosen by the daemon as the command line would."""
+
+import asyncio
+from ipaddress import ip_address
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.cli.selection import select
+from babelwg.daemon.queries.context import Context
+from babelwg.daemon.queries.tables import SLICE, Tables
+from babelwg.daemon.texts import ip_text, prefix_text
+from babelwg.linux.netlink import Refusal
+from babelwg.linux.routes import UNREACHABLE, Route
+from tests.daemon.test_names import BRAVO_ID, FAR_ID, Bench, route
+
+LAN_ADDRESS = bytes.fromhex("fe80") + bytes(13) + b"\x09"
+
+
+class Tabled(Bench):
+    """A node whose kernel a test lays ready."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.learned: dict[Prefix, Route] = {}
+        self.refused: dict[Prefix, Refusal] = {}
+        self.node.routes = SimpleNamespace(
+            learned=self.learned, refused=self.refused, is_installed=lambda prefix: prefix in self.learned
+        )
+        self.node.routing.installer = SimpleNamespace(guarded=frozenset({Prefix.parse("10.9.0.0/16")}))
+        self.node.names = self.names
+        self.context = Context(self.node)
+
+    def ask(self, wanted: str | None = None) -> list[dict[str, Any]]:
+        params = {} if wanted is None else {"filter": wanted}
+        answer: Any = asyncio.run(Tables(self.context).methods()["routes"](params))  # type: ignore[arg-type]
+        return list(answer)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tabled:
+    monkeypatch.setattr("babelwg.daemon.names.SYSTEM_HOSTS", tmp_path / "none")
+    bench = Tabled(tmp_path)
+    bench.hosts("00:00:00:00:00:00:00:03 far\nfe80::9 delta", 1)
+    bench.routes = [
+        route("10.0.0.2/32", BRAVO_ID, 0),
+        route("10.0.0.2/32", BRAVO_ID, state="feasible")._replace(interface="eth0", neighbour=LAN_ADDRESS),
+        route("10.9.0.0/16", FAR_ID, state="feasible"),
+        route("10.8.0.0/16", FAR_ID, state="retracted"),
+        route("0.0.0.0/0", FAR_ID),
+        route("::/0 from 2001:db8:a::/48", FAR_ID),
+        route("2001:db8:b::/48", FAR_ID, state="unfeasible"),
+    ]
+    return bench
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        "10.0.0.2", "10.0.0.0/8", "10.8.1.0/24", "0.0.0.0/0", "::/0", "2001:db8:b::1", "2001:db8::/32", "fe80::9",
+        "bravo", "bw-bravo", "eth0", "delta", "far", "00:00:00:00:00:00:00:03", "nobody", "10.0.0.2/40", "",
+    ],
+)  # fmt: skip
+def test_the_daemon_chooses_what_the_command_line_would(wanted: str, bench: Tabled) -> None:
+    assert bench.ask(wanted) == select(bench.ask(), wanted)
+
+
+def test_an_address_selects_what_leads_to_it_and_a_network_what_lies_inside(bench: Tabled) -> None:
+    assert [row["prefix"] for row in bench.ask("10.8.1.1")] == ["10.8.0.0/16", "0.0.0.0/0"]
+    assert [row["prefix"] for row in bench.ask("10.8.0.0/13")] == ["10.9.0.0/16", "10.8.0.0/16"]
+
+
+def test_a_route_tells_its_names_its_table_and_why_it_is_not_used(bench: Tabled) -> None:
+    prefixes = [Prefix.parse(text) for text in ("10.0.0.2/32", "10.8.0.0/16", "0.0.0.0/0")]
+    bench.learned[prefixes[0]] = Route(prefixes[0], 6696)
+    bench.learned[prefixes[1]] = Route(prefixes[1], 6696, UNREACHABLE)
+    bench.refused[prefixes[2]] = Refusal(0, "it covers the endpoint 192.0.2.1 of a tunnel")
+    rows = bench.ask()
+    assert [(row["installed"], row["table"], row["held"]) for row in rows[:5]] == [
+        (True, 6696, False),
+        (False, None, False),
+        (False, None, False),
+        (False, None, True),
+        (False, None, False),
+    ]
+    assert [row["reason"] for row in rows[:5]] == [
+        None,
+        None,
+        "a route of the operator leads there",
+        None,
+        "the route is not used: it covers the endpoint 192.0.2.1 of a tunnel",
+    ]
+    assert [(row["peer"], row["neighbour_name"], row["origin"]) for row in rows[:3]] == [
+        ("bravo", "bravo", "bravo"),
+        (None, "delta", "bravo"),
+        ("bravo", "bravo", "far"),
+    ]
+
+
+def test_many_routes_come_in_order_and_others_get_the_loop_between(bench: Tabled) -> None:
+    prefixes = [f"10.{n >> 8}.{n & 255}.0/24" for n in range(2 * SLICE + 5)]
+    bench.routes = [route(prefix, FAR_ID) for prefix in prefixes]
+    turns = []
+
+    async def count() -> None:
+        while True:
+            turns.append(None)
+            await asyncio.sleep(0)
+
+    async def ask() -> Any:
+        counting = asyncio.ensure_future(count())
+        try:
+            return await Tables(bench.context).methods()["routes"]({})
+        finally:
+            counting.cancel()
+
+    assert [row["prefix"] for row in asyncio.run(ask())] == prefixes
+    assert len(turns) >= 2
+
+
+@pytest.mark.parametrize(
+    "text", ["10.0.0.1", "::", "::1", "::192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "1::8"]
+)
+def test_fast_texts_are_those_of_python(text: str) -> None:
+    packed = ip_address(text).packed
+    assert ip_text(packed) == str(ip_address(text))
+    prefix = Prefix(4 if len(packed) == 4 else 6, packed, 8 * len(packed))
+    assert prefix_text(prefix) == str(prefix)
+    assert prefix_text(prefix.with_source(prefix)) == str(prefix.with_source(prefix))
