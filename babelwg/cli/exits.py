@@ -16,7 +16,11 @@ class Failure(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the sentence to stderr."""
-        click.echo(f"babelwg: {self.format_message()}", file=file, err=True)
+        from babelwg.cli.render.units import plain
+
+        # A sentence may repeat what a stranger sent; lines of its own it may have.
+        lines = [plain(line) for line in self.format_message().split("\n")]
+        click.echo("babelwg: " + "\n".join(lines), file=file, err=True)
 
 
 def nearest(word: str, known: list[str]) -> str:

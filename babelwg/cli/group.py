@@ -97,6 +97,12 @@ class Reader:
         """Return the daemon's answer."""
         return ask(self.socket, method, params)
 
+    def relay(self, method: str) -> None:
+        """Print the daemon's whole answer as JSON."""
+        from babelwg.cli.client import ask_json
+
+        click.echo(ask_json(self.socket, method, SCHEMA))
+
     def print(self, answer: Answer, render: Callable[[Any], str]) -> None:
         """Print an answer as JSON, as tab-separated values, or as the text that `render` makes of its data."""
         if self.output == "json":

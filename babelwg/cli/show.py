@@ -50,6 +50,9 @@ def _view_command(name: str) -> click.Command:
 
 
 def _show(reader: Reader, name: str, wanted: str | None) -> None:
+    if wanted is None and reader.output == "json":
+        reader.relay(name)
+        return
     # Of ten thousand routes the daemon chooses, so that only those come over the socket.
     answer = reader.ask(name, {"filter": wanted} if wanted and name == "routes" else None)
     rows = rows_of(name, answer.data)

@@ -171,3 +171,25 @@ def test_stop_withdraws_when_asked(daemon: Any, ask: Run) -> None:
     daemon.answers["stop"]["withdraw"] = True
     assert ask("stop", "--withdraw").stdout == "The daemon has stopped; everything of it is removed.\n"
     assert daemon.requests[0]["params"] == {"withdraw": True}
+
+
+def test_a_large_answer_is_handed_on_as_it_came(ask: Callable[..., Result], daemon: Any) -> None:
+    daemon.answers["routes"] *= 1000
+    document = json.loads(ask("show", "routes", "--json").stdout)
+    assert document == {"schema": "babelwg/1", "node": "alpha", "data": daemon.answers["routes"]}
+    daemon.answers["routes"][0] = daemon.answers["routes"][0] | {"origin": "\x9b\u202e\n"}
+    text = ask("show", "routes", "--json").stdout
+    assert text.rstrip("\n").isprintable()
+    assert json.loads(text)["data"][0]["origin"] == "\x9b\u202e\n"
+
+
+def test_a_large_answer_that_breaks_off_or_is_a_refusal_is_not_handed_on(
+    ask: Callable[..., Result], daemon: Any
+) -> None:
+    daemon.raw = b'{"jsonrpc":"2.0","id":1,"result":{"node":"alpha","data":[' + b"1," * 200_000 + b"\n"
+    assert "is not JSON" in ask("show", "routes", "--json").stderr
+    daemon.raw = None
+    daemon.error = {"code": -32602, "message": "no \x1b[2J" + "x" * 300_000}
+    result = ask("show", "routes", "--json")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("babelwg: no \\x1b[2Jxxx")

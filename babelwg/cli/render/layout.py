@@ -5,6 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import click
@@ -39,6 +40,24 @@ COLOURS = {
     "different": "red",
     "not wanted": "red",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """What a column says of one field: a function of the field, asked once for each value."""
+
+    key: str
+    unit: Callable[[Any], str]
+
+    def __call__(self, row: Row) -> str:
+        """Return what the column says of a row."""
+        return self.unit(row.get(self.key))
+
+    def all(self, rows: Sequence[Row]) -> list[str]:
+        """Return what the column says of each row."""
+        values = [row.get(self.key) for row in rows]
+        texts = {value: self.unit(value) for value in set(values)}
+        return [texts[value] for value in values]
 
 
 class Column(NamedTuple):
@@ -97,7 +116,8 @@ class _Cells:
 
     def __init__(self, column: Column, rows: Sequence[Row]) -> None:
         self.column = column
-        cells = [column.value(row) for row in rows]
+        value = column.value
+        cells = value.all(rows) if isinstance(value, Keyed) else [value(row) for row in rows]
         if not "".join(cells).isprintable():
             cells = [plain(cell) for cell in cells]
         self.cells = cells

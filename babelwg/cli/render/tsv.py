@@ -14,9 +14,19 @@ def render_tsv(data: Any) -> str:
         lines = [[key, _cell(value)] for key, value in data.items()]
     else:
         names = list(dict.fromkeys(name for row in data for name in row))
-        lines = [names] if names else []
-        lines += [[_cell(row.get(name)) for name in names] for row in data]
+        # Column by column: of ten thousand routes, most say what others have said.
+        columns = [[name, *_cells([row.get(name) for row in data])] for name in names]
+        return "".join(["\t".join(line) + "\n" for line in zip(*columns, strict=True)])
     return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def _cells(values: list[Any]) -> list[str]:
+    kinds = set(map(type, values)) - {type(None)}
+    # True and 1 are equal and read differently, so only a column of one kind is asked once for each value.
+    if len(kinds) > 1 or kinds & {list, dict}:
+        return [_cell(value) for value in values]
+    texts = {value: _cell(value) for value in set(values)}
+    return [texts[value] for value in values]
 
 
 def _cell(value: Any) -> str:

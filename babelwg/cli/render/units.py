@@ -11,10 +11,11 @@ def age(seconds: float | None) -> str:
     """Return a duration as 12s, 3m, 2h or 5d."""
     if seconds is None:
         return ABSENT
-    for limit, unit, name in ((60, 1, "s"), (3600, 60, "m"), (86400, 3600, "h")):
-        if seconds < limit:
-            return f"{int(seconds // unit)}{name}"
-    return f"{int(seconds // 86400)}d"
+    if seconds < 60:
+        return f"{int(seconds)}s"
+    if seconds < 3600:
+        return f"{int(seconds // 60)}m"
+    return f"{int(seconds // 3600)}h" if seconds < 86400 else f"{int(seconds // 86400)}d"
 
 
 def interval(seconds: float | None) -> str:
@@ -58,7 +59,9 @@ def metric(value: int | None) -> str:
 
 def word(value: object) -> str:
     """Return any other value: yes and no for booleans."""
-    if value is None or value == "":
+    if isinstance(value, str):
+        return value or ABSENT
+    if value is None:
         return ABSENT
     if isinstance(value, bool):
         return "yes" if value else "no"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from babelwg.cli.render.layout import Column, Row, table, wrap
+from babelwg.cli.render.layout import Column, Keyed, Row, table, wrap
 from babelwg.cli.render.units import age, interval, metric, octets, round_trip, share, word
 
 
@@ -16,12 +16,12 @@ class View(NamedTuple):
 
 def text(title: str, key: str, least: int = 0, spare: int = 0) -> Column:
     """Return a column of words."""
-    return Column(title, lambda row: word(row.get(key)), False, least, spare)
+    return Column(title, Keyed(key, word), False, least, spare)
 
 
 def number(title: str, key: str, spare: int = 0) -> Column:
     """Return a column of plain numbers."""
-    return Column(title, lambda row: word(row.get(key)), True, 0, spare)
+    return Column(title, Keyed(key, word), True, 0, spare)
 
 
 def render_view(name: str, rows: Sequence[Row], width: int) -> str:
@@ -66,11 +66,11 @@ def _traffic(row: Row) -> str:
 
 
 def _ages(title: str, key: str, spare: int = 0) -> Column:
-    return Column(title, lambda row: age(row.get(key)), True, 0, spare)
+    return Column(title, Keyed(key, age), True, 0, spare)
 
 
 def _metrics(title: str, key: str, spare: int = 0) -> Column:
-    return Column(title, lambda row: metric(row.get(key)), True, 0, spare)
+    return Column(title, Keyed(key, metric), True, 0, spare)
 
 
 TRAFFIC = Column("RX/TX", _traffic, True, 0, 3)

@@ -1,7 +1,8 @@
 """What every answer is made from: the node, its names, and one snapshot of its tables."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -73,24 +74,27 @@ class Context:
             "next_hop": ip_text(next_hop),
         }
 
-    def _describe_place(self, route: RouteView) -> dict[str, Any]:
+    def _describe_place(self, route: RouteView) -> Mapping[str, Any]:
         """Return what the kernel has of a route, and why it has not."""
         prefix, kernel = route.prefix, self.node.routes
         wanted = kernel.learned.get(prefix)
-        installed = route.state == "selected" and kernel.is_installed(prefix)
+        if wanted is not None and route.state == "selected" and kernel.is_installed(prefix):
+            return _installed_in(wanted.table)
         reason = None
-        if not installed and route.state in ("selected", "feasible"):
+        if route.state in ("selected", "feasible"):
             refusal = kernel.refused.get(prefix)
             if refusal is not None:
                 reason = why_not_there(refusal)
             elif prefix in self.node.routing.installer.guarded:
                 reason = "a route of the operator leads there"
-        return {
-            "installed": installed,
-            "table": wanted.table if installed and wanted is not None else None,
-            "held": wanted is not None and wanted.kind == UNREACHABLE,
-            "reason": reason,
-        }
+        held = wanted is not None and wanted.kind == UNREACHABLE
+        return {"installed": False, "table": None, "held": held, "reason": reason}
+
+
+@lru_cache
+def _installed_in(table: int) -> Mapping[str, Any]:
+    """Return what is said of every route that a table holds; most of them are."""
+    return {"installed": True, "table": table, "held": False, "reason": None}
 
 
 def address_of(params: Params, key: str) -> bytes | None:
