@@ -64,7 +64,7 @@ deb: $(READY) ## a Debian package with all that it needs, into build/
 	@.venv/bin/python .ci/deb
 
 packaging: $(READY) ## build the Debian package and install it in a clean root; as root
-	@PEERS="debootstrap groff man-db systemd zsh fish" .ci/peers
+	@PEERS="debootstrap systemd-container groff man-db zsh fish" .ci/peers
 	$(PYTEST) -q integration/packaging $(ARGS)
 
 clean: ## remove what make made
