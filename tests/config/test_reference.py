@@ -19,6 +19,7 @@ EVERY_TABLE = """
 check = [{ ping = "" }, { tcp = "" }, { http = "" }, { dns = "" }, { command = "" }]
 [[babel.key]]
 [[babel.interface]]
+[web]
 [node]
 name = "alpha"
 """

@@ -12,6 +12,7 @@ from babelwg.config.model import (
     DEFAULT_MTU,
     DEFAULT_PORT,
     DEFAULT_TABLE,
+    DEFAULT_WEB,
     HELLO_INTERVAL,
     HISTORY,
 )
@@ -242,6 +243,22 @@ CHECK = (
     ),
 )
 
+WEB = (
+    Key(
+        "listen",
+        "string",
+        f'"{DEFAULT_WEB}"',
+        "Where the page is served: ADDRESS:PORT, or the path of a Unix socket.",
+    ),
+    Key(
+        "token-file",
+        "path",
+        None,
+        "A file of mode 0600 with the token; required where others than this host are served.",
+    ),
+    Key("hosts", "list of strings", "[]", "Names besides the address under which browsers ask for the page."),
+)
+
 SECTIONS = (
     Section("node", False, "Who this node is.", NODE),
     Section("tunnels", False, "What all tunnels share.", TUNNELS),
@@ -251,4 +268,5 @@ SECTIONS = (
     Section("babel.interface", True, "An interface besides the tunnels on which Babel runs.", INTERFACE),
     Section("gateway", True, "A prefix that is announced while checks hold.", GATEWAY),
     Section("gateway.check", True, "One check; it has one of ping, tcp, http, dns and command.", CHECK),
+    Section("web", False, "The page in a browser; without this table none is served.", WEB),
 )
