@@ -16,6 +16,8 @@ COMMANDS = {
         "status": Entry("show", "status", "Print the state of this node, its peers and its problems."),
         "show": Entry("show", "show", "Print one of the node's tables."),
         "route": Entry("route", "route", "Ask about single routes."),
+        "trace": Entry("probe", "trace", "Print the way of packets to a node or an address, hop by hop."),
+        "ping": Entry("probe", "ping", "Print how long packets take to a node or an address and back."),
         "topology": Entry("topology", "topology", "Print the mesh as this node knows it."),
         "web": Entry("web", "web", "Print the link to the page of this node."),
     },

@@ -47,6 +47,8 @@ INVOCATIONS: dict[str, Invocation] = {
     "show stats": reading("stats"),
     "route get": reading("route_get", "fd00:77::2"),
     "route explain": reading("route_explain", "fd00:77::2"),
+    "trace": reading("trace", "b"),
+    "ping": Invocation(("b",), "ping", streams=True),
     "topology": reading("topology"),
     "web": Invocation(answer="web", changes=True),
     "history": reading("history", "b"),

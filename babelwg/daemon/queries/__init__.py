@@ -14,6 +14,7 @@ from babelwg.daemon.queries.kernel import Kernel
 from babelwg.daemon.queries.lookup import Lookup
 from babelwg.daemon.queries.metrics import Metrics
 from babelwg.daemon.queries.overview import Overview
+from babelwg.daemon.queries.probes import Probes
 from babelwg.daemon.queries.switches import Switches
 from babelwg.daemon.queries.tables import Tables
 from babelwg.daemon.queries.topology import Mesh
@@ -32,6 +33,7 @@ PARTS: tuple[Callable[[Context], Any], ...] = (
     Filters,
     Lookup,
     Explain,
+    Probes,
     Mesh,
     Changes,
     Switches,
