@@ -45,6 +45,39 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("The way of a packet:", "babelwg route get 10.23.0.7"),
         ("That of one from another source:", "babelwg route get 2001:db8::1 from 2001:db8:a::7"),
     ),
+    "route explain": (("Why a network is reached as it is:", "babelwg route explain 10.23.0.0/16"),),
+    "topology": (("A picture of the mesh:", "babelwg topology --format dot | dot -Tsvg > mesh.svg"),),
+    "history": (
+        ("What happened to a peer in the last ten minutes:", "babelwg history bravo --since 10m"),
+        ("Which routes change most:", "babelwg history --flaps"),
+    ),
+    "monitor": (("Everything from now on, for a script:", "babelwg monitor --json"),),
+    "peer": (
+        (
+            "A peer more, and one less:",
+            "babelwg peer add bravo --public-key KEY\nbabelwg peer remove charlie",
+        ),
+    ),
+    "peer set": (
+        (
+            "Another endpoint, and no keepalives:",
+            "babelwg peer set bravo endpoint=[2001:db8::7]:51820 keepalive=",
+        ),
+    ),
+    "import": (("A tunnel of wg-quick:", "babelwg import /etc/wireguard/wg0.conf"),),
+    "export": (
+        (
+            "A phone, by its camera:",
+            "babelwg export phone --wg-quick --qr --endpoint alpha.example.net --address 10.23.9.1/32",
+        ),
+    ),
+    "metrics": (
+        (
+            "For node_exporter, every minute by cron:",
+            "babelwg metrics --textfile /var/lib/prometheus/node-exporter/babelwg.prom",
+        ),
+    ),
+    "web": (("The picture of the mesh in a browser:", "babelwg web"),),
     "init": (("A first configuration:", "babelwg init --name alpha"),),
     "check-config": (("Before a reload:", "babelwg check-config && babelwg reload"),),
     "daemon": (

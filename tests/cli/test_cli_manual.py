@@ -76,7 +76,7 @@ def test_man_shows_the_pages_without_a_warning(made: dict[str, Page], tmp_path: 
 def test_examples_are_command_lines_that_are_understood(command: str) -> None:
     for _, shown in EXAMPLES[command]:
         for line in shown.replace("&&", "\n").replace(";", "\n").splitlines():
-            words = line.partition(">")[0].partition("<")[0].split()
+            words = line.partition(">")[0].partition("<")[0].partition("|")[0].split()
             if words[0] == "babelwg":
                 _parse(cli, "babelwg", words[1:])
 
