@@ -93,6 +93,13 @@ def test_a_second_route_of_another_priority_is_not_wanted(bench: Bench) -> None:
     assert verdicts == [("ok", 1024), ("not wanted", 5), ("ok", 1024)]
 
 
+def test_in_a_shared_table_a_second_route_at_our_place_may_be_somebody_elses() -> None:
+    bench = Bench(TABLE_MAIN)
+    other = bench.kernel.places[TABLE_MAIN, P]._replace(priority=5)
+    found = compare_routes(bench.fib, (*bench.kernel.places.values(), other))
+    assert [c.verdict for c in found] == ["ok", "ok"]
+
+
 def test_rules_are_compared_by_priority() -> None:
     wanted = desired_rules(6696, 0x6277)
     lost, stray = Rule(6, 6696, 6696, fwmark=0x6277), Rule(4, 6680, 6701, source="10.0.0.0/8")
