@@ -19,6 +19,9 @@ COMMANDS = {
         "trace": Entry("probe", "trace", "Print the way of packets to a node or an address, hop by hop."),
         "ping": Entry("probe", "ping", "Print how long packets take to a node or an address and back."),
         "topology": Entry("topology", "topology", "Print the mesh as this node knows it."),
+        "simulate": Entry(
+            "simulate", "simulate", "Tell what would move if links or nodes failed, or costs changed."
+        ),
         "web": Entry("web", "web", "Print the link to the page of this node."),
     },
     "Watch": {

@@ -50,6 +50,7 @@ INVOCATIONS: dict[str, Invocation] = {
     "trace": reading("trace", "b"),
     "ping": Invocation(("b",), "ping", streams=True),
     "topology": reading("topology"),
+    "simulate": reading("simulate", "--fail-link", "a-b"),
     "web": Invocation(answer="web", changes=True),
     "history": reading("history", "b"),
     "monitor": Invocation(("b",), "monitor", streams=True),

@@ -91,6 +91,17 @@ class SimNetwork:
             setattr(self.link(a, b), key, value)
         self._note(f"impair {a}-{b} {changes}")
 
+    def reprice(self, a: str, b: str, cost: int) -> None:
+        """Change what a link costs without loss; both its ends know at once."""
+        self._note(f"reprice {a}-{b} {cost}")
+        self.link(a, b).cost = cost
+        for name, peer in ((a, b), (b, a)):
+            node = self.nodes[name]
+            node.interfaces[peer] = replace(node.interfaces[peer], rxcost=cost)
+            if node.speaker is not None:
+                node.speaker.set_interface(peer, node.interfaces[peer], node.link_local, self.now)
+                self._pump(node)
+
     def crash(self, name: str) -> None:
         """Kill a node's daemon; its kernel goes on forwarding."""
         self._note(f"crash {name}")
