@@ -3,6 +3,7 @@
 import errno
 import logging
 import socket
+from math import inf
 from pathlib import Path
 
 from babelwg.dataplane.loop import Loop
@@ -11,6 +12,7 @@ from babelwg.dataplane.requests import (
     Command,
     Create,
     Get,
+    Handshakes,
     ListTunnels,
     NoSuchRequestError,
     Remove,
@@ -76,6 +78,8 @@ class Host:
             return self._list() + format_errno(0)
         elif isinstance(command, Stats):
             return self._stats() + format_errno(0)
+        elif isinstance(command, Handshakes):
+            return self._handshakes() + format_errno(0)
         else:
             self._loop.stop()
         return format_errno(0)
@@ -134,6 +138,23 @@ class Host:
         for number, port in sorted(self._ports.items()):
             lines.append(f"port={number}")
             lines += [f"{reason}={count}" for reason, count in sorted(port.device.refusals.items())]
+        return "".join(f"{line}\n" for line in lines)
+
+    def _handshakes(self) -> str:
+        now, lines = self._loop.clock(), []
+        for name, tunnel in sorted(self._tunnels.items()):
+            lines.append(f"interface={name}")
+            for peer in tunnel.interface.peers.values():
+                signs = peer.handshake.signs._asdict().items()
+                lines += [f"{sign}_age={now - at:.3f}" for sign, at in signs if at > -inf]
+        for number, port in sorted(self._ports.items()):
+            lines.append(f"port={number}")
+            for caller, calls in port.device.callers:
+                key = caller.public_key.hex() or "-"
+                age = now - calls.last
+                lines.append(
+                    f"caller={caller.reason} {caller.address} {caller.port} {key} {calls.times} {age:.3f}"
+                )
         return "".join(f"{line}\n" for line in lines)
 
     def _lose(self, tunnel: HostedTunnel) -> None:

@@ -52,13 +52,23 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True)
+class Handshakes:
+    """`handshakes=1`: report how the handshakes of each tunnel go, and who else calls."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """`shutdown=1`: end the process; interfaces stay."""
 
 
-Command = Create | Remove | ListTunnels | Stats | Shutdown
+Command = Create | Remove | ListTunnels | Stats | Handshakes | Shutdown
 
-_SIMPLE: dict[str, Command] = {"list": ListTunnels(), "stats": Stats(), "shutdown": Shutdown()}
+_SIMPLE: dict[str, Command] = {
+    "list": ListTunnels(),
+    "stats": Stats(),
+    "handshakes": Handshakes(),
+    "shutdown": Shutdown(),
+}
 
 
 class NoSuchRequestError(Exception):

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from math import inf
 
 from babelwg.wireguard.allowedips import IPV4_HEADER, IPV6_HEADER
+from babelwg.wireguard.callers import CallerTable
 from babelwg.wireguard.events import Endpoint, Event, LocalAddress, SocketAddress
 from babelwg.wireguard.indices import IndexTable
 from babelwg.wireguard.interface import Interface
@@ -87,6 +88,7 @@ class Device:
         self.clock_offset = clock_offset  # seconds from the clock of `now` to Unix time
         self.identities: dict[bytes, Identity] = {}
         self.refusals: Refusals = Refusals()
+        self.callers = CallerTable()
         self.spare = PacketBuffer()
         self.outgoing: list[Outgoing] = []
         self._delivered: list[tuple[Interface, memoryview]] = []
@@ -282,6 +284,7 @@ class Device:
             return self._receive_cookie(CookieReply.decode(data), now)
         identity = self._identity_addressed(data)
         if identity is None:
+            self.callers.note(Reason.WRONG_MAC1, source, now)
             return Reason.WRONG_MAC1
         refused = self._refuse_under_load(identity, data, source, local, now)
         if refused is not None:
@@ -337,6 +340,7 @@ class Device:
         received = ReceivedInitiation(identity.keys, message)
         peer = identity.peers.get(received.static)
         if peer is None:
+            self.callers.note(Reason.UNKNOWN_PEER, source, now, received.static)
             return Reason.UNKNOWN_PEER
         return peer.handshake.receive_initiation(received, source, local, now)
 
@@ -346,7 +350,12 @@ class Device:
         peer = self.indices.handshakes.get(message.receiver)
         if peer is None or peer.interface.device is not self:
             return Reason.UNEXPECTED_RESPONSE
-        return peer.handshake.receive_response(message, source, local, now)
+        try:
+            return peer.handshake.receive_response(message, source, local, now)
+        except AuthenticationError:
+            # It was read with the right private key, or it would not know our index: the preshared keys differ.
+            peer.handshake.refused = now
+            raise
 
     def _identity_of(self, peer: Peer) -> Identity:
         assert peer.interface.keys is not None

@@ -3,6 +3,7 @@
 from math import inf
 from typing import TYPE_CHECKING
 
+from babelwg.wireguard.callers import Signs
 from babelwg.wireguard.events import HandshakeAbandoned, HandshakeCompleted, LocalAddress, SocketAddress
 from babelwg.wireguard.keypair import Keypair
 from babelwg.wireguard.noise.cookie import CookieJar
@@ -32,6 +33,7 @@ class Handshake:
         self._peer = peer
         self.jar = CookieJar(mac1_key(peer.public_key), cookie_key(peer.public_key))
         self.greatest_timestamp = b""  # seen from the peer
+        self.refused = -inf  # seconds, when an answer could not be authenticated
         self.jitter = 0.0  # seconds, drawn anew for every initiation
         self._sent_timestamp = b""
         self._initiation: SentInitiation | None = None
@@ -40,6 +42,11 @@ class Handshake:
         self._last_consumed = -inf  # seconds
         self._last_sent = -inf  # seconds
         self._attempts = 0
+
+    @property
+    def signs(self) -> Signs:
+        """When what was last sent, taken and refused."""
+        return Signs(self._initiated, self._last_consumed, self.refused)
 
     def initiate(self, now: float, retry: bool = False) -> None:
         """Send the first message unless one was sent within REKEY_TIMEOUT."""

@@ -8,6 +8,7 @@ import pytest
 from babelwg.dataplane.requests import (
     Create,
     Get,
+    Handshakes,
     ListTunnels,
     NoSuchRequestError,
     Remove,
@@ -39,6 +40,7 @@ def test_commands_are_read():
     assert command("remove=wg0\n\n") == Remove("wg0")
     assert command("list=1\n\n") == ListTunnels()
     assert command("stats=1\n\n") == Stats()
+    assert command("handshakes=1\n\n") == Handshakes()
     assert command("shutdown=1\n\n") == Shutdown()
 
 

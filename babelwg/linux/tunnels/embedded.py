@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from babelwg.linux.tunnels.handshakes import HandshakeReport, read_handshakes
 from babelwg.linux.tunnels.tunnel import Tunnel, TunnelError, TunnelState
 from babelwg.linux.tunnels.uapi import (
     START_TIMEOUT,
@@ -83,6 +84,15 @@ class EmbeddedBackend:
             elif key not in ("", "errno"):
                 counters[f"{place}.{key}"] = int(value)
         return counters
+
+    async def handshakes(self) -> HandshakeReport:
+        """Return how handshakes go; nothing when no process runs, or an older one."""
+        if self._watch is None or self._watch.done():
+            return HandshakeReport()
+        try:
+            return read_handshakes(await request(self._control, "handshakes=1\n\n"))
+        except TunnelError:
+            return HandshakeReport()  # it has just ended, which the watch tells
 
     async def shut_down(self) -> None:
         """End the process; the interfaces it still has stay."""
