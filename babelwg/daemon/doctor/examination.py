@@ -1,0 +1,152 @@
+"""One examination: facts are gathered, probes are sent side by side, and every check gives its findings."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from babelwg.babel.snapshot import Snapshot
+from babelwg.config import Config, ConfigErrors, PeerConfig
+from babelwg.daemon.doctor.babel import check_keys, check_link, check_seqno
+from babelwg.daemon.doctor.finding import NODE, Finding, fail, ok, warn
+from babelwg.daemon.doctor.kernel import examine_kernel
+from babelwg.daemon.doctor.patients import examine_peer
+from babelwg.daemon.doctor.routes import check_clashes, check_refused
+from babelwg.daemon.doctor.system import (
+    check_clock,
+    check_daemon,
+    check_forwarding,
+    check_managers,
+    check_reverse_path,
+    check_rights,
+    check_state_directory,
+)
+from babelwg.daemon.doctor.tunnels import check_mended, check_tunnel, check_twins
+from babelwg.linux.nftables import read_ruleset
+from babelwg.linux.programs import running_managers
+
+if TYPE_CHECKING:
+    from babelwg.daemon.node import Node
+    from babelwg.daemon.queries.context import Context
+
+# Implementation constants
+LIMIT = 7.5  # seconds for everything
+BEAT = 0.05  # seconds between two looks at how late the loop is
+AT_ONCE = 64  # peers that are probed side by side
+NET = Path("/proc/sys/net")
+
+
+async def examine(context: "Context", peer: PeerConfig | None) -> list[Finding]:
+    """Return the findings about one peer, or about the node and all its peers."""
+    node, findings = context.node, []
+    lateness: list[float] = [0.0]
+    beat = asyncio.create_task(_measure_lateness(lateness))
+    try:
+        async with asyncio.timeout(LIMIT):
+            if peer is None:
+                findings += _examine_machine(node) + examine_kernel(node)
+            findings += await _examine_peers(context, peer)
+    except TimeoutError:
+        cause = "the machine is overloaded, or there are very many peers"
+        findings.append(warn("daemon", NODE, "not every check came to an end", cause, "babelwg doctor PEER"))
+    finally:
+        beat.cancel()
+        await asyncio.gather(beat, return_exceptions=True)
+    if peer is None:
+        findings += _examine_babel(context)
+        findings += check_daemon(max(lateness), node.routing.counters["internal_error"])
+    return findings
+
+
+async def _measure_lateness(lateness: list[float]) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        due = loop.time() + BEAT
+        await asyncio.sleep(BEAT)
+        lateness[0] = max(lateness[0], loop.time() - due)
+
+
+def _examine_machine(node: "Node") -> list[Finding]:
+    """Return what is to be said of the machine and of our own files."""
+    node.clock.look()
+    tunnels = node.tunnels.actual
+    findings = check_clock(node.clock, node.incidents, time.time())
+    findings += check_rights(Path("/proc/self/status").read_text())
+    findings += check_forwarding(NET) + check_reverse_path(NET, tunnels)
+    findings += check_managers(running_managers())
+    findings += check_state_directory(node.store.directory, node.store.counters)
+    findings += _check_configuration(node)
+    if isinstance(node.config, Config):
+        findings += check_twins(node.config.peers)
+    return findings
+
+
+def _check_configuration(node: "Node") -> list[Finding]:
+    try:
+        same = node.reread() == node.config
+    except ConfigErrors as errors:
+        first = str(errors).splitlines()[0]
+        cause = f"{first}; the node goes on with what it read before, and would not start again"
+        return [fail("configuration", NODE, "the configuration has errors", cause, "babelwg check-config")]
+    if same:
+        return [ok("configuration", NODE, "the files say what runs")]
+    cause = "it was edited after the start or the last reload"
+    return [
+        warn("configuration", NODE, "the files say something else than what runs", cause, "babelwg reload")
+    ]
+
+
+def _examine_babel(context: "Context") -> list[Finding]:
+    """Return what is to be said of the tables of Babel, as they are now."""
+    node, snapshot = context.node, context.snapshot()
+    node.watch_counters()
+    findings = check_refused(node.routes.refused)
+    findings += check_seqno(node.incidents)
+    findings += check_keys(sorted(node.routing.speaker.counters.items()))
+    findings += _check_clashes(context, snapshot)
+    findings += _check_interfaces(node, snapshot)
+    return findings + check_mended(node.incidents)
+
+
+def _check_clashes(context: "Context", snapshot: Snapshot) -> list[Finding]:
+    own = {xroute.prefix for xroute in snapshot.xroutes}
+    names = context.names
+    announced = (
+        (r.prefix, names.origin(r.router_id) or r.router_id.hex(":"), r.router_id)
+        for r in snapshot.routes
+        if r.state != "retracted"
+    )
+    return check_clashes(own, announced, snapshot.router_id)
+
+
+def _check_interfaces(node: "Node", snapshot: Snapshot) -> list[Finding]:
+    """Return the interfaces besides tunnels on which Babel should run and does not."""
+    running = {view.name for view in snapshot.interfaces}
+    findings = []
+    for name in sorted(node.routing.wanted.keys() - running - node.tunnels.actual.keys()):
+        cause = node.routing.errors.get(name) or "it is down, is gone, or has no link-local address"
+        findings.append(
+            fail("interface", name, "Babel does not run here", cause, f"ip address show dev {name}")
+        )
+    return findings
+
+
+async def _examine_peers(context: "Context", peer: PeerConfig | None) -> list[Finding]:
+    """Return what is to be said of peers, in the order of the configuration."""
+    config = context.node.config
+    peers = [peer] if peer else list(config.peers) if isinstance(config, Config) else []
+    if not peers:
+        return []
+    node, gate = context.node, asyncio.Semaphore(AT_ONCE)
+    ruleset, states, report = await asyncio.gather(
+        read_ruleset(), node.tunnels.states(), node.tunnels.embedded.handshakes()
+    )
+    neighbours = {n.interface: n for n in context.snapshot().neighbours}
+    scene: dict[str, Any] = {"ruleset": ruleset, "states": states, "report": report, "neighbours": neighbours}
+
+    async def one(peer: PeerConfig) -> list[Finding]:
+        async with gate:
+            patient = await examine_peer(node, peer, **scene)
+        return check_tunnel(patient) + check_link(patient)
+
+    return [f for found in await asyncio.gather(*(one(peer) for peer in peers)) for f in found]
