@@ -33,6 +33,11 @@ COMMANDS = {
         ),
         "metrics": Entry("metrics", "metrics", "Print figures of this node for Prometheus."),
     },
+    "Mend": {
+        "doctor": Entry(
+            "doctor", "doctor", "Find what is wrong with this node or with one PEER, and what mends it."
+        ),
+    },
     "Set up": {
         "init": Entry("setup", "init", "Write a first configuration and a private key."),
         "check-config": Entry(

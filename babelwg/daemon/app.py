@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from babelwg.config import BabeldConfig, Config, ConfigErrors, load, load_babeld
+from babelwg.daemon.doctor.offline import examine_offline
 from babelwg.daemon.effective import babeld_of
 from babelwg.daemon.logfile import set_up_log
 from babelwg.daemon.node import Node
@@ -70,6 +72,11 @@ def state_directory(options: DaemonOptions, config: Config | BabeldConfig) -> Pa
     if options.state_dir is not None:
         return options.state_dir
     return DEFAULT_STATE_DIR if isinstance(config, Config) else Path(f"{config.state_file}.d")
+
+
+def examine_without_daemon(config: Path, state: Path, socket: Path, why: str) -> list[dict[str, Any]]:
+    """Return the findings of `doctor` about a node whose daemon does not answer."""
+    return [finding.describe() for finding in examine_offline(config, state, socket, why)]
 
 
 async def _run(options: DaemonOptions, config: Config | BabeldConfig) -> int:

@@ -21,12 +21,12 @@ class ClockWatch:
     def __init__(
         self,
         directory: Path,
-        incidents: Incidents,
+        incidents: Incidents | None = None,
         wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
         self.path = directory / CLOCK_FILE
-        self._incidents = incidents
+        self.incidents = incidents or Incidents()
         self._wall, self._steady = wall, steady
         self.latest = _read(self.path)  # Unix seconds, 0 for never
         self._offset = wall() - steady()
@@ -41,7 +41,7 @@ class ClockWatch:
         """Notice a step back since the last look."""
         offset = self._wall() - self._steady()
         if offset < self._offset - STEP:
-            self._incidents.note("clock-set-back", "clock", f"{self._offset - offset:.0f} s")
+            self.incidents.note("clock-set-back", "clock", f"{self._offset - offset:.0f} s")
         self._offset = offset
 
     def keep(self) -> None:

@@ -1,9 +1,9 @@
 """What others did behind our back and was mended at once: kept for a while, so that somebody can still be told."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal[
     "address-lost",
@@ -33,6 +33,18 @@ class Incident:
     detail: str
 
 
+# What the services of a node take note of: the kind of incident, and the field that names its subject
+HEARD: dict[str, tuple[Kind, str]] = {
+    "data-plane-lost": ("data-plane-lost", ""),
+    "routes-removed-by-another": ("route-lost", ""),
+    "rule-removed-by-another": ("rule-lost", "rule"),
+    "sysctl-changed-by-another": ("sysctl-changed", "setting"),
+    "tunnel-changed-by-another": ("tunnel-changed", "peer"),
+    "tunnel-lost-its-address": ("address-lost", "peer"),
+    "tunnel-vanished": ("interface-lost", "peer"),
+}
+
+
 class Incidents:
     """The incidents of the last minutes, one for each kind and subject; the oldest gives way to a new one."""
 
@@ -49,6 +61,13 @@ class Incidents:
         now = self._clock()
         told = before.times if before and now - before.last < LATELY else 0
         self._found[kind, subject] = Incident(kind, subject, told + times, now, detail)
+
+    def hear(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Take in what a service took note of, where that is an incident."""
+        if event in HEARD:
+            kind, subject = HEARD[event]
+            count = fields.get("count", 1) if kind == "route-lost" else 1
+            self.note(kind, str(fields.get(subject, "node")), times=count)
 
     def observe(self, kind: Kind, subject: str, counter: int) -> None:
         """Take note of a counter, which is an incident whenever it has grown."""

@@ -8,7 +8,7 @@ from babelwg.daemon.recorder import Note, silent
 from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, apply_node_addresses
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.rules import NODE_PRIORITIES, Rule, apply_rules, desired_rules
+from babelwg.linux.rules import NODE_PRIORITIES, Rule, apply_rules, desired_rules, read_rules
 from babelwg.linux.sysctls import (
     apply_sysctls,
     desired_sysctls,
@@ -26,6 +26,7 @@ class KernelSide:
         self.errors: dict[str, str] = {}
         self.sysctls = True
         self.note: Note = silent
+        self._settings: dict[str, str] = {}  # that we have set
         self._done: set[str] = set()  # what was set once, so that setting it again is a repair
         self.rules: frozenset[Rule] = frozenset()  # those that should be there
         self._iproute = iproute
@@ -58,6 +59,10 @@ class KernelSide:
         changed, failed = apply_sysctls(settings)
         for name, old in changed.items():
             log.info("sysctl-set %s was=%s", name, old)
+            if self._settings.get(name) == settings[name]:
+                cause = f"another program set it to {old}"
+                self.note("sysctl-changed-by-another", f"{name} is set again", cause, setting=name)
+        self._settings |= {name: value for name, value in settings.items() if name not in failed}
         for name, reason in failed.items():
             if self.errors.get(name) != reason:
                 log.warning("sysctl-refused %s: %s", name, reason)
@@ -65,7 +70,12 @@ class KernelSide:
         self.errors = {k: v for k, v in self.errors.items() if k not in settings} | failed
 
     async def _set_rules(self, rules: set[Rule]) -> int:
+        lost = self.rules & rules if "rules" in self._done else frozenset()
         self.rules = frozenset(rules)
+        for rule in sorted(lost - read_rules(self._requests, NODE_PRIORITIES)) if lost else ():
+            name = f"{rule.priority} (IPv{rule.family})"
+            text, cause = f"our rule {name} is set again", "another program removed it"
+            self.note("rule-removed-by-another", text, cause, rule=name)
         return apply_rules(self._requests, rules, NODE_PRIORITIES)
 
     async def _attempt(self, what: str, action: Awaitable[int]) -> None:

@@ -30,6 +30,7 @@ from babelwg.daemon.effective import (
     with_babeld,
 )
 from babelwg.daemon.gateways import GatewayService
+from babelwg.daemon.incidents import Incidents
 from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lag import LagMeter
 from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
@@ -80,9 +81,10 @@ class Node:
         self.recorder = Recorder(self.names)
         self.lag = LagMeter()
         self.config_path = config_path
+        self.incidents = Incidents()
         self._state_dir = state_dir
         self._socket_path = socket
-        self._load = load
+        self.load = load
         self._stop = asyncio.Event()
         self._withdraw = False
         self._repair_soon = asyncio.Event()
@@ -151,7 +153,7 @@ class Node:
 
     async def _reload(self) -> list[str]:
         try:
-            config = self._load()
+            config = self.load()
         except ConfigErrors as errors:
             wiring.note_refusal(self, errors)
             raise

@@ -77,7 +77,7 @@ class RoutingService:
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, tuple[int, InterfaceParameters, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._repairs = 0
+        self._repairs: list[Route] = []  # that somebody else removed
         self._unsaid = 0  # events about routes that were not logged
         self._log_allowance, self._log_counted = LOG_BURST, self._loop.time()
         self._loop.add_reader(socket.fileno(), self._receive)
@@ -166,13 +166,17 @@ class RoutingService:
             # Not now: the news that its interface went too may stand behind it in the same batch.
             if not self._repairs:
                 self._loop.call_soon(self._put_back)
-            self._repairs += 1
+            self._repairs.append(route)
 
     def _put_back(self) -> None:
-        log.warning("routes-removed-by-another count=%d: set again where still wanted", self._repairs)
-        text = f"{self._repairs} of our routes were removed, and are set again"
-        self.note("routes-removed-by-another", text, "another program did it", count=self._repairs)
-        self._repairs = 0
+        lost, self._repairs = self._repairs, []
+        log.warning("routes-removed-by-another count=%d: set again where still wanted", len(lost))
+        # With an interface the kernel itself takes its routes.
+        links = self._mirror.links
+        taken = sum(not r.interface or (r.interface in links and links[r.interface].up) for r in lost)
+        if taken:
+            text = f"{taken} of our routes were removed, and are set again"
+            self.note("routes-removed-by-another", text, "another program did it", count=taken)
         self.pump()
 
     def own_datagrams(self) -> dict[str, int]:

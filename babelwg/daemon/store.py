@@ -10,6 +10,7 @@ from babelwg.babel.snapshot import Snapshot
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
+from babelwg.daemon.clock import ClockWatch
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ class Store:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
         self.counters: dict[str, int] = {}
+        self.clock = ClockWatch(directory)
         self._state, lost, reasons = State.load(directory, owner)
         if fresh_router_id:
             self._state.router_id = generate_router_id()
@@ -75,6 +77,7 @@ class Store:
     def save(self, snapshot: Snapshot) -> None:
         """Write down what the next life needs of these tables."""
         self.save_hello_seqnos(snapshot.hello_seqnos)
+        self._attempt("clock", self.clock.keep)
         # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
         if not snapshot.recovering:
             self.tidy([SourceRecord(s.prefix, s.router_id, s.seqno, s.metric) for s in snapshot.sources])

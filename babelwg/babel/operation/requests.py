@@ -30,6 +30,8 @@ def handle_route_request(state: State, neighbour: Neighbour, request: RouteReque
 def handle_seqno_request(state: State, neighbour: Neighbour, request: SeqnoRequest, now: float) -> None:
     """Answer a seqno request, or pass it on towards its router (§3.8.1.2)."""
     ours = request.router_id == state.router_id
+    if ours and seqno_lt(seqno_add(state.seqno, 1), request.seqno):
+        state.count("request_ahead.own-seqno")  # it remembers a life of ours that we do not
     if request.prefix in state.xroutes:
         if ours and seqno_lt(state.seqno, request.seqno) and state.may_increase_seqno(now):
             state.increase_seqno()

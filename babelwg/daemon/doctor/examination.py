@@ -2,10 +2,11 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babelwg.babel.snapshot import Snapshot
+from babelwg.babel.snapshot import NeighbourView, Snapshot
 from babelwg.config import Config, ConfigErrors, PeerConfig
 from babelwg.daemon.doctor.babel import check_keys, check_link, check_seqno
 from babelwg.daemon.doctor.finding import NODE, Finding, fail, ok, warn
@@ -22,6 +23,7 @@ from babelwg.daemon.doctor.system import (
     check_state_directory,
 )
 from babelwg.daemon.doctor.tunnels import check_mended, check_tunnel, check_twins
+from babelwg.daemon.recorder.wiring import watch_seqno
 from babelwg.linux.nftables import read_ruleset
 from babelwg.linux.programs import running_managers
 
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 
 # Implementation constants
 LIMIT = 7.5  # seconds for everything
-BEAT = 0.05  # seconds between two looks at how late the loop is
 AT_ONCE = 64  # peers that are probed side by side
 NET = Path("/proc/sys/net")
 
@@ -39,8 +40,6 @@ NET = Path("/proc/sys/net")
 async def examine(context: "Context", peer: PeerConfig | None) -> list[Finding]:
     """Return the findings about one peer, or about the node and all its peers."""
     node, findings = context.node, []
-    lateness: list[float] = [0.0]
-    beat = asyncio.create_task(_measure_lateness(lateness))
     try:
         async with asyncio.timeout(LIMIT):
             if peer is None:
@@ -49,28 +48,17 @@ async def examine(context: "Context", peer: PeerConfig | None) -> list[Finding]:
     except TimeoutError:
         cause = "the machine is overloaded, or there are very many peers"
         findings.append(warn("daemon", NODE, "not every check came to an end", cause, "babelwg doctor PEER"))
-    finally:
-        beat.cancel()
-        await asyncio.gather(beat, return_exceptions=True)
     if peer is None:
         findings += _examine_babel(context)
-        findings += check_daemon(max(lateness), node.routing.counters["internal_error"])
+        findings += check_daemon(node.lag.maximum / 1000, node.routing.counters["internal_error"])
     return findings
-
-
-async def _measure_lateness(lateness: list[float]) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
-        due = loop.time() + BEAT
-        await asyncio.sleep(BEAT)
-        lateness[0] = max(lateness[0], loop.time() - due)
 
 
 def _examine_machine(node: "Node") -> list[Finding]:
     """Return what is to be said of the machine and of our own files."""
-    node.clock.look()
+    node.store.clock.look()
     tunnels = node.tunnels.actual
-    findings = check_clock(node.clock, node.incidents, time.time())
+    findings = check_clock(node.store.clock, node.incidents, time.time())
     findings += check_rights(Path("/proc/self/status").read_text())
     findings += check_forwarding(NET) + check_reverse_path(NET, tunnels)
     findings += check_managers(running_managers())
@@ -83,7 +71,7 @@ def _examine_machine(node: "Node") -> list[Finding]:
 
 def _check_configuration(node: "Node") -> list[Finding]:
     try:
-        same = node.reread() == node.config
+        same = node.load() == node.config
     except ConfigErrors as errors:
         first = str(errors).splitlines()[0]
         cause = f"{first}; the node goes on with what it read before, and would not start again"
@@ -99,7 +87,7 @@ def _check_configuration(node: "Node") -> list[Finding]:
 def _examine_babel(context: "Context") -> list[Finding]:
     """Return what is to be said of the tables of Babel, as they are now."""
     node, snapshot = context.node, context.snapshot()
-    node.watch_counters()
+    watch_seqno(node)
     findings = check_refused(node.routes.refused)
     findings += check_seqno(node.incidents)
     findings += check_keys(sorted(node.routing.speaker.counters.items()))
@@ -131,6 +119,10 @@ def _check_interfaces(node: "Node", snapshot: Snapshot) -> list[Finding]:
     return findings
 
 
+def _neighbours(context: "Context") -> dict[str, NeighbourView]:
+    return {n.interface: n for n in context.snapshot().neighbours}
+
+
 async def _examine_peers(context: "Context", peer: PeerConfig | None) -> list[Finding]:
     """Return what is to be said of peers, in the order of the configuration."""
     config = context.node.config
@@ -141,12 +133,14 @@ async def _examine_peers(context: "Context", peer: PeerConfig | None) -> list[Fi
     ruleset, states, report = await asyncio.gather(
         read_ruleset(), node.tunnels.states(), node.tunnels.embedded.handshakes()
     )
-    neighbours = {n.interface: n for n in context.snapshot().neighbours}
+    neighbours = _neighbours(context)
     scene: dict[str, Any] = {"ruleset": ruleset, "states": states, "report": report, "neighbours": neighbours}
 
     async def one(peer: PeerConfig) -> list[Finding]:
         async with gate:
             patient = await examine_peer(node, peer, **scene)
+        # The probes took seconds, in which a neighbour may have gone silent, or spoken.
+        patient = replace(patient, neighbour=_neighbours(context).get(peer.interface))
         return check_tunnel(patient) + check_link(patient)
 
     return [f for found in await asyncio.gather(*(one(peer) for peer in peers)) for f in found]

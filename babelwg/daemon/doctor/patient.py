@@ -12,6 +12,7 @@ from babelwg.linux.tunnels.handshakes import SeenCaller, SignAges
 from babelwg.linux.tunnels.tunnel import SESSION_LIFE, SocketAddress, TunnelState
 
 # Implementation constants
+CROSSING = 3.0  # seconds by which two handshakes that cross may differ; a repeated one comes later
 RECENT = 20.0  # seconds: an unanswered call is repeated every five
 HELLO_PATIENCE = 3.5  # of the Hello interval
 
@@ -58,6 +59,12 @@ class Patient:
     def name(self) -> str:
         """The peer's name."""
         return self.peer.name
+
+    def is_news(self, age: float | None) -> bool:
+        """Return whether a sign is young, and none from before the last handshake that came to its end."""
+        if age is None or age > RECENT:
+            return False
+        return self.handshake_age is None or age + CROSSING < self.handshake_age
 
     @property
     def has_session(self) -> bool:

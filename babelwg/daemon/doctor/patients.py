@@ -12,6 +12,7 @@ from babelwg.babel.snapshot import NeighbourView
 from babelwg.config import PeerConfig, link_local
 from babelwg.daemon.doctor.patient import Patient, Probes
 from babelwg.daemon.doctor.probing import probe_endpoint, probe_link
+from babelwg.daemon.effective import parameters_of
 from babelwg.linux.nftables import DropRule, udp_drops
 from babelwg.linux.tunnels.handshakes import HandshakeReport, SeenCaller
 from babelwg.linux.tunnels.tunnel import TunnelState
@@ -34,18 +35,26 @@ async def examine_peer(
 ) -> Patient:
     """Return a peer with all that the checks need; the deader it seems, the more is asked."""
     patient = _known(node, peer, states.get(peer.interface), neighbours.get(peer.interface))
-    babel_port = node.routing.speaker.parameters.port
+    babel_port = parameters_of(node.config).port
     patient = replace(
         patient,
         babel_drops=_concerning(udp_drops(ruleset, babel_port), peer.interface),
         tunnel_drops=tuple(r for r in udp_drops(ruleset, patient.port) if r.hook in ("input", "prerouting")),
     )
-    if not (patient.exists and patient.up and patient.has_link_local):
+    if not (patient.exists and patient.up and patient.has_link_local and patient.state):
         return patient
-    address = patient.neighbour.address if patient.neighbour else link_local(peer.public_key)
-    probes = await probe_link(address, peer.interface, _mtu(node, peer.interface), babel_port)
-    if not probes.echoes and patient.endpoint is not None:
-        patient, probes = await _look_outside(node, patient, probes, report)
+    told = peer.interface in report.signs
+    watch = asyncio.create_task(asyncio.sleep(0, False) if told or patient.hears else _grows(node, patient))
+    try:
+        address = patient.neighbour.address if patient.neighbour else link_local(peer.public_key)
+        # Whose Hellos come has a speaker.
+        port = 0 if patient.hears else babel_port
+        probes = await probe_link(address, peer.interface, _mtu(node, peer.interface), port)
+        if not probes.echoes and patient.endpoint is not None:
+            patient, probes = await _look_outside(node, patient, probes, report)
+            patient = replace(patient, grows=await watch)
+    finally:
+        watch.cancel()
     return replace(patient, probes=probes)
 
 
@@ -85,20 +94,12 @@ async def _look_outside(
     """Return a peer whose tunnel carries nothing, with what is seen beside the tunnel."""
     assert patient.endpoint is not None
     tunnel = node.tunnels.actual.get(patient.peer.interface)
-    told = patient.peer.interface in report.signs
-    watched = _grows(node, patient) if not told else asyncio.sleep(0, False)
-    (outer, host_answers), grows = await asyncio.gather(
-        probe_endpoint(patient.endpoint, tunnel.fwmark if tunnel else 0), watched
-    )
+    outer, host_answers = await probe_endpoint(patient.endpoint, tunnel.fwmark if tunnel else 0)
     host = str(ip_address(patient.endpoint[0]))
-    # A shared address (several nodes behind one) does not tell which of them calls.
     callers = tuple(c for c in report.callers if _same(c, host))
     signs = report.signs.get(patient.peer.interface, patient.signs)
-    # What the data plane tells is from before the probes, and may have been the last thing before it all went well.
-    return (
-        replace(patient, signs=signs, callers=callers, grows=grows),
-        replace(probes, outer=outer, host_answers=host_answers),
-    )
+    seen = replace(patient, signs=signs, callers=callers)
+    return seen, replace(probes, outer=outer, host_answers=host_answers)
 
 
 async def _grows(node: "Node", patient: Patient) -> bool:

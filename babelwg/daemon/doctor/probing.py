@@ -18,10 +18,10 @@ ATTEMPTS = 2
 
 
 async def probe_link(address: bytes, interface: str, mtu: int, babel_port: int) -> Probes:
-    """Return what comes back through a tunnel from its link-local address (packed)."""
+    """Return what comes back through a tunnel from its link-local address (packed); 0 for no knock on Babel's port."""
     try:
         answered, babel = await asyncio.gather(
-            _echo(address, interface, (SMALL,)), knock(address, babel_port, 0, WAIT, interface)
+            _echo(address, interface, (SMALL,)), _knock_inside(address, interface, babel_port)
         )
         if not answered:
             return Probes(babel=babel)
@@ -38,6 +38,10 @@ async def probe_endpoint(endpoint: SocketAddress, mark: int) -> tuple[Knock, boo
     address, port = endpoint
     answer, host_answers = await asyncio.gather(knock(address, port, mark, WAIT), _pings(address, mark))
     return answer, host_answers
+
+
+async def _knock_inside(address: bytes, interface: str, port: int) -> Knock | None:
+    return await knock(address, port, 0, WAIT, interface) if port else None
 
 
 async def _echo(address: bytes, interface: str, sizes: tuple[int, ...]) -> dict[int, float]:

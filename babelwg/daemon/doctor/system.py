@@ -143,7 +143,7 @@ def check_daemon(lateness: float, mistakes: int) -> list[Finding]:
         cause = "a mistake in babelwg; the log has a traceback for each"
         findings.append(warn("daemon", NODE, f"{mistakes} internal errors", cause, "babelwg bugreport"))
     if lateness > SLOW:
-        found = f"the daemon was {lateness:.1f} s late with its work while it was examined"
+        found = f"the daemon was {lateness:.1f} s late with its work within the last minute"
         cause = "the machine is overloaded, or far too many routes change"
         findings.append(warn("daemon", NODE, found, cause, "top; babelwg show stats"))
     return findings or [ok("daemon", NODE, "in time")]

@@ -6,11 +6,12 @@ from ipaddress import ip_address
 
 from babelwg.config import PeerConfig
 from babelwg.daemon.doctor.finding import Finding, ago, fail, ok, times, warn
-from babelwg.daemon.doctor.patient import RECENT, Patient
+from babelwg.daemon.doctor.patient import Patient
 from babelwg.daemon.incidents import Incidents, Kind
 from babelwg.linux.tunnels.handshakes import SeenCaller
 from babelwg.linux.tunnels.tunnel import ANY_ADDRESS, SocketAddress
 
+DATA_PLANE_MEND = "systemctl restart babelwg-dataplane, or kill its process: another is started"
 # What is put right at once and told for a while: the check, what happened, who may have done it, where to look
 MENDED: dict[Kind, tuple[str, str, str, str]] = {
     "data-plane-lost": (
@@ -87,8 +88,11 @@ def _interface(patient: Patient) -> Finding | None:
         mend = f"sysctl net.ipv6.conf.{peer.interface}.disable_ipv6=0"
         return fail("link-local", peer.name, "the tunnel has no link-local address", cause, mend)
     if problem is not None:
-        check = "data-plane" if _is_about_data_plane(problem.reason) else "tunnel"
-        return fail(check, peer.name, "the tunnel does not work", problem.reason, problem.hint or None)
+        found = "the tunnel does not work"
+        if _is_about_data_plane(problem.reason):
+            cause = f"its data plane is dead or hangs: {problem.reason}"
+            return fail("data-plane", peer.name, found, cause, DATA_PLANE_MEND)
+        return fail("tunnel", peer.name, found, problem.reason, problem.hint or None)
     if not patient.exists:
         cause = (
             f"the interface {peer.interface} is gone: somebody removed it; it is made again within seconds"
@@ -118,9 +122,7 @@ def _allowed_ips(patient: Patient) -> Finding | None:
     state, interface = patient.state, patient.peer.interface
     if state is None:
         cause = "its WireGuard does not answer: is the process alive, and is it stopped?"
-        return fail(
-            "data-plane", patient.name, "the tunnel does not tell its state", cause, f"wg show {interface}"
-        )
+        return fail("data-plane", patient.name, "the tunnel does not tell its state", cause, DATA_PLANE_MEND)
     missing = set(ANY_ADDRESS) - (state.settings.allowed_ips if state.settings else frozenset())
     if not missing:
         return None
@@ -156,7 +158,7 @@ def _session(patient: Patient) -> Finding:
 
 def _wrong_preshared_key(patient: Patient) -> Finding | None:
     age = patient.signs.refused
-    if age is None or age > RECENT:
+    if age is None or not patient.is_news(age):
         return None
     found = f"it answered our handshake {ago(age)}, but the answer cannot be read"
     cause = "the preshared keys differ, or only one side has one"
@@ -187,7 +189,7 @@ def _wrong_key_there(patient: Patient) -> Finding | None:
 
 
 def _recent_callers(patient: Patient) -> list[SeenCaller]:
-    return [caller for caller in patient.callers if caller.age < RECENT]
+    return [caller for caller in patient.callers if patient.is_news(caller.age)]
 
 
 def _knock(patient: Patient) -> Finding | None:
@@ -206,7 +208,7 @@ def _knock(patient: Patient) -> Finding | None:
 
 def _one_way(patient: Patient) -> Finding | None:
     taken = patient.signs.taken
-    if not patient.grows and (taken is None or taken > RECENT):
+    if not patient.grows and not patient.is_news(taken):
         return None
     cause = f"UDP from us to {patient.name} is dropped on the way"
     if taken is None:

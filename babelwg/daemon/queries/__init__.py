@@ -7,6 +7,7 @@ from babelwg.daemon.control import Params
 from babelwg.daemon.feed import Feed
 from babelwg.daemon.queries.changes import CHANGING, Changes
 from babelwg.daemon.queries.context import Context, Method
+from babelwg.daemon.queries.diagnosis import Diagnosis
 from babelwg.daemon.queries.explain import Explain
 from babelwg.daemon.queries.filters import Filters
 from babelwg.daemon.queries.history import History
@@ -35,6 +36,7 @@ PARTS: tuple[Callable[[Context], Any], ...] = (
     Explain,
     Probes,
     Mesh,
+    Diagnosis,
     Changes,
     Switches,
     History,

@@ -1,6 +1,6 @@
 """What the recorder hears: the speaker's events, and the notes of every service of a node."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from babelwg.config import Config, ConfigErrors
 from babelwg.config.model import HISTORY
@@ -25,13 +25,25 @@ async def configure_recorder(node: "Node", read_back: bool = False) -> None:
 
 def attach_recorder(node: "Node") -> None:
     """Have all services of a node tell its recorder what happens."""
-    note = node.recorder.note
+
+    def note(event: str, text: str, cause: str | None = None, **fields: Any) -> None:
+        node.recorder.note(event, text, cause, **fields)
+        node.incidents.hear(event, fields)
+
     node.routing.listeners.append(node.recorder.listen)
+    node.routing.listeners.append(lambda events: watch_seqno(node))
+    node.store.clock.incidents = node.incidents
     for service in (node.routing, node.kernel, node.tunnels.watch, node.gateways):
         service.note = note
     node.tunnels.embedded.started = lambda: note(
         "data-plane-started", "the data plane runs", "tunnels need one, and none ran"
     )
+
+
+def watch_seqno(node: "Node") -> None:
+    """Take note when a neighbour asks for a seqno of ours that we never had, as far as we know."""
+    ahead = node.routing.speaker.counters["request_ahead.own-seqno"]
+    node.incidents.observe("seqno-behind", "own seqno", ahead)
 
 
 def note_start(node: "Node") -> None:
