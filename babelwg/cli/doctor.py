@@ -21,7 +21,7 @@ TIMEOUT = 20.0  # seconds; an examination takes at most eight, and waits for one
 @click.option(
     "-c",
     "--config",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=DEFAULT_CONFIG,
     show_default=True,
     metavar="FILE",
@@ -29,7 +29,7 @@ TIMEOUT = 20.0  # seconds; an examination takes at most eight, and waits for one
 )
 @click.option(
     "--state-dir",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=Path("/var/lib/babelwg"),
     show_default=True,
     metavar="DIR",

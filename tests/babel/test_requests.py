@@ -313,3 +313,13 @@ def test_answers_for_one_neighbour_are_bounded_and_counted() -> None:
     receive(found, 1, *[RouteRequest(Prefix.parse(f"2001:db8:{number:x}::/48")) for number in range(30)])
     assert len(found.sent()) == 10
     assert found.speaker.counters["answer_suppressed.queue-full"] == 20
+
+
+def test_a_request_far_ahead_of_our_own_seqno_is_counted(found: Bench) -> None:
+    found.speaker.announce(Q, 0, found.now)
+    found.wait(1)
+    ours = found.snapshot().seqno
+    receive(found, 1, request(ours + 1, Q, OUR_ID))
+    assert found.speaker.counters["request_ahead.own-seqno"] == 0
+    receive(found, 1, request(found.snapshot().seqno + 40, Q, OUR_ID))
+    assert found.speaker.counters["request_ahead.own-seqno"] == 1

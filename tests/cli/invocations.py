@@ -55,6 +55,7 @@ INVOCATIONS: dict[str, Invocation] = {
     "history": reading("history", "b"),
     "monitor": Invocation(("b",), "monitor", streams=True),
     "metrics": reading("metrics"),
+    "doctor": offline(answer="doctor"),
     "init": offline(changes=True),
     "check-config": offline(answer="check_config"),
     "config show": offline(answer="config_show"),

@@ -39,6 +39,15 @@ def test_a_counter_is_an_incident_when_it_grows() -> None:
     assert incidents.lately("seqno-behind")[0].times == 2
 
 
+def test_what_services_note_is_heard() -> None:
+    incidents = Incidents(Clock(0.0))
+    incidents.hear("routes-removed-by-another", {"count": 5})
+    incidents.hear("tunnel-vanished", {"peer": "bravo", "count": 5})
+    incidents.hear("route-selected", {"prefix": "x"})
+    assert [(i.subject, i.times) for i in incidents.lately("route-lost")] == [("node", 5)]
+    assert [(i.subject, i.times) for i in incidents.lately("interface-lost")] == [("bravo", 1)]
+
+
 def test_incidents_are_bounded() -> None:
     incidents = Incidents(Clock(0.0))
     for number in range(MAX_INCIDENTS + 5):

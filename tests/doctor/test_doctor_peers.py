@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from babelwg.babel.snapshot import NeighbourView
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import Endpoint, PeerConfig
 from babelwg.config.keys import generate_private, public_of
 from babelwg.daemon.doctor.babel import check_keys, check_link, check_seqno
@@ -205,6 +206,14 @@ def test_a_peer_that_has_not_called_is_a_warning() -> None:
     peer = replace(PEER, endpoints=())
     (finding,) = check_tunnel(replace(DEAD, peer=peer, endpoint=None))
     assert (finding.verdict, finding.found) == ("warn", "the peer has not called yet")
+
+
+def test_a_leaf_may_sleep_and_still_have_a_wrong_key() -> None:
+    leaf = replace(PEER, endpoints=(), leaf_addresses=(Prefix.parse("10.9.0.1/32"),))
+    asleep = replace(DEAD, peer=leaf, endpoint=None, probes=Probes(), handshake_age=4000.0)
+    assert [f.verdict for f in check_tunnel(asleep) + check_link(asleep)] == ["ok", "ok"]
+    (_, session) = check_tunnel(replace(asleep, callers=(caller("wrong-mac1"),)))
+    assert "public key of this node is wrong" in (session.cause or "")
 
 
 def test_a_lossy_link_is_a_warning() -> None:

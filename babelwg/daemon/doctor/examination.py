@@ -137,6 +137,8 @@ async def _examine_peers(context: "Context", peer: PeerConfig | None) -> list[Fi
     scene: dict[str, Any] = {"ruleset": ruleset, "states": states, "report": report, "neighbours": neighbours}
 
     async def one(peer: PeerConfig) -> list[Finding]:
+        if peer.name in node.tunnels.disabled:
+            return [ok("tunnel", peer.name, "it was taken down by `babelwg down`")]
         async with gate:
             patient = await examine_peer(node, peer, **scene)
         # The probes took seconds, in which a neighbour may have gone silent, or spoken.

@@ -43,6 +43,8 @@ async def examine_peer(
     )
     if not (patient.exists and patient.up and patient.has_link_local and patient.state):
         return patient
+    if peer.leaf_addresses:
+        return _with_signs(patient, report)  # a phone: it has no link-local address, and sleeps
     told = peer.interface in report.signs
     watch = asyncio.create_task(asyncio.sleep(0, False) if told or patient.hears else _grows(node, patient))
     try:
@@ -95,11 +97,14 @@ async def _look_outside(
     assert patient.endpoint is not None
     tunnel = node.tunnels.actual.get(patient.peer.interface)
     outer, host_answers = await probe_endpoint(patient.endpoint, tunnel.fwmark if tunnel else 0)
-    host = str(ip_address(patient.endpoint[0]))
+    return _with_signs(patient, report), replace(probes, outer=outer, host_answers=host_answers)
+
+
+def _with_signs(patient: Patient, report: HandshakeReport) -> Patient:
+    """Return a peer with what our data plane tells of its handshakes, and of others at its address."""
+    host = str(ip_address(patient.endpoint[0])) if patient.endpoint else ""
     callers = tuple(c for c in report.callers if _same(c, host))
-    signs = report.signs.get(patient.peer.interface, patient.signs)
-    seen = replace(patient, signs=signs, callers=callers)
-    return seen, replace(probes, outer=outer, host_answers=host_answers)
+    return replace(patient, signs=report.signs.get(patient.peer.interface, patient.signs), callers=callers)
 
 
 async def _grows(node: "Node", patient: Patient) -> bool:

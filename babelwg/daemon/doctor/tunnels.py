@@ -137,7 +137,7 @@ def _endpoint(patient: Patient) -> Finding | None:
         host = next((e.host for e in peer.endpoints), "")
         cause = "the name is wrong, or this machine has no working DNS"
         return fail("endpoint", peer.name, patient.name_problem, cause, f"getent hosts {host}")
-    if patient.endpoint is None and not patient.has_session:
+    if patient.endpoint is None and not patient.has_session and not peer.leaf_addresses:
         cause = "no endpoint is configured for it here, so it has to call us first"
         return warn(
             "endpoint", peer.name, "the peer has not called yet", cause, f"babelwg doctor  # on {peer.name}"
@@ -149,9 +149,14 @@ def _session(patient: Patient) -> Finding:
     """Return how the handshake goes; the surest sign first."""
     if patient.echoes or patient.hears:
         return ok("handshake", patient.name, f"last one {ago(patient.handshake_age or 0)}")
-    for sign in (_wrong_preshared_key, _wrong_key_here, _wrong_key_there, _knock, _one_way):
-        finding = sign(patient)
-        if finding is not None:
+    for sign in (_wrong_preshared_key, _wrong_key_here, _wrong_key_there):
+        if finding := sign(patient):
+            return finding
+    if patient.peer.leaf_addresses:
+        heard = "never" if patient.handshake_age is None else ago(patient.handshake_age)
+        return ok("handshake", patient.name, f"a leaf, which may sleep; last one {heard}")
+    for sign in (_knock, _one_way):
+        if finding := sign(patient):
             return finding
     return _silence(patient)
 
