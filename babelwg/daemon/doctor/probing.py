@@ -3,9 +3,9 @@
 import asyncio
 
 from babelwg.daemon.doctor.patient import Probes
-from babelwg.linux.probes.sizes import echo_sizes
 from babelwg.linux.probes.knock import Knock, knock
 from babelwg.linux.probes.ping import ping
+from babelwg.linux.probes.sizes import echo_sizes
 from babelwg.linux.probes.uplink import ProbeFailed, Uplink
 from babelwg.linux.tunnels.tunnel import SocketAddress
 
