@@ -2,9 +2,10 @@
 
 import { el } from "./dom.mjs";
 import { pathSentence } from "./graph.mjs";
-import { costText, tame } from "./words.mjs";
+import { costText, spanText, tame } from "./words.mjs";
 
-const LISTED = 12; // prefixes of one node
+const LISTED = 12; // prefixes of one node, and details of a kind
+const CANDIDATES = 8;
 
 /** Return the parts that tell the way to a node. */
 export function tellNode(graph, id, steps, explain) {
@@ -36,27 +37,47 @@ function chip(prefix, explain) {
 }
 
 /** Return the parts that tell what `route explain` answers. */
-export function tellExplanation(prefix, data) {
-  const title = tame(data.prefix ?? prefix, 100);
-  const parts = [el("h3", { class: "mono" }, title)];
-  const sentence = data.summary ?? data.answer ?? data.sentence ?? data.verdict ?? data.text ?? data.why;
-  if (typeof sentence === "string") parts.push(el("p", { class: "lead" }, tame(sentence, 600)));
-  const candidates = Array.isArray(data.candidates) ? data.candidates : [];
-  if (candidates.length > 0) parts.push(el("ul", { class: "candidates", "aria-label": "Candidates" }, ...candidates.map(candidate)));
-  parts.push(whole(data));
+export function tellExplanation(asked, data) {
+  const parts = [el("h3", { class: "mono" }, tame(data.prefix ?? asked, 100)), el("p", { class: "lead" }, tame(data.answer, 600))];
+  const candidates = data.candidates ?? [];
+  if (candidates.length > 0) {
+    const items = candidates.slice(0, CANDIDATES).map((one) => candidate(one, data.route));
+    parts.push(el("ul", { class: "candidates", "aria-label": "Candidates" }, ...items));
+  }
+  const details = detailsOf(data);
+  if (details.length > 0) parts.push(el("dl", {}, ...details.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, tame(text, 300))])));
   return parts;
 }
 
-function candidate(one) {
-  const name = one.peer ?? one.origin ?? one.neighbour ?? "?";
-  const head = `via ${tame(name, 60)}, metric ${costText(one.metric)}`;
-  const words = [one.state, one.verdict, one.feasibility, one.why, one.reason].filter((word) => typeof word === "string");
-  return el("li", {}, el("b", {}, head), words.length > 0 ? ` — ${tame([...new Set(words)].join("; "), 400)}` : null);
+function candidate(one, route) {
+  const isBest = route !== null && route !== undefined && one.interface === route.interface && one.neighbour === route.neighbour;
+  const via = tame(one.via ?? one.peer ?? one.neighbour, 60);
+  return el("li", { class: isBest ? "best" : null },
+    el("p", { class: "pair" }, el("b", {}, via), el("span", {}, `metric ${costText(one.metric)}`)),
+    one.parts ? el("p", { class: "quiet" }, sumText(one, via)) : null,
+    el("p", {}, tame(one.words ?? one.state, 300)),
+    ...(one.filters ?? []).map((line) => el("p", { class: "quiet mono" }, tame(`${line.line} ${line.place ?? ""}`, 200))));
 }
 
-function whole(data) {
-  const text = tame(JSON.stringify(data, null, 1).replaceAll("\n", "\u0001"), 20000).replaceAll("\ufffd", "\n");
-  return el("details", {}, el("summary", {}, "All of the answer"), el("pre", { tabindex: "0" }, text));
+/** Return the metric of a candidate as a sum. */
+export function sumText({ parts, metric }, via) {
+  const links = ["nominal", "loss", "delay", "configured", "filter"];
+  const names = { nominal: "link" };
+  const said = links.filter((name) => parts[name] || name === "nominal").map((name) => `${costText(parts[name])} ${names[name] ?? name}`);
+  return `${costText(metric)} = ${[...said, `${costText(parts.refmetric)} at ${via}`].join(" + ")}`;
+}
+
+function detailsOf(data) {
+  const found = [];
+  if (data.next) found.push(["otherwise", `${data.next.via}, metric ${costText(data.next.metric)}`]);
+  if (data.waiting) found.push(["waiting", `${data.waiting.via}, metric ${costText(data.waiting.metric)}: ${data.waiting.words}`]);
+  for (const request of data.requests ?? []) found.push(["asked", `seqno ${request.seqno} of ${(request.targets ?? []).join(", ")}, ${spanText(request.sent_s)} ago`]);
+  if (data.held) found.push(["held", `unreachable for ${spanText(data.held.age_s)}`]);
+  for (const refused of (data.refused ?? []).slice(0, LISTED)) found.push(["refused", `from ${refused.via}: ${refused.words}`]);
+  if (data.kernel_words) found.push(["kernel", data.kernel_words.replace(/^the kernel /, "")]);
+  for (const taker of (data.takers ?? []).slice(0, LISTED)) found.push(["not here", `${taker.prefix}${taker.sources ? ` from ${taker.sources}` : ""}`]);
+  if (!data.route) for (const session of (data.sessions ?? []).slice(0, LISTED)) found.push(["session", `${session.peer}: ${session.state}, ${session.reason ?? "no reason given"}`]);
+  return found;
 }
 
 /** Return the parts that tell candidates where the daemon explains none. */

@@ -26,7 +26,7 @@ export class Layout {
       a.degree += 1;
       b.degree += 1;
     }
-    this.heat = isNew ? 1 : 0.35;
+    this.heat = isNew ? 1 : 0.12;
   }
 
   /** Put each node that has no place yet on a ring around the node from which it was found, in steps outwards. */

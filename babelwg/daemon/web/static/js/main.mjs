@@ -264,13 +264,15 @@ async function explain(prefix) {
   try {
     const { data } = await ask("route_explain", { prefix });
     if (state.chosen?.prefix !== prefix) return; // somebody chose something else meanwhile
-    const parts = tellExplanation(prefix, data);
-    setAnswer(parts);
-    say(parts[1].textContent);
+    tell(tellExplanation(prefix, data));
   } catch (error) {
-    setAnswer(tellRefusal(prefix, error.message));
-    say(error.message);
+    tell(tellRefusal(prefix, error.message));
   }
+}
+
+function tell(parts) {
+  setAnswer(parts);
+  say(parts[1].textContent);
 }
 
 async function find(text) {
@@ -279,14 +281,14 @@ async function find(text) {
   const node = findNode(state.graph, wanted);
   if (node !== null) { chooseNode(node); return; }
   try {
-    const prefix = wanted.includes("/") ? wanted : (await ask("route_get", { address: wanted })).data.prefix;
-    const best = state.routes.find((route) => route.prefix === prefix && route.state === "selected");
-    if (best !== undefined) chooseRoute(best);
-    else { choose({ node: null, prefix: prefix ?? wanted }); await explain(prefix ?? wanted); }
+    const { data } = await ask("route_explain", { prefix: wanted });
+    const { route } = data;
+    const way = route ? { node: findNode(state.graph, route.router_id), next: nextHopOf(state.graph, route), key: routeKey(route) } : { node: null };
+    choose({ ...way, prefix: data.prefix });
+    tell(tellExplanation(wanted, data));
   } catch (error) {
     choose({ node: null, prefix: wanted });
-    setAnswer(tellRefusal(wanted, error.message));
-    say(error.message);
+    tell(tellRefusal(wanted, error.message));
   }
 }
 
