@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow interop sim check format conformance bench-failover bench-routes bench-rtt peers man deb packaging clean
+.PHONY: help demo test unit integration slow interop page-test sim check format conformance bench-failover bench-routes bench-rtt peers man deb packaging clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -38,6 +38,10 @@ slow: $(READY) peers ## the integration tests that wait for real timers
 
 interop: $(READY) peers ## babelwg in mixed networks with babeld, BIRD and FRR (ARGS="-k bird" for some)
 	$(PYTEST) -q integration/interop --durations=10 $(ARGS)
+
+page-test: $(READY) peers ## the page in a headless browser against a live mesh, screenshots in build/screenshots
+	@.ci/browser
+	$(PYTEST) -q tests/web integration/web $(ARGS)
 
 sim: $(READY) ## a thousand random storms over simulated meshes (SIM_SEEDS=N for another number)
 	SIM_SEEDS=$(or $(SIM_SEEDS),1000) $(PYTEST) -q tests/lab --timeout 3600

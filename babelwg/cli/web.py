@@ -15,7 +15,7 @@ TOKEN_OCTETS = 32
 
 @click.command()
 @click.option(
-    "--listen", metavar="WHERE", help="127.0.0.1:PORT, [::1]:PORT or unix:/PATH.  [default: port 6697]"
+    "--listen", metavar="WHERE", help="127.0.0.1:PORT, [::1]:PORT or unix:/PATH.  [default: port 6698]"
 )
 @click.option("--off", is_flag=True, help="No longer serve the page that this command has opened.")
 @reading
@@ -60,8 +60,8 @@ def _make_token(path: Path) -> None:
 
 def _render(data: dict[str, Any]) -> str:
     kind, _, path = str(data.get("listen")).partition(":")
-    link = str(data.get("login_url") or data.get("url") or "http://localhost:6697/")
-    return f"ssh -L 6697:{path} HOST, then open\n{link}" if kind == "unix" else link
+    link = str(data.get("login_url") or data.get("url") or "http://localhost:6698/")
+    return f"ssh -L 6698:{path} HOST, then open\n{link}" if kind == "unix" else link
 
 
 def _render_off(data: dict[str, Any]) -> str:

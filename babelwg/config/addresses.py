@@ -69,7 +69,7 @@ class Listen(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return what `127.0.0.1:6697`, `[::1]:6697`, `localhost:6697` or `unix:/run/x.sock` names."""
+        """Return what `127.0.0.1:6698`, `[::1]:6698`, `localhost:6698` or `unix:/run/x.sock` names."""
         kind, colon, path = text.partition(":")
         if kind == "unix" and colon:
             if not path.startswith("/") or len(path) > MAX_SOCKET_PATH or "\0" in path:

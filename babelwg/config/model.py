@@ -18,7 +18,7 @@ HELLO_INTERVAL = 4.0  # seconds
 HISTORY = 10_000  # records of what happened that are kept in memory
 CHECK_INTERVAL, CHECK_TIMEOUT = 5.0, 2.0  # seconds
 CHECK_FALL, CHECK_RISE = 3, 2  # results in a row
-DEFAULT_WEB = "127.0.0.1:6697"
+DEFAULT_WEB = "127.0.0.1:6698"
 
 CheckKind = Literal["ping", "tcp", "http", "dns", "command"]
 

@@ -163,7 +163,7 @@ def test_a_rule_comes_back_as_it_was_written(nodes: Any, needs: Callable[..., No
         Rule(6, 6683, 6702, source="2001:db8::/48"),
     }
     with requests_in(node.pid) as requests:
-        everything = range(6679, 6697)
+        everything = range(6679, 6698)
         assert apply_rules(requests, wanted, everything) == len(wanted)
         assert read_rules(requests, everything) == wanted
         assert apply_rules(requests, wanted, everything) == 0

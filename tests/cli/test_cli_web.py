@@ -12,15 +12,15 @@ from babelwg.cli.schema import compose
 RUNNING = {
     "running": True,
     "configured": False,
-    "listen": "127.0.0.1:6697",
-    "url": "http://127.0.0.1:6697/",
+    "listen": "127.0.0.1:6698",
+    "url": "http://127.0.0.1:6698/",
     "login_url": None,
     "token_file": None,
     "token_missing": False,
     "problem": None,
     "clients": 1,
 }
-OPENED = {**RUNNING, "login_url": "http://127.0.0.1:6697/#token=abc"}
+OPENED = {**RUNNING, "login_url": "http://127.0.0.1:6698/#token=abc"}
 STOPPED = {**RUNNING, "running": False, "listen": None, "url": None, "clients": 0}
 
 Ask = Callable[..., Result]
@@ -33,17 +33,17 @@ def methods_asked(daemon: Any) -> list[str]:
 def test_web_prints_the_link_alone(ask: Ask, daemon: Any) -> None:
     daemon.answers |= {"web": STOPPED, "web_open": OPENED}
     result = ask("web")
-    assert (result.exit_code, result.stdout) == (0, "http://127.0.0.1:6697/#token=abc\n")
+    assert (result.exit_code, result.stdout) == (0, "http://127.0.0.1:6698/#token=abc\n")
     assert methods_asked(daemon) == ["web", "web_open"]
     assert ask("web", "--listen", "[::1]:80").exit_code == 0
     assert daemon.requests[-1]["params"] == {"listen": "[::1]:80"}
 
 
 def test_web_of_a_unix_socket_tells_the_way_there(ask: Ask, daemon: Any) -> None:
-    link = "http://localhost:6697/#token=abc"
+    link = "http://localhost:6698/#token=abc"
     opened = {**RUNNING, "listen": "unix:/run/w", "url": None, "login_url": link}
     daemon.answers |= {"web": STOPPED, "web_open": opened}
-    assert ask("web").stdout == f"ssh -L 6697:/run/w HOST, then open\n{link}\n"
+    assert ask("web").stdout == f"ssh -L 6698:/run/w HOST, then open\n{link}\n"
 
 
 def test_web_makes_the_token_that_is_missing(ask: Ask, daemon: Any, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_who_may_only_read_is_told_where_the_page_is(ask: Ask, daemon: Any, monk
 
     monkeypatch.setattr(group, "ask", refuse)
     daemon.answers["web"] = RUNNING
-    assert ask("web").stdout == "http://127.0.0.1:6697/\n"
+    assert ask("web").stdout == "http://127.0.0.1:6698/\n"
     daemon.answers["web"] = STOPPED
     assert ask("web").exit_code == 4
 

@@ -77,7 +77,7 @@ def test_recorded_configuration_of_babeld_is_understood() -> None:
 
 def test_every_global_directive_is_understood() -> None:
     config = parse(
-        "protocol-group ff02::1:7\nprotocol-port 6697\nkernel-priority 5\nreflect-kernel-metric yes\n"
+        "protocol-group ff02::1:7\nprotocol-port 6698\nkernel-priority 5\nreflect-kernel-metric yes\n"
         "allow-duplicates 3\nrandom-id true\nipv6-subtrees false\ndebug 2\nlocal-port-readwrite 33123\n"
         "export-table 10\nimport-table 11\nimport-table 12\nkernel-check-interval 60\nshutdown-delay-ms 250\n"
         'link-detect true\nlog-file "/tmp/a b"\npid-file ""\nstate-file /tmp/state\nsmoothing-half-life 0\n'
@@ -85,7 +85,7 @@ def test_every_global_directive_is_understood() -> None:
     )
     assert config == BabeldConfig(
         protocol_group=bytes.fromhex("ff020000000000000000000000010007"),
-        protocol_port=6697,
+        protocol_port=6698,
         kernel_priority=5,
         reflect_kernel_metric=True,
         allow_duplicates=3,

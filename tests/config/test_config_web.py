@@ -24,7 +24,7 @@ def test_without_the_section_there_is_no_page(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
-        ("", Listen("127.0.0.1", 6697)),
+        ("", Listen("127.0.0.1", 6698)),
         ('listen = "localhost:80"', Listen("127.0.0.1", 80)),
         ('listen = "[::1]:8080"', Listen("::1", 8080)),
         ('listen = "unix:/run/babelwg/web.sock"', Listen("", 0, "/run/babelwg/web.sock")),
@@ -35,8 +35,8 @@ def test_page_is_for_this_machine_by_default(tmp_path: Path, lines: str, expecte
 
 
 def test_page_for_others_has_a_token_and_names(tmp_path: Path) -> None:
-    lines = 'listen = "0.0.0.0:6697"\ntoken-file = "web.token"\nhosts = ["Mesh.Example.net.", "10.23.0.1"]\n'
-    expected = WebConfig(Listen("0.0.0.0", 6697), tmp_path / "web.token", ("mesh.example.net", "10.23.0.1"))
+    lines = 'listen = "0.0.0.0:6698"\ntoken-file = "web.token"\nhosts = ["Mesh.Example.net.", "10.23.0.1"]\n'
+    expected = WebConfig(Listen("0.0.0.0", 6698), tmp_path / "web.token", ("mesh.example.net", "10.23.0.1"))
     assert web(tmp_path, f"[web]\n{lines}") == expected
 
 
@@ -50,7 +50,8 @@ def test_page_for_others_has_a_token_and_names(tmp_path: Path) -> None:
         ('listen = "127.0.0.1:0"', 5, "must be 1-65535"),
         ('listen = "unix:web.sock"', 5, "an absolute path"),
         (f'listen = "unix:/{"x" * 200}"', 5, "at most 100 octets"),
-        ("listen = 6697", 5, "must be a string"),
+        ('listen = "127.0.0.1:6697"', 5, "browsers refuse to connect to port 6697"),
+        ("listen = 6698", 5, "must be a string"),
         ('hosts = ["a", "b c"]', 5, "is not a host name"),
         ('hosts = ["mesh.example.net:80"]', 5, "without a port"),
         ('tokenfile = "web.token"', 5, 'did you mean "token-file"'),

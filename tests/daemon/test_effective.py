@@ -18,13 +18,13 @@ def overlay(directory: Path, text: str) -> Config:
 
 
 def test_settings_that_wait_for_a_start_are_named(tmp_path: Path) -> None:
-    old, new = overlay(tmp_path, ""), overlay(tmp_path, "[babel]\ntable = 7\nprotocol-port = 6697\n")
+    old, new = overlay(tmp_path, ""), overlay(tmp_path, "[babel]\ntable = 7\nprotocol-port = 6698\n")
     assert changes_at_restart(old, new) == [
         "protocol-port changes at the next start only",
         "the routing table changes at the next start only",
     ]
     assert changes_at_restart(new, new) == []
-    more = overlay(tmp_path, '[babel]\ntable = 7\nprotocol-port = 6697\nin = ["deny"]\nlink-detect = true\n')
+    more = overlay(tmp_path, '[babel]\ntable = 7\nprotocol-port = 6698\nin = ["deny"]\nlink-detect = true\n')
     assert changes_at_restart(new, more) == []
 
 

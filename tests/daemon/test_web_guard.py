@@ -13,14 +13,14 @@ from babelwg.daemon.web.guard import (
     token_refusal,
 )
 
-LOOPBACK = Listen("127.0.0.1", 6697)
-ANYWHERE = Listen("0.0.0.0", 6697)
-HOST = "127.0.0.1:6697"
+LOOPBACK = Listen("127.0.0.1", 6698)
+ANYWHERE = Listen("0.0.0.0", 6698)
+HOST = "127.0.0.1:6698"
 
 
 @pytest.mark.parametrize(
     "host",
-    ["127.0.0.1:6697", "localhost:8000", "LOCALHOST", "[::1]:6697", "127.0.0.1", "mesh.example.net:6697"],
+    ["127.0.0.1:6698", "localhost:8000", "LOCALHOST", "[::1]:6698", "127.0.0.1", "mesh.example.net:6698"],
 )
 def test_page_answers_to_its_own_names_on_any_port(host: str) -> None:
     assert host_refusal(host, LOOPBACK, ("mesh.example.net",)) is None
@@ -31,7 +31,7 @@ def test_page_answers_to_its_own_names_on_any_port(host: str) -> None:
     [
         "",
         "evil.example",
-        "evil.example:6697",
+        "evil.example:6698",
         "localhost.evil.example",
         "evil.example#localhost",
         "evil.example/localhost",
@@ -51,8 +51,8 @@ def test_page_refuses_names_that_others_may_point_at_it(host: str) -> None:
 
 
 def test_page_on_all_addresses_answers_to_addresses_and_to_no_other_names() -> None:
-    assert host_refusal("192.0.2.7:6697", ANYWHERE, ()) is None
-    assert host_refusal("[2001:db8::7]:6697", ANYWHERE, ()) is None
+    assert host_refusal("192.0.2.7:6698", ANYWHERE, ()) is None
+    assert host_refusal("[2001:db8::7]:6698", ANYWHERE, ()) is None
     assert host_refusal("evil.example", ANYWHERE, ()) is not None
 
 
@@ -69,7 +69,7 @@ def test_requests_of_the_page_itself_and_of_programs_are_answered() -> None:
         {"Origin": "http://evil.example"},
         {"Origin": "null"},
         {"Origin": "http://127.0.0.1:9999"},
-        {"Origin": "http://127.0.0.1:6697.evil.example"},
+        {"Origin": "http://127.0.0.1:6698.evil.example"},
         {"Origin": ""},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},

@@ -162,7 +162,9 @@ def test_daemon_reads_aiohttp_only_for_the_page() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("text", ["0.0.0.0:80", "192.0.2.1:80", "[2001:db8::1]:80", "nowhere", "unix:x"])
+@pytest.mark.parametrize(
+    "text", ["0.0.0.0:80", "192.0.2.1:80", "[2001:db8::1]:80", "nowhere", "unix:x", "127.0.0.1:6697"]
+)
 def test_root_opens_the_page_for_this_machine_only(text: str) -> None:
     with pytest.raises(RequestError):
         parse_listen(text)

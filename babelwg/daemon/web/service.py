@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from babelwg.config import Listen, WebConfig
 from babelwg.config.files import read_secret
+from babelwg.config.toml.web import parse_place
 from babelwg.daemon.control import INTERNAL_ERROR, INVALID_PARAMS, RequestError
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 # Implementation constants
 MIN_TOKEN = 16  # characters
 TOKEN_OCTETS = 32
-FORWARDED = "http://localhost:6697/"  # where a Unix socket is opened after `ssh -L 6697:PATH`
-DEFAULT_LISTEN = Listen("127.0.0.1", 6697)
+FORWARDED = "http://localhost:6698/"  # where a Unix socket is opened after `ssh -L 6698:PATH`
+DEFAULT_LISTEN = Listen("127.0.0.1", 6698)
 
 
 class WebService:
@@ -132,7 +133,7 @@ class WebService:
 def parse_listen(text: str) -> Listen:
     """Return where root wants the page. Raises RequestError."""
     try:
-        listen = Listen.parse(text)
+        listen = parse_place(text)
     except ValueError as error:
         raise RequestError(INVALID_PARAMS, str(error)) from error
     if not listen.is_local:
