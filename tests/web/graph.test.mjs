@@ -25,13 +25,14 @@ const MESH = {
 
 test("the first hop is what routing says, not what is cheapest", () => {
   const graph = graphOf(MESH);
-  const hops = (id, via) => pathTo(graph, id, via)?.map((step) => `${step.from}${step.to}${step.inferred ? "?" : ""}`);
+  const hops = (id, via = undefined) => pathTo(graph, id, via)?.map((step) => `${step.from}${step.to}${step.inferred ? "?" : ""}`);
   assert.deepEqual(hops("b"), ["ab"]);
   assert.deepEqual(hops("c"), ["ab", "bc?"]);
   assert.deepEqual(hops("d"), ["ab", "bd?"]);
   assert.deepEqual(hops("d", "c"), ["ac", "cd?"]);
   assert.equal(hops("e"), undefined);
   assert.equal(pathTo(graph, "a"), null);
+  assert.equal(pathTo(graph, "d", null), null); // a route that is not used has no way
   assert.equal(pathTo(graph, "nobody"), null);
 });
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { Layout, fit } from "../../babelwg/daemon/web/static/js/layout.mjs";
-import { nearestTowards } from "../../babelwg/daemon/web/static/js/picture.mjs";
+import { bendOf, nearestTowards } from "../../babelwg/daemon/web/static/js/picture.mjs";
 
 function graphOfSize(size, linksOf) {
   const nodes = new Map(Array.from({ length: size }, (_, number) => [`n${number}`, {}]));
@@ -69,4 +69,16 @@ test("an arrow key leads to the nearest node in its direction", () => {
   assert.equal(nearestTowards(spots, "a", [0, 1]), "below");
   assert.equal(nearestTowards(spots, "a", [-1, 0]), null);
   assert.equal(nearestTowards(spots, "far", [-1, 0]), "right");
+});
+
+test("a link bends around a node that is not its own", () => {
+  const link = { source: "a", target: "b" };
+  const bend = (middle) => bendOf(new Map([["a", [0, 0]], ["b", [0, 200]], ["c", middle]]), link);
+  assert.equal(bend([100, 100]), 0);
+  assert.equal(bend([0, 300]), 0);
+  assert.notEqual(bend([5, 100]), 0);
+  // It bends to the side on which the node is not.
+  const side = (middle) => Math.sign(-(200 - 0) * bend(middle));
+  assert.equal(side([5, 100]), -1);
+  assert.equal(side([-5, 100]), 1);
 });

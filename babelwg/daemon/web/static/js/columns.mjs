@@ -2,8 +2,7 @@
 
 import { band, costText, lossText, rttText, spanText, tame } from "./words.mjs";
 
-const PEER_BAND = { up: "good", connecting: "fair" };
-const ROUTE_BAND = { selected: "good", feasible: "fair" };
+const PEER_BAND = { up: "good", connecting: "fair", disabled: "idle" };
 const infinite = (metric) => (metric === null || metric === undefined ? Infinity : metric);
 
 /** Return the columns of peers; `acts` draws what can be done with one, null for nothing. */
@@ -24,8 +23,8 @@ export function peerColumns(acts) {
 
 /** The columns of routes. */
 export const ROUTE_COLUMNS = [
-  { name: "prefix", title: "Prefix", text: (route) => tame(route.prefix, 100), classes: () => "mono" },
-  { name: "state", title: "State", text: stateText, classes: (route) => `word ${ROUTE_BAND[route.state] ?? "down"}` },
+  { name: "prefix", title: "Prefix", text: (route) => tame(route.prefix, 100), key: (route) => route.prefix, classes: () => "mono" },
+  { name: "state", title: "State", text: stateText, classes: (route) => `word ${routeBand(route)}` },
   { name: "via", title: "Via", text: (route) => tame(route.peer ?? route.neighbour, 63) },
   { name: "metric", title: "Metric", number: true, text: (route) => costText(route.metric), key: (route) => infinite(route.metric) },
   { name: "origin", title: "Origin", minor: true, text: (route) => tame(route.origin ?? route.router_id, 63) },
@@ -36,6 +35,11 @@ export const ROUTE_COLUMNS = [
 /** Return one key for each candidate. */
 export function routeKey(route) {
   return `${route.prefix} ${route.interface} ${route.neighbour}`;
+}
+
+function routeBand(route) {
+  if (route.state !== "selected") return "idle"; // a candidate that is not used is nothing to worry about
+  return route.installed === false ? "down" : "good";
 }
 
 function stateText(route) {

@@ -31,7 +31,8 @@ export function labelOf(node) {
  *
  * The first hop is what routing says (`via`); what comes after it is the cheapest way along the links known.
  */
-export function pathTo(graph, id, via = graph.nodes.get(id)?.via ?? null) {
+export function pathTo(graph, id, next = undefined) {
+  const via = next === undefined ? graph.nodes.get(id)?.via ?? null : next;
   if (graph.self === null || id === graph.self || !graph.nodes.has(id) || via === null) return null;
   const first = linkBetween(graph, graph.self, via);
   if (first === null || first.cost >= INFINITY) return null;

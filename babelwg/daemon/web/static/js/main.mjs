@@ -13,11 +13,13 @@ import { count, spanText, tame } from "./words.mjs";
 const POLL = 5000; // milliseconds between two looks when nothing happens
 const LEAST = 800; // milliseconds between two looks when much happens
 const ROUTES_POLL = 15000;
+const ROUTES_LEAST = 2000; // milliseconds; more where the answer is long
+const ROUTES_SHARE = 20; // times as long as a look at the routes takes is the pause after it
 const LONGEST_WAIT = 15000; // milliseconds between two tries while the daemon is away
 const SURE = 4000; // milliseconds in which a change may be confirmed
 const STALE = 20000; // milliseconds after which the picture is called old
 
-const state = { abilities: null, graph: null, status: null, routes: [], chosen: null, seen: null, failures: 0, routesAt: 0 };
+const state = { abilities: null, graph: null, status: null, routes: [], chosen: null, seen: null, failures: 0, routesAt: 0, routesPause: ROUTES_LEAST, areRoutesOld: true };
 const events = new EventList();
 const picture = new Picture(byId("picture"), (id) => chooseNode(id));
 const routes = new Table(byId("routes"), {
@@ -60,8 +62,8 @@ async function look() {
   try {
     if (state.abilities === null) await begin();
     const [topology, status] = await Promise.all([ask("topology"), ask("status")]);
-    const mayHaveRoutes = Date.now() - state.routesAt > ROUTES_POLL;
-    if (mayHaveRoutes) await lookAtRoutes();
+    const pause = state.areRoutesOld ? state.routesPause : Math.max(ROUTES_POLL, state.routesPause);
+    if (Date.now() - state.routesAt > pause) await lookAtRoutes();
     state.failures = 0;
     state.seen = Date.now();
     show(topology.data, status.data);
@@ -91,8 +93,11 @@ async function begin() {
 }
 
 async function lookAtRoutes() {
+  const start = Date.now();
+  state.areRoutesOld = false;
   state.routes = (await ask("routes")).data;
   state.routesAt = Date.now();
+  state.routesPause = Math.max(ROUTES_LEAST, ROUTES_SHARE * (state.routesAt - start));
   routes.set(state.routes);
 }
 
@@ -123,7 +128,7 @@ async function listen() {
 
 function handleEvent(event) {
   events.add(event);
-  state.routesAt = Math.min(state.routesAt, Date.now() - ROUTES_POLL + 2000);
+  state.areRoutesOld = true;
   lookSoon(250);
 }
 
@@ -192,7 +197,7 @@ function wayOf(chosen) {
 
 function pathOf(chosen) {
   if (!state.graph.nodes.has(chosen.node)) return null;
-  return pathTo(state.graph, chosen.node, chosen.next ?? undefined);
+  return pathTo(state.graph, chosen.node, chosen.next);
 }
 
 function choose(chosen) {
@@ -213,8 +218,10 @@ function choosePeer(peer) {
 }
 
 function chooseRoute(route) {
-  const node = findNode(state.graph, route.router_id ?? "");
-  choose({ node, next: nextHopOf(state.graph, route), prefix: route.prefix, key: routeKey(route) });
+  // Whichever candidate was chosen: what is shown is the way that packets take.
+  const used = state.routes.find((one) => one.prefix === route.prefix && one.state === "selected") ?? null;
+  const node = findNode(state.graph, (used ?? route).router_id ?? "");
+  choose({ node, next: used && nextHopOf(state.graph, used), prefix: route.prefix, key: routeKey(route) });
   explain(route.prefix);
 }
 

@@ -7,6 +7,7 @@ import { INFINITY, LEGEND, band, costText, lossText, rttText } from "./words.mjs
 
 const FRAME = 7; // milliseconds of layout in one frame
 const AT_ONCE = 250; // milliseconds of layout before the first drawing
+const CLEAR = 26; // between a node and a link that is not its own
 const LABELLED = 60; // nodes up to which all names are shown
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -94,7 +95,7 @@ export class Picture {
   }
 
   newLink(link) {
-    const drawn = { wide: svg("line", { class: "wide" }), thin: svg("line", { class: "thin" }), title: svg("title"), cost: svg("text", { dy: "4" }) };
+    const drawn = { wide: svg("path", { class: "wide" }), thin: svg("path", { class: "thin" }), title: svg("title"), cost: svg("text", { dy: "4" }) };
     drawn.group = svg("g", { "aria-hidden": "true" }, drawn.title, drawn.wide, drawn.thin, drawn.cost);
     this.linkLayer.append(drawn.group);
     this.links.set(link.key, drawn);
@@ -153,12 +154,14 @@ export class Picture {
   placeLink(link) {
     const [[x1, y1], [x2, y2]] = [this.spots.get(link.source), this.spots.get(link.target)];
     const drawn = this.links.get(link.key);
-    const ends = { x1, y1, x2, y2 };
-    for (const line of [drawn.wide, drawn.thin]) {
-      for (const [name, value] of Object.entries(ends)) line.setAttribute(name, value.toFixed(1));
-    }
-    drawn.cost.setAttribute("x", ((x1 + x2) / 2).toFixed(1));
-    drawn.cost.setAttribute("y", ((y1 + y2) / 2).toFixed(1));
+    const bend = this.graph.nodes.size > LABELLED ? 0 : bendOf(this.spots, link);
+    const [x, y] = [(x1 + x2) / 2 - (y2 - y1) * bend, (y1 + y2) / 2 + (x2 - x1) * bend];
+    const shape = [x1, y1, x, y, x2, y2].map((value) => value.toFixed(1));
+    const path = `M${shape[0]} ${shape[1]}Q${shape[2]} ${shape[3]} ${shape[4]} ${shape[5]}`;
+    drawn.wide.setAttribute("d", path);
+    drawn.thin.setAttribute("d", path);
+    drawn.cost.setAttribute("x", ((x1 + 2 * x + x2) / 4).toFixed(1));
+    drawn.cost.setAttribute("y", ((y1 + 2 * y + y2) / 4).toFixed(1));
   }
 
   activate(id, takesFocus) {
@@ -196,6 +199,19 @@ export class Picture {
     this.svg.addEventListener("pointerup", end, { once: true });
     this.svg.addEventListener("pointercancel", end, { once: true });
   }
+}
+
+/** Return how far a link has to bend, in parts of its length, to pass beside nodes that are not its own. */
+export function bendOf(spots, { source, target }) {
+  const [[x1, y1], [x2, y2]] = [spots.get(source), spots.get(target)];
+  const square = (x2 - x1) ** 2 + (y2 - y1) ** 2;
+  for (const [id, [x, y]] of spots) {
+    if (id === source || id === target) continue;
+    const along = ((x - x1) * (x2 - x1) + (y - y1) * (y2 - y1)) / square;
+    const aside = ((x - x1) * (y2 - y1) - (y - y1) * (x2 - x1)) / Math.sqrt(square);
+    if (along > 0.05 && along < 0.95 && Math.abs(aside) < CLEAR) return aside > 0 ? 0.24 : -0.24;
+  }
+  return 0;
 }
 
 /** Return the nearest spot that lies in a direction, within 60 degrees of it; null when there is none. */
@@ -237,7 +253,7 @@ export function linkText(graph, link) {
 /** Put what lines and dots mean into a list. */
 export function drawLegend(list) {
   const line = (classes) => {
-    const drawn = svg("line", { class: "thin", x1: "2", y1: "7", x2: "28", y2: "7" });
+    const drawn = svg("path", { class: "thin", d: "M2 7H28" });
     return svg("svg", { viewBox: "0 0 30 14", "aria-hidden": "true" }, svg("g", { class: `link ${classes}` }, drawn));
   };
   const dot = (classes) => {

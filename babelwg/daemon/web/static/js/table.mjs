@@ -16,7 +16,7 @@ export function arrange(rows, columns, sort, filter) {
   const key = column.key ?? column.text;
   const order = sort.descending ? -1 : 1;
   const keyed = chosen.map((row, index) => [key(row), index, row]);
-  keyed.sort(([a, i], [b, j]) => order * compare(a, b) || i - j);
+  keyed.sort(([a, i, x], [b, j, y]) => order * compare(a, b) || rankOf(x) - rankOf(y) || i - j);
   return keyed.map(([, , row]) => row);
 }
 
@@ -25,6 +25,11 @@ export function seen(total, rowHeight, top, height) {
   const first = Math.max(0, Math.floor(top / rowHeight) - SPARE);
   const last = Math.min(total, Math.ceil((top + height) / rowHeight) + SPARE);
   return [Math.min(first, last), last];
+}
+
+// Of candidates for one prefix, the one that is used comes first.
+function rankOf(row) {
+  return row.state === "selected" ? 0 : 1;
 }
 
 function compare(a, b) {
