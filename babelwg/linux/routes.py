@@ -46,8 +46,9 @@ PRIORITY = 1024  # of every route in our own table
 PROBE_TABLE = 6700  # asked by no rule
 PROBE = Prefix.parse("2001:db8::/128 from 2001:db8::/128")
 
-# What the kernel says of a destination without a way, and of packets that it would not let in as said (RFC 3704).
-_NO_WAY = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENOENT))
+# What the kernel says of a destination without a way, also of one that is prohibited (EACCES) or a black hole (EINVAL),
+# and of packets that it would not let in as said (RFC 3704).
+_NO_WAY = frozenset((errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENOENT, errno.EACCES, errno.EINVAL))
 _NOT_LET_IN = frozenset((errno.EINVAL, errno.EXDEV))
 
 RTMSG = struct.Struct("=BBBBBBBBI")
