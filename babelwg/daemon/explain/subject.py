@@ -1,12 +1,13 @@
 """What a question is about: a prefix, an address, or a node by its name."""
 
 import difflib
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection
 from ipaddress import ip_address
 from typing import NamedTuple
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import host_prefix, parse_prefix, serves
+from babelwg.config.addresses import host_prefix, mask, parse_prefix, serves
 from babelwg.daemon.control import INVALID_PARAMS, RequestError
 from babelwg.daemon.names import Names
 
@@ -57,16 +58,20 @@ def resolve(text: str, names: Names) -> list[bytes]:
     raise RequestError(INVALID_PARAMS, f'"{text}" is no address, and no node is called so{hint}')
 
 
-def longest(subject: Subject, known: Iterable[Prefix]) -> Prefix:
+def longest(subject: Subject, known: Collection[Prefix]) -> Prefix:
     """Return the prefix that is meant; of an address the longest known one, else the address alone."""
     if subject.prefix is not None:
         return subject.prefix
-    known = [*known]
-    fitting = [p for p in known if serves(p, subject.destination, subject.source)]
-    if not fitting and subject.source is None:
+    destination, source = subject.destination, subject.source
+    host = host_prefix(destination)
+    plain = (Prefix(host.family, mask(destination, plen), plen) for plen in range(host.plen, -1, -1))
+    fitting = [*itertools.islice((p for p in plain if p in known), 1)]
+    sourced = [p for p in known if p.source_plen]
+    fitting += [p for p in sourced if serves(p, destination, source)]
+    if not fitting and source is None:
         # Packets of some sources have a way.
-        fitting = [p for p in known if serves(p.destination, subject.destination, None)]
-    return max(fitting, key=lambda p: (p.plen, p.source_plen), default=host_prefix(subject.destination))
+        fitting = [p for p in sourced if serves(p.destination, destination, None)]
+    return max(fitting, key=lambda p: (p.plen, p.source_plen), default=host)
 
 
 def _prefix(text: str) -> Prefix:

@@ -41,6 +41,10 @@ def find_takers(
 
 def takes(other: Prefix, prefix: Prefix) -> bool:
     """Return whether some packets for `prefix` follow `other` instead: destination first (RFC 9079, section 4)."""
+    # The first octets tell most prefixes apart, and there may be ten thousand.
+    octets = prefix.plen // 8
+    if other.plen < prefix.plen or other.network[:octets] != prefix.network[:octets]:
+        return False
     if other == prefix or not covers(prefix, other):
         return False
     if other.source is None:

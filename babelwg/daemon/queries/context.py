@@ -30,6 +30,10 @@ class Context:
         """Return the time of the node's loop in seconds."""
         return asyncio.get_running_loop().time()
 
+    def learn_names(self) -> None:
+        """Take note of who announces what now."""
+        self.snapshot()
+
     def snapshot(self) -> Snapshot:
         """Return all tables of Babel as they are now."""
         snapshot = self.node.routing.speaker.snapshot(self.now())

@@ -31,6 +31,8 @@ from babelwg.linux.monitor import IFF_LOOPBACK
 from babelwg.linux.routes import Route, match
 
 # Implementation constants
+# Of more prefixes a picture of all tables would take longer than the answer may; names are learned now and then anyway.
+FULL_TABLE = 2000
 MAX_TAKERS = 50  # that are told one by one
 
 
@@ -46,18 +48,21 @@ class Explain:
 
     async def _route_explain(self, params: Params) -> Any:
         context, text = self._context, str(params.get("prefix") or "")
-        snapshot = context.snapshot()
+        node, speaker = context.node, context.node.routing.speaker
+        known = {*speaker.prefixes(), *node.routing.announced, *node.routes.learned}
+        if len(known) < FULL_TABLE:
+            context.learn_names()
         subject = read_subject(text, context.names)
-        prefix = longest(subject, _known(snapshot))
-        explanation = context.node.routing.speaker.explain(prefix, context.now())
+        prefix = longest(subject, known)
+        explanation = speaker.explain(prefix, context.now())
         takers = self._takers(prefix)
         destination = subject.destination
         if subject.prefix is not None:
             destination = sample(prefix, [t.prefix for t in takers]) or prefix.network
         kernel = self._kernel(prefix, destination, subject.source)
         data = self._describe(explanation, kernel, takers)
-        data["sessions"] = await self._sessions(snapshot)
-        refusal = context.node.routes.refused.get(prefix)
+        data["sessions"] = [] if explanation.winner else await self._sessions(context.snapshot())
+        refusal = node.routes.refused.get(prefix)
         why = None if refusal is None else _refusal_words(refusal.errno, refusal.detail)
         head = {"asked": text, "name": subject.name, "has_route": has_way(kernel) and why is None}
         return head | {"answer": answer(explanation, data, why)} | data
@@ -140,10 +145,6 @@ class Explain:
                 reason = "heard, and does not say that it hears us"
                 down.append({"peer": name, "interface": view.interface, "state": "down", "reason": reason})
         return down
-
-
-def _known(snapshot: Snapshot) -> list[Prefix]:
-    return [*{r.prefix for r in snapshot.routes}, *(x.prefix for x in snapshot.xroutes), *snapshot.held]
 
 
 def _refusal_words(errno: int, detail: str) -> str:
