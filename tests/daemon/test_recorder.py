@@ -133,7 +133,7 @@ def test_telling_leaves_the_loop_to_others() -> None:
             await asyncio.sleep(0)
 
     play(story)
-    assert between >= 2000 / 50
+    assert between >= 2000 / 25
 
 
 def test_one_event_that_cannot_be_told_does_not_end_the_telling(caplog: pytest.LogCaptureFixture) -> None:

@@ -24,7 +24,7 @@ from babelwg.daemon.recorder.ring import Ring
 log = logging.getLogger(__name__)
 
 # Implementation constants
-SLICE = 50  # events told before others get the loop
+SLICE = 25  # events told before others get the loop
 OCTETS = 600  # of memory for each record, on average; 10,000 records take 6 MB at most
 MAX_PENDING = 50_000  # events that wait to be told
 # Of all records those that are not about routes have a share of their own: a storm of routes must not push out
