@@ -27,7 +27,7 @@ class KernelSide:
         self.sysctls = True
         self.note: Note = silent
         self._settings: dict[str, str] = {}  # that we have set
-        self._done: set[str] = set()  # what was set once, so that setting it again is a repair
+        self._done: dict[str, object] = {}  # what was set, so that setting the same again is a repair
         self.rules: frozenset[Rule] = frozenset()  # those that should be there
         self._iproute = iproute
         self._requests = requests
@@ -37,13 +37,14 @@ class KernelSide:
         """Bring addresses and rules to what they should be; one that is refused does not hold up the others."""
         # On lo a longer network would make all of it local; only the address itself is this node.
         addresses = [(address.address, 8 * len(address.address)) for address in config.node.addresses]
-        await self._attempt("addresses", apply_node_addresses(self._iproute, addresses))
-        await self._attempt("rules", self._set_rules(desired_rules(self._table, config.tunnels.fwmark)))
+        rules = desired_rules(self._table, config.tunnels.fwmark)
+        await self._attempt("addresses", addresses, apply_node_addresses(self._iproute, addresses))
+        await self._attempt("rules", rules, self._set_rules(rules))
 
     async def withdraw(self) -> None:
         """Take addresses and rules away; sysctls stay, since others may rely on them by now."""
-        await self._attempt("rules", self._set_rules(set()))
-        await self._attempt("addresses", apply_node_addresses(self._iproute, []))
+        await self._attempt("rules", None, self._set_rules(set()))
+        await self._attempt("addresses", None, apply_node_addresses(self._iproute, []))
 
     def set_node_sysctls(self) -> None:
         """Set what a router needs as a whole."""
@@ -78,16 +79,16 @@ class KernelSide:
             self.note("rule-removed-by-another", text, cause, rule=name)
         return apply_rules(self._requests, rules, NODE_PRIORITIES)
 
-    async def _attempt(self, what: str, action: Awaitable[int]) -> None:
+    async def _attempt(self, what: str, wanted: object, action: Awaitable[int]) -> None:
         try:
             changed = await action
             self.errors.pop(what, None)
-            if changed and what in self._done:
+            if changed and wanted and self._done.get(what) == wanted:
                 cause = "the kernel did not hold what it should"
                 self.note(
                     f"{what}-repaired", f"{changed} {what} of ours were set right", cause, count=changed
                 )
-            self._done.add(what)
+            self._done[what] = wanted
         except KernelError as error:
             if self.errors.get(what) != str(error):
                 log.error("kernel-refused %s", error)

@@ -142,7 +142,10 @@ def test_the_end_of_a_hold_is_told_without_a_way_before() -> None:
     records = told(*events)
     assert records[1]["old_metric"] == 96
     assert "old_metric" not in records[2]
-    assert records[2]["text"] == "10.23.0.0/24 is forgotten: all neighbours know that it is unreachable"
+    assert (
+        records[2]["text"]
+        == "10.23.0.0/24 is held unreachable no more: all neighbours know that it is unreachable"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,19 @@
 """What services tell the recorder: sessions, reloads, repairs, with words for people."""
 
+import asyncio
 import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from babelwg.config import Config, ConfigError, ConfigErrors, load
 from babelwg.config.keys import generate_private, public_of
+from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.recorder import wiring
 from babelwg.daemon.recorder.reload import describe_reload
 from babelwg.daemon.tunnel_watch import TunnelWatch
+from babelwg.linux.errors import KernelError
 from babelwg.linux.tunnels.tunnel import Tunnel, TunnelState
 
 KEY = generate_private()
@@ -111,3 +114,39 @@ def test_a_refused_configuration_is_told_with_its_errors_cut() -> None:
     assert notes[0]["event"] == "configuration-refused"
     assert notes[0]["cause"].startswith("a.toml:3")
     assert len(notes[0]["cause"]) == 1000
+
+
+def test_only_what_others_changed_is_told_as_repaired() -> None:
+    notes, side = Notes(), KernelSide(cast(Any, None), cast(Any, None), 6696)
+    side.note = notes.note
+
+    async def changed(count: int) -> int:
+        return count
+
+    async def story() -> None:
+        await side._attempt("rules", {1}, changed(5))  # at the start
+        await side._attempt("rules", {1}, changed(0))  # nothing to do
+        await side._attempt("rules", {1}, changed(2))  # somebody removed two
+        await side._attempt("rules", {2}, changed(1))  # another configuration
+        await side._attempt("rules", None, changed(3))  # all taken away at the end
+
+    asyncio.run(story())
+    assert [(note["event"], note["text"]) for note in notes] == [
+        ("rules-repaired", "2 rules of ours were set right")
+    ]
+
+
+def test_a_refusal_of_the_kernel_is_told_once() -> None:
+    notes, side = Notes(), KernelSide(cast(Any, None), cast(Any, None), 6696)
+    side.note = notes.note
+
+    async def refused() -> int:
+        raise KernelError("add rule", "6696", 1)
+
+    async def story() -> None:
+        await side._attempt("rules", {1}, refused())
+        await side._attempt("rules", {1}, refused())
+
+    asyncio.run(story())
+    assert [note["text"] for note in notes] == ["the kernel refused rules"]
+    assert notes[0]["cause"].startswith("add rule 6696: ")

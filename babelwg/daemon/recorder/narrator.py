@@ -128,7 +128,7 @@ class Narrator:
 
     def _flushed(self, event: RouteFlushed) -> Record:
         record, was = self._end(event.prefix, "route-flushed")
-        words = "is learned no more" if was else "is forgotten"
+        words = "is learned no more" if was else "is held unreachable no more"
         return _with_cause(record, f"{record['prefix']} {words}{was}", self._cause(event.cause, event.by))
 
     def _end(self, prefix: Prefix, event: str) -> tuple[Record, str]:

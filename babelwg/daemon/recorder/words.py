@@ -10,7 +10,7 @@ CAUSES = {
     "expired": "{who} did not announce it again in time",
     "link-cost": "{who}'s link cost changed",
     "hysteresis": "the better path stayed better",
-    "memory-recovered": "the neighbours have confirmed what this node had forgotten",
+    "memory-recovered": "the neighbours have answered after a start without memory",
     "source-forgotten": "the distance that stood against it was forgotten",
     "filter": "the filters changed",
     "announced-here": "this node announces it itself",
