@@ -85,7 +85,7 @@ def converse(path: Path, talk: Talk, routes: int = 3) -> None:
         await server.start()
         try:
             async with asyncio.timeout(60):
-                reader, writer = await asyncio.open_unix_connection(path, limit=8 << 20)
+                reader, writer = await asyncio.open_unix_connection(path)
                 await talk(Client(reader, writer), node)
                 writer.close()
         finally:
@@ -182,6 +182,9 @@ def test_a_client_that_leaves_ends_its_replay(tmp_path: Path) -> None:
         await client.ask("monitor", routes=True)
         before = {task for task in asyncio.all_tasks() if "_replay" in repr(task.get_coro())}
         assert len(before) == 1
+        (feed,) = node.recorder._feeds
+        while feed._waiting < feed._limit // 4:
+            await asyncio.sleep(0.01)
         client.writer.transport.abort()
         while not all(task.done() for task in before):
             await asyncio.sleep(0.01)
@@ -217,10 +220,12 @@ def test_ten_thousand_routes_do_not_delay_hellos(tmp_path: Path) -> None:
 
 
 def test_a_slow_reader_of_a_replay_waits_and_loses_nothing(tmp_path: Path) -> None:
-    count = 30_000  # many times what may wait for one client
+    count = 3000  # many times what may wait for this client
 
     async def talk(client: Client, node: SimpleNamespace) -> None:
         await client.ask("monitor", routes=True)
+        (feed,) = node.recorder._feeds
+        feed._limit = 100_000
         await asyncio.sleep(0.5)
         seen = 0
         while b"replay-ended" not in (line := await client.reader.readline()):

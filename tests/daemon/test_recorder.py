@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from babelwg.babel.events import Event, RouteRetracted, RouteSelected
+from babelwg.babel.events import Event, RouteFlushed, RouteRetracted, RouteSelected
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.feed import Feed
 from babelwg.daemon.recorder import About, Recorder
@@ -190,10 +190,11 @@ def test_a_feed_gets_what_it_asked_for_and_each_record_once() -> None:
 
 def test_flaps_count_every_other_way_and_every_loss() -> None:
     lost = RouteRetracted(Prefix.parse(net(1)), "retraction", ("bw-bravo", B))
+    flushed = RouteFlushed(Prefix.parse(net(1)), "acknowledged")
 
     async def story(recorder: Recorder) -> None:
         recorder.listen([selected(net(1)), selected(net(2))])
-        recorder.listen([selected(net(1), "charlie"), lost, selected(net(1))])
+        recorder.listen([selected(net(1), "charlie"), lost, flushed, selected(net(1))])
 
     recorder = play(story)
     assert recorder.flaps(Prefix.parse(net(1)))["changes"] == 3

@@ -30,7 +30,7 @@ class History:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._replays: dict[Feed, asyncio.Task[None]] = {}
+        self._replays: set[asyncio.Task[None]] = set()
 
     def methods(self) -> dict[str, Method]:
         """Return these answers by their names on the control socket."""
@@ -69,20 +69,17 @@ class History:
     async def _monitor(self, params: Params) -> Any:
         recorder = self._context.node.recorder
         about = self._about(params, recorder.entries())
-        feed = Feed({"about": about.text if about else None}, self._end)
+        feed = Feed({"about": about.text if about else None}, recorder.unsubscribe)
         if params.get("routes"):
             # The feed hears what happens from now on; a route that changes before its turn is told as it then is.
-            self._replays[feed] = asyncio.create_task(self._replay(feed, about))
+            replay = asyncio.create_task(self._replay(feed, about))
+            self._replays.add(replay)
+            replay.add_done_callback(self._replays.discard)
         recorder.subscribe(feed, about)
         return feed
 
-    def _end(self, feed: Feed) -> None:
-        self._context.node.recorder.unsubscribe(feed)
-        if (replay := self._replays.pop(feed, None)) is not None and replay is not asyncio.current_task():
-            replay.cancel()
-
     async def _replay(self, feed: Feed, about: About | None) -> None:
-        """Put the present routes in, in slices, no faster than the client takes them."""
+        """Put the present routes in, in slices, no faster than the client takes them, until it is gone."""
         speaker, count = self._context.node.routing.speaker, 0
         prefixes = speaker.prefixes()
         for start in range(0, len(prefixes), REPLAYED_AT_ONCE):
@@ -95,7 +92,6 @@ class History:
             await asyncio.sleep(0)
             if not await feed.room():
                 return
-        self._replays.pop(feed, None)
         feed.put(event_line(msgspec.json.encode(_replay_end(count))))
 
     def _about(self, params: Params, entries: Iterable[Entry]) -> About | None:
