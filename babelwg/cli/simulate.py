@@ -59,7 +59,9 @@ def simulate(reader: Reader, **options: Any) -> None:
         phases.append(_phase("all is as before", network.undo(), mesh))
     if any(move["gap_s"] != 0 for phase in phases for move in phase["moves"]):
         notes.append("Times are those of an idle mesh: where packets flow, a dead tunnel is found sooner.")
-    data = {"sources": list(sources), "seed": options["seed"], "phases": phases, "notes": notes}
+    data: Any = {"sources": list(sources), "seed": options["seed"], "phases": phases, "notes": notes}
+    if reader.output == "tsv":
+        data = [{"change": phase["change"], **_flat(move)} for phase in phases for move in phase["moves"]]
     reader.print(Answer(node, data), lambda data: render_simulation(data, line_width(reader.wide)))
 
 
@@ -185,3 +187,12 @@ def _move(move: "Move", mesh: "KnownMesh") -> dict[str, Any]:
         "after": move.after._asdict() if move.after else None,
         "gap_s": None if move.gap is None else round(move.gap, 3),
     }
+
+
+def _flat(move: dict[str, Any]) -> dict[str, Any]:
+    """Return a move as one row of single values."""
+    row = {key: value for key, value in move.items() if key not in ("before", "after")}
+    for when in ("before", "after"):
+        way = move[when] or {"via": None, "metric": None}
+        row |= {f"{when}_via": way["via"], f"{when}_metric": way["metric"]}
+    return row

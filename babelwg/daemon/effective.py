@@ -9,6 +9,9 @@ from babelwg.linux.routes import TABLE_MAIN
 
 AnyConfig = Config | BabeldConfig
 
+# Implementation constants
+REPAIR_INTERVAL = 30.0  # seconds between comparisons of everything with the kernel
+
 # What a running daemon cannot change, by the name of the field of a file in babeld's language
 AT_START = (
     "export_table",
@@ -40,6 +43,12 @@ def with_babeld(config: AnyConfig, babeld: BabeldConfig) -> AnyConfig:
 def table_of(config: AnyConfig) -> int:
     """Return the kernel table for learned routes."""
     return config.babel.table if isinstance(config, Config) else config.export_table or TABLE_MAIN
+
+
+def repair_interval_of(config: AnyConfig) -> float:
+    """Return the seconds between comparisons of everything with the kernel."""
+    babeld = babeld_of(config)
+    return min(REPAIR_INTERVAL, babeld.kernel_check_interval if babeld else REPAIR_INTERVAL)
 
 
 def priority_of(config: AnyConfig) -> int | None:

@@ -23,6 +23,7 @@ from babelwg.daemon.effective import (
     parameters_of,
     policy_of,
     priority_of,
+    repair_interval_of,
     router_id_of,
     table_of,
     wants_random_id,
@@ -59,7 +60,6 @@ log = logging.getLogger(__name__)
 
 # Implementation constants
 RUN_DIRECTORY = Path("/run/babelwg")
-REPAIR_INTERVAL = 30.0  # seconds between comparisons of everything with the kernel
 
 
 class Node:
@@ -344,16 +344,12 @@ class Node:
     async def _repair(self) -> None:
         """Compare with the kernel now and then, and soon after somebody changed rules or news were lost."""
         while True:
-            await wait_for_news(self._repair_soon, self._repair_interval())
+            await wait_for_news(self._repair_soon, repair_interval_of(self.config))
             self._repair_soon.clear()
             async with self._changing:
                 await self._repair_kernel_side()
                 await self.local.configure(babeld_of(self.config))
             await self._checkpoint()
-
-    def _repair_interval(self) -> float:
-        babeld = babeld_of(self.config)
-        return min(REPAIR_INTERVAL, babeld.kernel_check_interval if babeld else REPAIR_INTERVAL)
 
     async def _repair_kernel_side(self) -> None:
         if isinstance(self.config, Config):

@@ -200,7 +200,7 @@ class _Survey:
     def _bounded(self) -> Topology:
         def distance(vertex: Vertex) -> tuple[int, int, str]:
             near = ("self", "peer", "neighbour", "far").index(vertex.kind)
-            return near, INFINITY if vertex.metric is None else vertex.metric, vertex.id
+            return near, INFINITY if vertex.metric is None else vertex.metric, vertex.name or vertex.id
 
         nodes = sorted(self.nodes.values(), key=distance)
         kept = {vertex.id for vertex in nodes[:MAX_NODES]}

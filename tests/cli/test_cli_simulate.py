@@ -103,6 +103,16 @@ def test_the_json_follows_the_schema_and_is_the_same_each_time(ask: Ask, mesh: A
     ]
 
 
+def test_tsv_has_a_line_for_each_move(ask: Ask, mesh: Any) -> None:
+    lines = [
+        line.split("\t") for line in ask("simulate", "--fail-link", "a-b", "-o", "tsv").stdout.splitlines()
+    ]
+    assert lines[0] == ["change", "source", "destination", "prefix", "gap_s"] + [
+        f"{when}_{what}" for when in ("before", "after") for what in ("via", "metric")
+    ]
+    assert [line[2] + line[5] + line[7] for line in lines[1:]] == ["bbc", "cbc"]
+
+
 def test_netjson_of_another_mesh_is_played_too(ask: Ask, run: Ask, mesh: Any, tmp_path: Path) -> None:
     path = tmp_path / "mesh.json"
     path.write_text(ask("topology", "--format", "netjson").stdout)

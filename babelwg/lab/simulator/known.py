@@ -28,11 +28,12 @@ class KnownMesh:
 def from_answer(data: Mapping[str, Any]) -> KnownMesh:
     """Return the mesh that a daemon's answer to `topology` shows."""
     names = _unique_names([(node["id"], node["name"]) for node in data["nodes"]])
-    prefixes = {names[node["id"]]: node["prefixes"] for node in data["nodes"]}
+    # By name: router-ids differ from life to life, and the same mesh shall give the same answer.
+    prefixes = dict(sorted((names[n["id"]], n["prefixes"]) for n in data["nodes"]))
     links: dict[frozenset[str], Link] = {}
     guesses: set[frozenset[str]] = set()
     dead = []
-    for entry in sorted(data["links"], key=lambda link: int(link["cost"])):
+    for entry in sorted(data["links"], key=lambda link: (link["cost"], names[link["target"]])):
         a, b = names[entry["source"]], names[entry["target"]]
         pair = frozenset((a, b))
         if entry["cost"] >= INFINITY:
