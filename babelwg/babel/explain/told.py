@@ -22,9 +22,17 @@ def told(state: State, prefix: Prefix) -> Iterator[Told]:
     else:
         return
     for interface in state.interfaces.values():
-        added = state.policy.metric_out(Announcement(prefix, router_id, interface.name))
+        added = _added(state, interface, prefix, router_id)
         split = interface.parameters.split_horizon and interface is learned_on
         yield _on(state, interface, prefix, metric, added, split)
+
+
+def _added(state: State, interface: Interface, prefix: Prefix, router_id: bytes) -> int:
+    """Return what the out filters add: their answer of before, since they count how often they are asked."""
+    known = state.permissions.get(prefix, {}).get(interface.name)
+    if known is not None and known.router_id == router_id:
+        return known.added
+    return state.policy.metric_out(Announcement(prefix, router_id, interface.name))
 
 
 def _on(state: State, interface: Interface, prefix: Prefix, metric: int, added: int, split: bool) -> Told:
