@@ -37,6 +37,9 @@ COMMANDS = {
         "doctor": Entry(
             "doctor", "doctor", "Find what is wrong with this node or with one PEER, and what mends it."
         ),
+        "bugreport": Entry(
+            "bugreport", "bugreport", "Collect what explains a fault into one file, without keys."
+        ),
     },
     "Set up": {
         "init": Entry("setup", "init", "Write a first configuration and a private key."),

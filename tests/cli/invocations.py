@@ -56,6 +56,7 @@ INVOCATIONS: dict[str, Invocation] = {
     "monitor": Invocation(("b",), "monitor", streams=True),
     "metrics": reading("metrics"),
     "doctor": offline(answer="doctor"),
+    "bugreport": offline("--list", answer="bugreport"),
     "init": offline(changes=True),
     "check-config": offline(answer="check_config"),
     "config show": offline(answer="config_show"),

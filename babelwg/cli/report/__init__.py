@@ -1,0 +1,1 @@
+"""What `bugreport` collects, and what it takes out before anybody sees it."""
