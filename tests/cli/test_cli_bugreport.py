@@ -34,7 +34,7 @@ def home(tmp_path: Path) -> Path:
     )
     (tmp_path / "babelwg.toml").write_text(
         '[node]\nname = "alpha"\nprivate-key-file = "node.key"\naddresses = ["10.23.0.1/32"]\n'
-        '[babel]\nconfig = "babeld.conf"\n[web]\nlisten = "127.0.0.1:6697"\ntoken-file = "token"\n'
+        '[babel]\nconfig = "babeld.conf"\n[web]\nlisten = "127.0.0.1:8080"\ntoken-file = "token"\n'
         f'[[peer]]\nname = "bravo"\npublic-key = "{public_of(generate_private())}"\n'
         'endpoint = "vpn.bravo.example:51820"\npreshared-key-file = "psk"\n'
     )
