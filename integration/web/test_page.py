@@ -18,6 +18,9 @@ PLAYWRIGHT = ROOT / "build" / "browser" / "node_modules" / "playwright-core"
 SHOTS = ROOT / "build" / "screenshots"
 URL = "http://127.0.0.1:6698/"
 HOSTILE = "<img/src=x/onerror=alert(1)>"
+NAMES = "alpha bravo charlie delta echo"
+LINKS = "alpha-bravo bravo-charlie alpha-delta charlie-delta charlie-echo"
+HOSTS = "fd00:77::3 charlie\nfd00:77::5 echo\n"
 # What the tests look at, in the browser's own words.
 NODES = (
     '[...document.querySelectorAll("#picture .node")].map((g) => g.querySelector("text").textContent).sort()'
@@ -26,11 +29,12 @@ PATH = '[...document.querySelectorAll("#picture .link.on-path title")].map((t) =
 FOCUS = "(document.activeElement.getAttribute('aria-label') || document.activeElement.id)"
 SAID = 'document.getElementById("say").textContent'
 ANSWER = 'document.getElementById("answer").textContent'
+PEERS = 'document.querySelector("#peers tbody").innerText'
 AGE = 'document.getElementById("age").dataset.state'
 
-#    a --- b
-#    |     |     b and d are as good; e is behind c
-#    d --- c --- e
+#    alpha --- bravo
+#      |         |       bravo and delta are as good; echo is behind charlie
+#    delta --- charlie --- echo
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +44,15 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
         skip("playwright-core", "not installed, `make page-test` installs it")
     settings = {"babel": "hello-interval = 0.5\n", "web": ""}
     home = tmp_path_factory.mktemp("mesh")
-    with Mesh(topology("a b c d e", "a-b b-c a-d c-d c-e"), home, settings=settings) as mesh:
-        config = mesh.home("a") / "babelwg.toml"
+    with Mesh(topology(NAMES, LINKS), home, settings=settings) as mesh:
+        config = mesh.home("alpha") / "babelwg.toml"
         config.write_text("[web]\n" + config.read_text())
+        config.with_name("hosts").write_text(HOSTS)
         mesh.start()
-        mesh.wait("a knows all nodes", lambda: len(mesh.ask("a", "topology")["nodes"]) == 5)
-        mesh.wait("all peers of a are up", lambda: up(mesh) == ["b", "d"])
+        mesh.wait("alpha knows all nodes", lambda: len(mesh.ask("alpha", "topology")["nodes"]) == 5)
+        names = lambda: sorted(str(node["name"]) for node in mesh.ask("alpha", "topology")["nodes"])  # noqa: E731
+        mesh.wait("alpha has names for them", lambda: names() == NAMES.split())
+        mesh.wait("all peers of alpha are up", lambda: up(mesh) == ["bravo", "delta"])
         yield mesh
 
 
@@ -54,7 +61,7 @@ def browser(live: Mesh) -> Iterator[Browser]:
     SHOTS.mkdir(parents=True, exist_ok=True)
     chromium = shutil.which("chromium")
     assert chromium is not None
-    made = Browser(live.nodes["a"], chromium, PLAYWRIGHT, SHOTS)
+    made = Browser(live.nodes["alpha"], chromium, PLAYWRIGHT, SHOTS)
     try:
         yield made
     finally:
@@ -67,7 +74,7 @@ def page(live: Mesh, browser: Browser) -> "Page":
 
 
 class Page:
-    """The page of node a."""
+    """The page of alpha."""
 
     def __init__(self, mesh: Mesh, browser: Browser) -> None:
         self.mesh, self.browser = mesh, browser
@@ -98,15 +105,15 @@ class Page:
 
 
 def up(mesh: Mesh) -> list[str]:
-    return [peer["name"] for peer in mesh.ask("a", "peers") if peer["state"] == "up"]
+    return [peer["name"] for peer in mesh.ask("alpha", "peers") if peer["state"] == "up"]
 
 
 def test_page_shows_every_node_and_says_what_is_inferred(page: Page) -> None:
     page.open()
     labels = page.until("five nodes are drawn", NODES, lambda found: len(found) == 5)
-    assert {"a", "b", "d"} <= set(labels)
+    assert labels == NAMES.split()
     titles = page('[...document.querySelectorAll("#picture .link title")].map((t) => t.textContent)')
-    assert any("a – b: cost" in title for title in titles)
+    assert any("alpha – bravo: cost" in title for title in titles)
     assert any("inferred from what neighbours announce" in title for title in titles)
     assert page('document.querySelectorAll("#picture .link.inferred").length') >= 2
     legend = page('document.getElementById("legend").innerText')
@@ -124,29 +131,28 @@ def test_page_shows_every_node_and_says_what_is_inferred(page: Page) -> None:
 
 
 def test_way_to_a_destination_is_highlighted_and_moves_when_a_link_is_cut(page: Page) -> None:
-    page.open()
+    page.open(width=1160, height=720)
     mesh = page.mesh
-    page.choose("fd00:77::5")
+    page.choose("echo")
     before = page.until("the way is highlighted", PATH, lambda path: len(path) == 2)
-    used = "b" if any("a – b" in title for title in before) else "d"
-    other = "d" if used == "b" else "b"
+    used = "bravo" if any("alpha – bravo" in title for title in before) else "delta"
+    other = "delta" if used == "bravo" else "bravo"
     assert f"via {used}" in page(SAID)
     page.browser.shot("way")
     events = page('document.querySelectorAll("#events li").length')
-    mesh.cut("a", used)
+    mesh.cut("alpha", used)
     try:
-        page.until("the way moves", PATH, lambda path: any(f"a – {other}" in title for title in path))
+        page.until("the way moves", PATH, lambda path: any(f"alpha – {other}" in title for title in path))
         page.until("it is said", SAID, lambda said: f"via {other}" in said and "changed" in said)
-        down = 'document.querySelector("#peers tbody").innerText'
-        page.until("the cut peer is shown", down, lambda text: "down" in text or "connecting" in text)
+        page.until("the cut peer is shown", PEERS, lambda text: "down" in text or "connecting" in text)
         count = 'document.querySelectorAll("#events li").length'
         page.until("events tell of it", count, lambda now: now > events)
         problems = 'document.getElementById("problems").innerText'
         page.until("the problem is named", problems, lambda text: text.startswith(used))
         page.browser.shot("cut", full=True)
     finally:
-        mesh.restore("a", used)
-    mesh.wait("the peer is up again", lambda: up(mesh) == ["b", "d"])
+        mesh.restore("alpha", used)
+    mesh.wait("the peer is up again", lambda: up(mesh) == ["bravo", "delta"])
     assert page.browser.complaints() == []
 
 
@@ -176,7 +182,7 @@ def test_page_is_used_by_keyboard_alone(page: Page) -> None:
         page.browser.press("Tab")
         if page("document.activeElement.classList.contains('node')"):
             break
-    assert page(FOCUS) == "a, this node"
+    assert page(FOCUS) == "alpha, this node"
     seen = set()
     for key in ("ArrowRight", "ArrowLeft", "ArrowDown", "ArrowUp") * 2:
         page.browser.press(key)
@@ -186,7 +192,7 @@ def test_page_is_used_by_keyboard_alone(page: Page) -> None:
     ring = 'getComputedStyle(document.querySelector("#picture .node:focus .ring")).stroke'
     assert page(ring) != "none"
     page.browser.press("Home", "ArrowRight")
-    if page(FOCUS) == "a, this node":
+    if page(FOCUS) == "alpha, this node":
         page.browser.press("ArrowLeft")
     page.browser.press("Enter")
     page.until("a node is chosen", 'document.querySelectorAll(".node.chosen").length', lambda n: n == 1)
@@ -210,9 +216,9 @@ def test_page_is_used_by_keyboard_alone(page: Page) -> None:
 
 
 def test_page_fits_a_phone(page: Page) -> None:
-    page.open(width=360, height=740)
+    page.open(width=360, height=740, scheme="dark")
     page.until("five nodes are drawn", NODES, lambda found: len(found) == 5)
-    page.choose("fd00:77::5")
+    page.choose("echo")
     page.until("the way is highlighted", PATH, lambda path: len(path) == 2)
     assert page("document.documentElement.scrollWidth") == 360
     inside = (
@@ -221,7 +227,8 @@ def test_page_fits_a_phone(page: Page) -> None:
     )
     assert page(inside)
     page("scrollTo(0, 0)")
-    page.browser.shot("phone", full=True)
+    page.browser.shot("phone")
+    page.browser.shot("phone-whole", full=True)
 
 
 def test_page_is_dark_where_its_reader_wants_it_dark(page: Page) -> None:
@@ -231,13 +238,13 @@ def test_page_is_dark_where_its_reader_wants_it_dark(page: Page) -> None:
         page.until("five nodes are drawn", NODES, lambda found: len(found) == 5)
         grounds.append(page("getComputedStyle(document.body).backgroundColor"))
     assert grounds == ["rgb(255, 255, 255)", "rgb(20, 23, 26)"]
-    page.choose("fd00:77::5")
+    page.choose("echo")
     page.until("the way is highlighted", PATH, lambda path: len(path) == 2)
     page.browser.shot("dark", full=True)
 
 
 def test_what_came_from_the_network_is_shown_as_text(page: Page) -> None:
-    topology, status, routes = (page.mesh.ask("a", name) for name in ("topology", "status", "routes"))
+    topology, status, routes = (page.mesh.ask("alpha", name) for name in ("topology", "status", "routes"))
     for node in topology["nodes"]:
         node |= {"name": HOSTILE, "addresses": [HOSTILE], "prefixes": [HOSTILE]}
     status |= {"name": HOSTILE, "problems": [{"subject": HOSTILE, "reason": HOSTILE, "hint": HOSTILE}]}
@@ -274,7 +281,7 @@ def test_what_came_from_the_network_is_shown_as_text(page: Page) -> None:
 
 
 def test_ten_thousand_routes_do_not_freeze_the_page(page: Page) -> None:
-    first = page.mesh.ask("a", "routes")[0]
+    first = page.mesh.ask("alpha", "routes")[0]
     routes = [first | {"prefix": f"10.{n >> 8}.{n & 255}.0/24"} for n in range(10_000)]
     page.open(answers={"/api/routes": routes})
     page.until(
@@ -303,6 +310,52 @@ def test_ten_thousand_routes_do_not_freeze_the_page(page: Page) -> None:
     page.until("the end is shown", last, lambda text: text == "10.39.15.0/24")
 
 
+def test_large_mesh_is_drawn_in_a_moment(page: Page) -> None:
+    own = page.mesh.ask("alpha", "topology")
+    self, peers = own["nodes"][0], [node for node in own["nodes"] if node["kind"] == "peer"]
+    roots = [0, 1]
+    for n in range(300):
+        roots.append(roots[n // 3])
+    far = [
+        peers[0]
+        | {
+            "id": f"n{n}",
+            "name": f"node-{n}",
+            "kind": "far",
+            "metric": 300 + n,
+            "via": peers[roots[n + 2]]["id"],
+        }
+        for n in range(300)
+    ]
+    ids = [peers[0]["id"], peers[1]["id"], *(node["id"] for node in far)]
+    links = [link for link in own["links"] if not link["inferred"]]
+    for n, node in enumerate(far):
+        links.append(
+            links[0]
+            | {
+                "source": ids[n // 3],
+                "target": node["id"],
+                "cost": 96 + 3 * n,
+                "inferred": True,
+                "interface": None,
+            }
+        )
+    page.open(answers={"/api/topology": {"nodes": [self, *peers, *far], "links": links, "omitted": 7}})
+    page.until("all nodes are drawn", NODES, lambda found: len(found) == 303)
+    page.choose("node-299")
+    page.until("the way is highlighted", PATH, lambda path: len(path) >= 5)
+    assert "7 more not drawn" in page('document.getElementById("mesh-count").textContent')
+    page.browser.shot("large", full=True)
+    assert page.browser.complaints() == []
+
+
+def test_metrics_of_the_page_are_those_of_the_command(page: Page) -> None:
+    page.open()
+    text = page('fetch("/metrics").then((r) => r.text())')
+    assert "# TYPE babelwg_" in text
+    assert "babelwg_peers{" in text or "babelwg_peer" in text
+
+
 def test_other_sites_and_other_names_get_nothing(page: Page) -> None:
     port = page.browser.serve("<!doctype html><title>evil</title>")
     assert page.browser.open(f"http://127.0.0.1:{port}/") == 200
@@ -318,7 +371,7 @@ def test_other_sites_and_other_names_get_nothing(page: Page) -> None:
     )
     assert page(script) == "refused"
     assert page.browser.open(f"http://evil.example:{URL.split(':')[2]}") == 421
-    counters = page.mesh.ask("a", "stats")["counters"]
+    counters = page.mesh.ask("alpha", "stats")["counters"]
     assert counters["web.refused.host"] >= 1
     assert counters["web.refused.origin"] >= 4
 
@@ -326,19 +379,19 @@ def test_other_sites_and_other_names_get_nothing(page: Page) -> None:
 def test_page_says_how_old_it_is_while_the_daemon_is_away_and_comes_back(page: Page) -> None:
     page.open()
     page.until("five nodes are drawn", NODES, lambda found: len(found) == 5)
-    page.mesh.stop_daemon("a")
+    page.mesh.stop_daemon("alpha")
     away = 'document.getElementById("away").textContent'
     page.until("the page says so", away, lambda text: "does not answer" in text and "ago" in text)
     assert len(page(NODES)) == 5  # the last picture stays
     page.browser.shot("away")
-    page.mesh.start_daemon("a")
+    page.mesh.start_daemon("alpha")
     page.until("the page is live again", AGE, lambda state: state == "live")
     page.until("the picture is new", 'document.getElementById("away").hidden', lambda hidden: hidden is True)
 
 
 def test_token_stays_out_of_the_address_and_opens_changes(page: Page) -> None:
-    answer = page.mesh.nodes["a"].run(
-        *page.mesh.command(), "--socket", str(page.mesh.home("a") / "control.sock"), "web", "--json"
+    answer = page.mesh.nodes["alpha"].run(
+        *page.mesh.command(), "--socket", str(page.mesh.home("alpha") / "control.sock"), "web", "--json"
     )
     link = json.loads(answer)["data"]["login_url"]
     assert page.browser.open(link) == 200
@@ -351,3 +404,10 @@ def test_token_stays_out_of_the_address_and_opens_changes(page: Page) -> None:
     assert page(changed % "") == 401
     token = ', Authorization: "Bearer " + sessionStorage.getItem("babelwg-token")'
     assert page(changed % token) == 200
+    button = '#peers button[aria-label="%s bravo"]'
+    page.browser.click(button % "down")
+    page.browser.click(button % "down")  # the second click says that it is meant
+    page.until("bravo is disabled", PEERS, lambda text: "disabled" in text)
+    page.browser.click(button % "up")
+    page.browser.click(button % "up")
+    page.until("bravo is back", PEERS, lambda text: text.count("direct") == 2)

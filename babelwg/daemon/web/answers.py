@@ -30,7 +30,8 @@ READING = (
     "route_explain",
     "route_get",
 )
-CHANGES = ("reload", "up", "down", "restart")
+# What may be changed, by the name that the page knows it under
+CHANGES = {"reload": "reload", "up": "peer_up", "down": "peer_down", "restart": "peer_restart"}
 NUMBERS = {"limit": int, "since_s": float}
 MAX_PARAMETERS = 8
 MAX_BODY = 4 << 10  # octets
@@ -80,7 +81,7 @@ class Answers:
         known = self._methods.keys()
         data = {
             "reading": [name for name in READING if name in known],
-            "changes": [name for name in CHANGES if name in known],
+            "changes": [name for name, method in CHANGES.items() if method in known],
             "events": "monitor" in known,
         }
         return self._envelope(data)
@@ -108,7 +109,7 @@ class Answers:
         return feed
 
     async def _change(self, request: web.BaseRequest, name: str) -> web.Response:
-        method = self._methods.get(name) if name in CHANGES else None
+        method = self._methods.get(CHANGES.get(name, ""))
         if method is None:
             raise NotAnswered(404, "path", f"nothing called {name[:40]!r} can be changed here")
         if request.content_type != "application/json":

@@ -26,7 +26,7 @@ export function tellNode(graph, id, steps, explain) {
 function tellSteps(graph, steps) {
   const items = steps.map((step) => {
     const ends = `${graph.nodes.get(step.from).label} → ${graph.nodes.get(step.to).label}`;
-    const words = step.inferred ? `cost about ${costText(step.cost)}, inferred` : `cost ${costText(step.cost)}, measured`;
+    const words = step.cost === null ? "unknown how" : step.inferred ? `cost about ${costText(step.cost)}, inferred` : `cost ${costText(step.cost)}, measured`;
     return el("li", { class: step.inferred ? "inferred" : null }, el("span", {}, ends), el("span", { class: "quiet" }, words));
   });
   return el("ol", { class: "steps", "aria-label": "The way, link by link" }, ...items);

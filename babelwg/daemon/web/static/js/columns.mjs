@@ -12,7 +12,7 @@ export function peerColumns(acts) {
     { name: "state", title: "State", text: (peer) => tame(peer.state), classes: (peer) => `word ${PEER_BAND[peer.state] ?? "down"}` },
     { name: "path", title: "Path", text: (peer) => pathText(peer) },
     { name: "cost", title: "Cost", number: true, text: (peer) => costText(peer.cost), key: (peer) => infinite(peer.cost), classes: (peer) => band(peer.cost) },
-    { name: "rtt", title: "RTT", number: true, text: (peer) => rttText(peer.rtt_s), key: (peer) => peer.rtt_s },
+    { name: "rtt", title: "RTT", number: true, minor: true, text: (peer) => rttText(peer.rtt_s), key: (peer) => peer.rtt_s },
     { name: "loss", title: "Loss", number: true, minor: true, text: (peer) => lossText(peer.loss), key: (peer) => peer.loss },
     { name: "routes", title: "Routes", number: true, minor: true, text: (peer) => String(peer.routes ?? 0), key: (peer) => peer.routes },
     { name: "heard", title: "Heard", number: true, minor: true, text: (peer) => agoText(peer.last_heard_s), key: (peer) => peer.last_heard_s },

@@ -29,15 +29,16 @@ export function labelOf(node) {
 /**
  * Return the way from this node to another as steps {from, to, cost, inferred, key}, null when there is none.
  *
- * The first hop is what routing says (`via`); what comes after it is the cheapest way along the links known.
+ * The first hop is what routing says (`via`, or `next`); what comes after it is the cheapest way along the links known.
  */
 export function pathTo(graph, id, next = undefined) {
   const via = next === undefined ? graph.nodes.get(id)?.via ?? null : next;
   if (graph.self === null || id === graph.self || !graph.nodes.has(id) || via === null) return null;
   const first = linkBetween(graph, graph.self, via);
   if (first === null || first.cost >= INFINITY) return null;
-  const rest = cheapest(graph, via, id);
-  return rest === null ? null : [stepOf(first, graph.self, via), ...rest];
+  // Where nothing is known of what is behind the first hop, one step without a cost stands for it.
+  const rest = cheapest(graph, via, id) ?? [{ from: via, to: id, cost: null, inferred: true, key: null }];
+  return [stepOf(first, graph.self, via), ...rest];
 }
 
 /** Return the steps of the cheapest way between two nodes that does not pass this node. */

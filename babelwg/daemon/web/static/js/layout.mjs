@@ -3,7 +3,8 @@
 
 const GAP = 95; // wanted between linked nodes
 const REACH = 5 * GAP; // beyond this, nodes of a large mesh do not feel each other
-const LARGE = 250; // nodes from which on only those within reach are looked at
+const LARGE = 400; // nodes from which on only those within reach are looked at
+const PUSH = 2000; // how strongly nodes keep their distance
 const STILL = 0.004;
 
 export class Layout {
@@ -120,18 +121,20 @@ export class Layout {
       for (const dx of [-REACH, 0, REACH]) {
         for (const dy of [-REACH, 0, REACH]) {
           for (const other of cells.get(cellOf(place.x + dx, place.y + dy)) ?? []) {
-            if (other.index > place.index) this.push(place, other);
+            if (other.index > place.index) this.push(place, other, REACH);
           }
         }
       }
     }
   }
 
-  push(a, b) {
+  push(a, b, reach = Infinity) {
     const dx = b.x - a.x || 0.1;
     const dy = b.y - a.y || 0.1;
     const square = Math.max(dx * dx + dy * dy, 100);
-    const force = (1.1 * GAP * GAP * 0.2 * this.heat) / square;
+    // The force fades out towards its reach: where it broke off, nodes would gather along the break.
+    const fading = Math.max(0, 1 - square / (reach * reach)) ** 2;
+    const force = (PUSH * fading * this.heat) / square;
     a.vx -= dx * force;
     a.vy -= dy * force;
     b.vx += dx * force;

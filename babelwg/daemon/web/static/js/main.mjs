@@ -321,7 +321,7 @@ function actButton(name, peer) {
       return;
     }
     try {
-      await change(name, { peer, name: peer });
+      await change(name, { peer });
       say(`${name} ${peer}: done`);
     } catch (error) {
       events.add({ time: new Date().toISOString(), event: "refused", text: `${name} ${peer}: ${error.message}` });

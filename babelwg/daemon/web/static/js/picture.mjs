@@ -84,12 +84,12 @@ export class Picture {
       const classes = ["link", band(link.cost), link.inferred ? "inferred" : "", onPath.has(link.key) ? "on-path" : ""];
       drawn.group.setAttribute("class", classes.filter(Boolean).join(" "));
       setText(drawn.title, linkText(this.graph, link));
-      setText(drawn.cost, this.costLabel(link, onPath.has(link.key)));
+      setText(drawn.cost, this.costLabel(link));
     }
   }
 
-  costLabel(link, isOnPath) {
-    if (this.graph.links.length > LABELLED && !isOnPath) return "";
+  costLabel(link) {
+    if (this.graph.links.length > LABELLED) return "";
     if (link.cost >= INFINITY) return "down";
     return link.inferred ? `≈ ${costText(link.cost)}` : costText(link.cost);
   }
@@ -115,7 +115,7 @@ export class Picture {
       drawn.group.setAttribute("aria-label", nodeText(this.graph, node));
       drawn.group.setAttribute("aria-pressed", String(node.id === this.chosen));
       drawn.group.setAttribute("tabindex", node.id === this.active ? "0" : "-1");
-      drawn.dot.setAttribute("r", node.is_self ? "10" : node.kind === "far" ? "7" : "8");
+      drawn.dot.setAttribute("r", radiusOf(node, this.graph.nodes.size));
       setText(drawn.label, node.label.length > 24 ? `${node.label.slice(0, 23)}…` : node.label);
       setText(drawn.title, nodeText(this.graph, node));
     }
@@ -199,6 +199,13 @@ export class Picture {
     this.svg.addEventListener("pointerup", end, { once: true });
     this.svg.addEventListener("pointercancel", end, { once: true });
   }
+}
+
+/** Return the radius of a node's dot; many are small. */
+function radiusOf(node, size) {
+  if (node.is_self) return "10";
+  if (node.kind !== "far") return "8";
+  return size > 150 ? "4" : size > LABELLED ? "5.5" : "7";
 }
 
 /** Return how far a link has to bend, in parts of its length, to pass beside nodes that are not its own. */
