@@ -48,6 +48,8 @@ say status "$(systemctl show --property StatusText --value babelwg)"
 say socket "$(stat -c '%A %U %G' /run/babelwg/control.sock)"
 say capabilities "$(sed -n 's/^CapEff:[^0-9]*//p' /proc/$(pid_of babelwg)/status)"
 say forwarding "$(cat /proc/sys/net/ipv4/ip_forward)"
+babelwg web
+say web $?
 data_plane=$(pid_of babelwg-dataplane)
 say data-plane-is-a-unit "$([ "$data_plane" -gt 1 ] && echo yes)"
 
@@ -125,6 +127,7 @@ def test_node_starts_with_what_it_needs_and_no_more(said: dict[str, str]) -> Non
     assert said["capabilities"] == "0000000000003000"  # CAP_NET_ADMIN and CAP_NET_RAW
     assert said["forwarding"] == "1"
     assert said["data-plane-is-a-unit"] == "yes"
+    assert said["web"] == "0"  # its packages are in the package, and run in the sandbox
 
 
 def test_reload_fails_when_the_configuration_has_errors(said: dict[str, str]) -> None:
