@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from babelwg.babel.wire.tlv import INFINITY
+
 # Implementation constants
 MAX_CLAIMS = 20_000  # the smallest metrics; bounds the time that a large mesh takes
 SLACK = 1 / 20  # share of a metric; neighbours speak at different moments of costs that move
@@ -52,13 +54,18 @@ def slack(metric: int) -> float:
 
 def _shorten(distances: Distances, links: Mapping[str, Distances], a: str, b: str) -> None:
     """Let the distances from one node know of a new link."""
-    reached = [(distances[end], end) for end in (a, b) if end in distances]
-    reached.sort()
-    while reached:
-        distance, node = heappop(reached)
-        if distance > distances[node]:
-            continue
-        for other, cost in links[node].items():
-            if distance + cost < distances.get(other, distance + cost + 1):
-                distances[other] = distance + cost
-                heappush(reached, (distance + cost, other))
+    closer: list[tuple[int, str]] = []
+    # Only where the link itself shortens a way do others change: its ends have links by the thousand.
+    for near, far in ((a, b), (b, a)):
+        _try(distances, closer, near, far, links[near][far])
+    while closer:
+        distance, node = heappop(closer)
+        if distance == distances[node]:
+            for other, cost in links[node].items():
+                _try(distances, closer, node, other, cost)
+
+
+def _try(distances: Distances, closer: list[tuple[int, str]], near: str, far: str, cost: int) -> None:
+    if near in distances and distances[near] + cost < distances.get(far, INFINITY):
+        distances[far] = distances[near] + cost
+        heappush(closer, (distances[far], far))
