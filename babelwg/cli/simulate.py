@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from babelwg.lab.simulator.whatif import Change, Move, Outcome
 
 MAX_NODES = 120  # a mesh of this size takes a minute or two
+SLOW_NODES = 30
 FILE = click.Path(path_type=Path, readable=False)
 
 
@@ -52,6 +53,8 @@ def simulate(reader: Reader, **options: Any) -> None:
     mesh, node, answer = _mesh(reader, options)
     changes = _changes(mesh, options)
     sources = _sources(mesh, changes, options)
+    if (count := len(mesh.topology.nodes)) > SLOW_NODES:
+        click.echo(f"Playing a mesh of {count} nodes, which takes a while.", err=True)
     network = WhatIf(mesh.topology, sources, options["seed"], options["hello_interval"])
     notes = [*_notes(mesh), *_differences(network.ways(), mesh, answer)]
     phases = [_phase(", ".join(map(str, changes)), network.apply(changes), mesh)]
