@@ -104,8 +104,12 @@ class _Survey:
         costs: dict[str, int] = {}
         for link in self.links:
             costs[link.target] = min(link.cost, costs.get(link.target, INFINITY))
-        self.links += [_inferred(guess, costs) for guess in infer(self._claims(costs))]
-        return self._bounded()
+        nodes = sorted(self.nodes.values(), key=_distance)
+        places = {vertex.id: place for place, vertex in enumerate(nodes)}
+        inferred = [_inferred(guess, costs, places) for guess in infer(self._claims(costs))]
+        inferred.sort(key=lambda edge: (places[edge.source], places[edge.target]))
+        links = [e for e in (*self.links, *inferred) if max(places[e.source], places[e.target]) < MAX_NODES]
+        return Topology(tuple(nodes[:MAX_NODES]), tuple(links), max(0, len(nodes) - MAX_NODES))
 
     def _add_self(self) -> None:
         vertex = Vertex(self.own, "self", self.known.name, self.snapshot.router_id, 0)
@@ -197,20 +201,17 @@ class _Survey:
         metric = self.nodes[route.router_id.hex(":")].metric
         return metric is not None and abs(cost + metric - route.refmetric) <= slack(route.refmetric)
 
-    def _bounded(self) -> Topology:
-        def distance(vertex: Vertex) -> tuple[int, int, str]:
-            near = ("self", "peer", "neighbour", "far").index(vertex.kind)
-            return near, INFINITY if vertex.metric is None else vertex.metric, vertex.name or vertex.id
 
-        nodes = sorted(self.nodes.values(), key=distance)
-        kept = {vertex.id for vertex in nodes[:MAX_NODES]}
-        links = tuple(edge for edge in self.links if {edge.source, edge.target} <= kept)
-        return Topology(tuple(nodes[:MAX_NODES]), links, max(0, len(nodes) - MAX_NODES))
+def _distance(vertex: Vertex) -> tuple[int, int, str]:
+    """Return the key by which near nodes come first, in the same order in every life."""
+    near = ("self", "peer", "neighbour", "far").index(vertex.kind)
+    return near, INFINITY if vertex.metric is None else vertex.metric, vertex.name or vertex.id
 
 
-def _inferred(guess: Guess, costs: dict[str, int]) -> Edge:
-    metric = min(INFINITY, costs[guess.source] + guess.cost)
-    return Edge(guess.source, guess.target, guess.cost, metric, True)
+def _inferred(guess: Guess, costs: dict[str, int], places: dict[str, int]) -> Edge:
+    """Return a guess as a link from the nearer node, which is a neighbour, to the other."""
+    near, far = sorted((guess.source, guess.target), key=places.__getitem__)
+    return Edge(near, far, guess.cost, min(INFINITY, costs[near] + guess.cost), True)
 
 
 def _hosts(prefixes: Iterable[Prefix]) -> list[str]:

@@ -51,6 +51,15 @@ def test_a_far_link_is_found_once_though_both_its_ends_announce_it() -> None:
     assert "fd00:0:0:4::/64" in {str(prefix) for prefix in d.prefixes}
 
 
+def test_the_same_mesh_looks_the_same_whatever_the_router_ids_are() -> None:
+    for links in ("a-b a-c b-c", "a-c a-b b-c"):  # the router-ids follow the order of the names here
+        net = SimNetwork.parse(links, seed=1, interface=EXACT)
+        net.run(seconds=30)
+        topology = seen_from(net, "a")
+        assert [node.name for node in topology.nodes] == ["a", "b", "c"]
+        assert links_of(topology, inferred=True) == {("b", "c", 96)}
+
+
 def test_a_node_behind_another_is_shown_at_its_distance_from_the_neighbour() -> None:
     net = SimNetwork.parse("a-b b-c c-d", seed=1, interface=EXACT)
     net.run(seconds=30)

@@ -63,22 +63,32 @@ def test_a_link_that_fails_moves_what_went_over_it_and_is_felt_until_hellos_lack
 def test_a_node_that_fails_is_lost_and_cuts_off_what_is_behind_it() -> None:
     text = TRIANGLE.replace('{name = "c"}]', '{name = "c"}, {name = "d"}]')
     mesh = from_description(Topology.parse(text.replace("cost = 300}", 'cost = 300}, {a = "c", b = "d"}')))
-    outcome = WhatIf(mesh.topology, ["a", "d"], 1, 4.0).apply([Change("fail-node", "c")])
+    network = WhatIf(mesh.topology, ["a", "d"], 1, 4.0)
+    before = network.ways()
+    outcome = network.apply([Change("fail-node", "c")])
     assert {key: after for key, (_, after) in moves_of(outcome, mesh).items()} == dict.fromkeys(
         [("a", "c"), ("a", "d"), ("d", "a"), ("d", "b"), ("d", "c")]
     )
     assert {m.gap for m in outcome.moves} == {None}
+    back = network.undo()
+    assert {key: after for key, (_, after) in moves_of(back, mesh).items()} == {
+        (source, mesh.titles[prefix]): before[source, prefix]
+        for source, prefix in before
+        if mesh.titles[prefix] != "b" or source == "d"
+    }
 
 
 def test_a_new_cost_moves_ways_without_a_gap() -> None:
     mesh = from_description(Topology.parse(TRIANGLE))
-    outcome = WhatIf(mesh.topology, "ac", 1, 4.0).apply([Change("cost", "c", "a", 100)])
+    network = WhatIf(mesh.topology, "ac", 1, 4.0)
+    outcome = network.apply([Change("cost", "c", "a", 100)])
     assert moves_of(outcome, mesh) == {
         ("a", "c"): (Way("b", 192), Way("c", 100)),
         ("c", "a"): (Way("b", 192), Way("a", 100)),
     }
     assert {m.gap for m in outcome.moves} == {0.0}
     assert outcome.seqno_requests == 0
+    assert moves_of(network.undo(), mesh)["a", "c"] == (Way("c", 100), Way("b", 192))
 
 
 def test_a_change_that_concerns_nobody_moves_nothing() -> None:
