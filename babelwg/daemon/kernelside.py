@@ -54,6 +54,12 @@ class KernelSide:
         """Set what the interfaces of a mesh need."""
         self._set(desired_sysctls(interfaces))
 
+    def set_new_tunnel_sysctls(self, interfaces: list[str]) -> None:
+        """Set what interfaces need that were made just now: nobody else gave them what they begin with."""
+        for name in desired_sysctls(interfaces).keys() - desired_sysctls([]).keys():
+            self._settings.pop(name, None)
+        self.set_tunnel_sysctls(interfaces)
+
     def _set(self, settings: dict[str, str]) -> None:
         if not self.sysctls:
             return

@@ -227,7 +227,7 @@ class Node:
         # Not beside --socket: the data plane outlives this daemon, and the next one must find it.
         control = RUN_DIRECTORY / "dataplane.sock"
         self.kernel = KernelSide(self.iproute, self.requests, table_of(self.config))
-        set_sysctls = self.kernel.set_tunnel_sysctls
+        set_sysctls = self.kernel.set_new_tunnel_sysctls
         self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, set_sysctls)
         self._stack.push_async_callback(self.tunnels.close)
         self.leaves = LeafRoutes(self.requests, self.monitor.mirror)

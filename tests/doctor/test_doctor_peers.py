@@ -125,7 +125,24 @@ CASES: dict[str, tuple[Patient, str, str, str]] = {
         "UDP from us to bravo is dropped",
         "allow UDP port 51820",
     ),
-    "one way, by octets": (replace(DEAD, grows=True), "handshake", "or the preshared keys", "51820"),
+    "one way, by octets": (
+        replace(DEAD, grows=True, tells=False),
+        "handshake",
+        "or the preshared keys differ",
+        "allow UDP",
+    ),
+    "one way, by octets before": (
+        replace(DEAD, tells=False),
+        "handshake",
+        "or the preshared keys differ",
+        "allow UDP",
+    ),
+    "silence of a back end that tells little": (
+        replace(DEAD, tells=False, state=replace(STATE, rx_bytes=0)),
+        "handshake",
+        'or the preshared keys differ (backend = "embedded"',
+        "its firewall",
+    ),
     "a rule here": (
         replace(DEAD, tunnel_drops=(RULE,)),
         "handshake",

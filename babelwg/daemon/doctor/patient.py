@@ -48,6 +48,7 @@ class Patient:
     state: TunnelState | None = None
     handshake_age: float | None = None  # seconds since the last one, None for never
     grows: bool = False  # something arrived from it while it was looked at
+    tells: bool = True  # whether its back end tells how handshakes go
     signs: SignAges = NO_SIGNS
     callers: tuple[SeenCaller, ...] = ()  # those that call in vain from its address
     neighbour: NeighbourView | None = None
@@ -70,6 +71,15 @@ class Patient:
     def has_session(self) -> bool:
         """Whether the last handshake is young enough for packets."""
         return self.handshake_age is not None and self.handshake_age < SESSION_LIFE
+
+    @property
+    def calls_in_vain(self) -> bool:
+        """Whether its calls are taken here, and none of them became a session."""
+        if self.grows or self.is_news(self.signs.taken):
+            return True
+        # A back end that tells nothing still counts the octets of a call that it took.
+        heard = self.state is not None and self.state.rx_bytes > 0
+        return not self.tells and heard and self.handshake_age is None
 
     @property
     def echoes(self) -> bool:

@@ -45,8 +45,10 @@ async def examine_peer(
         return patient
     if peer.leaf_addresses:
         return _with_signs(patient, report)  # a phone: it has no link-local address, and sleeps
-    told = peer.interface in report.signs
-    watch = asyncio.create_task(asyncio.sleep(0, False) if told or patient.hears else _grows(node, patient))
+    patient = replace(patient, tells=peer.interface in report.signs)
+    watch = asyncio.create_task(
+        asyncio.sleep(0, False) if patient.tells or patient.hears else _grows(node, patient)
+    )
     try:
         address = patient.neighbour.address if patient.neighbour else link_local(peer.public_key)
         # Whose Hellos come has a speaker.

@@ -212,11 +212,10 @@ def _knock(patient: Patient) -> Finding | None:
 
 
 def _one_way(patient: Patient) -> Finding | None:
-    taken = patient.signs.taken
-    if not patient.grows and not patient.is_news(taken):
+    if not patient.calls_in_vain:
         return None
     cause = f"UDP from us to {patient.name} is dropped on the way"
-    if taken is None:
+    if not patient.tells:
         cause += ", or the preshared keys differ"
     mend = f"on {patient.name}: allow UDP port {_port(patient.endpoint)} in its firewall"
     return fail("handshake", patient.name, "it calls us and does not hear our answers", cause, mend)
@@ -234,6 +233,8 @@ def _silence(patient: Patient) -> Finding:
             f"UDP is dropped on the way, port {port} there or port {patient.port} here;"
             f" or {patient.name} has another public key than ours says, or does not know ours"
         )
+        if not patient.tells:
+            cause += '; or the preshared keys differ (backend = "embedded" tells such things apart)'
         mend = f"on {patient.name}: `babelwg doctor`, and its firewall for UDP port {port}"
         return fail("handshake", patient.name, found, cause, mend)
     found = f"nothing comes back from {where}"
