@@ -68,7 +68,7 @@ def test_reverse_path(tmp_path: Path) -> None:
     assert verdicts(check_reverse_path(root, ["t1", "t2", "t3"])) == [("t1", "fail"), ("t2", "warn")]
     (tmp_path / "ipv4/conf/all/rp_filter").write_text("1")
     findings = check_reverse_path(root, ["t3"])
-    assert findings[0].mend == "sysctl net.ipv4.conf.all.rp_filter=0"
+    assert (findings[0].verdict, findings[0].mend) == ("fail", "sysctl net.ipv4.conf.all.rp_filter=0")
     assert check_reverse_path(root, [])[0].verdict == "ok"
 
 
