@@ -102,8 +102,8 @@ def _state_of(
         return "disabled", None
     if neighbour is not None and neighbour.cost < INFINITY:
         return "up", None
-    if peer.leaf_addresses and state is not None and state.endpoint is not None:
-        # A phone that sleeps is nothing wrong.
+    if peer.leaf_addresses and state is not None:
+        # A phone that sleeps, or has not called yet, is nothing wrong.
         return ("idle" if time.time() - state.latest_handshake > HANDSHAKE_FRESH else "up"), None
     resolver = node.tunnels.resolvers.get(peer.name)
     if state is not None and state.endpoint is None:

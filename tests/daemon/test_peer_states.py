@@ -1,0 +1,40 @@
+"""The word for a peer's state: devices that sleep and tunnels that were taken down are nothing wrong."""
+
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.daemon.peers import _state_of
+
+ENDPOINT = (bytes([192, 0, 2, 1]), 7)
+
+
+def state_of(handshake_age: float, endpoint: object, leaf: bool, disabled: bool = False) -> Any:
+    leaves = (Prefix.parse("10.9.0.5/32"),) if leaf else ()
+    peer: Any = SimpleNamespace(name="phone", interface="bw-phone", leaf_addresses=leaves)
+    tunnels = SimpleNamespace(problems={}, resolvers={}, disabled={"phone"} if disabled else set())
+    state: Any = SimpleNamespace(endpoint=endpoint, latest_handshake=time.time() - handshake_age)
+    node: Any = SimpleNamespace(tunnels=tunnels)
+    return _state_of(node, peer, state, None)
+
+
+@pytest.mark.parametrize(
+    ("age", "endpoint", "word"), [(5, ENDPOINT, "up"), (500, ENDPOINT, "idle"), (1e9, None, "idle")]
+)
+def test_a_device_without_babel_is_up_or_idle_without_a_reason(
+    age: float, endpoint: object, word: str
+) -> None:
+    assert state_of(age, endpoint, leaf=True) == (word, None)
+
+
+def test_a_peer_with_babel_in_the_same_state_has_a_reason() -> None:
+    assert state_of(5, ENDPOINT, leaf=False)[0] == "down"
+    assert state_of(1e9, None, leaf=False)[0] == "no-endpoint"
+    assert state_of(1e9, None, leaf=False)[1] is not None
+
+
+def test_a_tunnel_that_was_taken_down_is_disabled() -> None:
+    assert state_of(5, ENDPOINT, leaf=False, disabled=True) == ("disabled", None)
