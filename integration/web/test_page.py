@@ -16,6 +16,7 @@ from integration.web.browser import Browser
 ROOT = Path(__file__).parents[2]
 PLAYWRIGHT = ROOT / "build" / "browser" / "node_modules" / "playwright-core"
 SHOTS = ROOT / "build" / "screenshots"
+pytestmark = pytest.mark.slow  # `make page-test` runs these
 URL = "http://127.0.0.1:6698/"
 HOSTILE = "<img/src=x/onerror=alert(1)>"
 NAMES = "alpha bravo charlie delta echo"

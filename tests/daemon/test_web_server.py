@@ -237,11 +237,15 @@ def test_other_hosts_and_other_sites_are_refused_before_anything_is_asked() -> N
         assert (await page.ask("/", headers={"Host": f"evil.example:{page.port}"})).status == 421
         assert (await page.ask("/api/status", headers={"Origin": "http://evil.example"})).status == 403
         assert (await page.ask("/api/events", headers={"Sec-Fetch-Site": "same-site"})).status == 403
+        follows = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+        assert (await page.ask("/", headers=follows)).status == 200  # a link on another page
+        assert (await page.ask("/api/status", headers=follows)).status == 403
+        assert (await page.ask("/", "POST", headers=follows)).status == 403
         foreign = {**BEARER, "Origin": "http://evil.example", "Content-Type": "application/json"}
         assert (await page.ask("/api/reload", "POST", headers=foreign, data="{}")).status == 403
         assert page.daemon.asked == []
         assert page.daemon.feeds == []
-        assert page.counters == {"refused.host": 2, "refused.origin": 3}
+        assert page.counters == {"refused.host": 2, "refused.origin": 5, "requests": 1}
         own = {"Origin": page.url, "Sec-Fetch-Site": "same-origin"}
         assert (await page.ask("/api/status", headers=own)).status == 200
         assert (await page.ask("/api/status", headers={"Host": "mesh.example.net"})).status == 200

@@ -31,9 +31,11 @@ export class EventList {
 
   /** Take the events of the time before this page was opened; those that are here already are not taken twice. */
   addPast(events) {
-    const known = new Set(this.kept.map((event) => event.seq));
-    const past = events.filter((event) => event.seq === null || event.seq === undefined || !known.has(event.seq));
-    this.kept = [...past, ...this.kept].slice(-KEPT);
+    // A daemon that was started anew counts from the beginning, so the time belongs to the number.
+    const keyOf = (event) => `${event.time} ${event.seq}`;
+    const known = new Set(this.kept.map(keyOf));
+    const past = events.filter((event) => !known.has(keyOf(event)));
+    this.kept = [...past, ...this.kept].sort((a, b) => (String(a.time) < String(b.time) ? -1 : 1)).slice(-KEPT);
     this.redraw();
   }
 

@@ -29,6 +29,9 @@ const routes = new Table(byId("routes"), {
 let peers = null;
 let due = null;
 let lastLook = 0;
+let took = 0; // milliseconds of the last look; a large mesh is looked at less often
+let acts = null; // what can be done with a peer, as the table was built for
+let wake = () => {}; // ends the wait before the events are asked for again
 
 function start() {
   takeToken();
@@ -36,7 +39,7 @@ function start() {
   for (const button of document.querySelectorAll("[data-zoom]")) button.addEventListener("click", () => picture.zoomTo(button.dataset.zoom));
   byId("clear").addEventListener("click", () => choose(null));
   byId("choose").addEventListener("submit", (event) => { event.preventDefault(); find(byId("destination").value); });
-  byId("login").addEventListener("submit", (event) => { event.preventDefault(); keepToken(byId("token").value); byId("token").value = ""; lookSoon(0); });
+  byId("login").addEventListener("submit", (event) => { event.preventDefault(); keepToken(byId("token").value); byId("token").value = ""; lookSoon(0); wake(); });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape" && state.chosen !== null) choose(null); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) lookSoon(0); });
   setInterval(tellAge, 1000);
@@ -48,7 +51,7 @@ function start() {
 // One look at the daemon.
 
 function lookSoon(wait) {
-  const at = Math.max(Date.now() + wait, lastLook + LEAST);
+  const at = Math.max(Date.now() + wait, lastLook + Math.max(LEAST, 4 * took));
   if (due !== null && due.at <= at) return;
   clearTimeout(due?.timer);
   due = { at, timer: setTimeout(look, at - Date.now()) };
@@ -67,7 +70,8 @@ async function look() {
     state.failures = 0;
     state.seen = Date.now();
     show(topology.data, status.data);
-    lookSoon(POLL);
+    took = Date.now() - lastLook;
+    lookSoon(Math.max(POLL, 10 * took));
   } catch (error) {
     handleFailure(error);
   }
@@ -76,13 +80,7 @@ async function look() {
 
 async function begin() {
   const abilities = (await ask("")).data;
-  const acts = hasToken() ? abilities.changes.filter((name) => name !== "reload") : [];
-  byId("peers").replaceChildren();
-  peers = new Table(byId("peers"), {
-    columns: peerColumns(acts.length > 0 ? (peer, cell) => drawActs(acts, peer, cell) : null), label: "Peers", noun: "peer",
-    keyOf: (peer) => peer.name, sort: "name", filter: byId("peers-filter"), total: byId("peers-count"),
-    none: "No peer is configured.", onChoose: (peer) => choosePeer(peer),
-  });
+  makePeers(hasToken() ? abilities.changes.filter((name) => name !== "reload") : []);
   state.abilities = abilities;
   byId("login").hidden = true;
   if (abilities.reading.includes("history")) {
@@ -90,6 +88,17 @@ async function begin() {
     const records = past?.data?.records ?? past?.data?.events;
     if (Array.isArray(records)) events.addPast(records);
   }
+}
+
+function makePeers(wanted) {
+  if (acts !== null && acts.join() === wanted.join()) return;
+  acts = wanted;
+  byId("peers").replaceChildren();
+  peers = new Table(byId("peers"), {
+    columns: peerColumns(acts.length > 0 ? drawActs : null), label: "Peers", noun: "peer",
+    keyOf: (peer) => peer.name, sort: "name", filter: byId("peers-filter"), total: byId("peers-count"),
+    none: "No peer is configured.", onChoose: (peer) => choosePeer(peer),
+  });
 }
 
 async function lookAtRoutes() {
@@ -115,14 +124,14 @@ function handleFailure(error) {
 }
 
 async function listen() {
-  for (;;) {
+  for (let tries = 0; ; tries += 1) {
     try {
-      await follow(handleEvent, () => lookSoon(0));
+      await follow(handleEvent, () => { tries = 0; lookSoon(0); });
     } catch (error) {
       if (error instanceof Refused && error.status === 404) return; // an older daemon: looks alone have to do
     }
     lookSoon(0);
-    await new Promise((go) => { setTimeout(go, Math.min(LONGEST_WAIT, 1000 * 2 ** state.failures)); });
+    await new Promise((go) => { wake = go; setTimeout(go, Math.min(LONGEST_WAIT, 1000 * 2 ** tries)); });
   }
 }
 
@@ -301,7 +310,7 @@ async function find(text) {
 
 // Changes, for who has the token.
 
-function drawActs(acts, peer, cell) {
+function drawActs(peer, cell) {
   const key = `${peer.name} ${peer.state}`;
   if (cell.dataset.for === key) return;
   cell.dataset.for = key;
