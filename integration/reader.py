@@ -8,6 +8,7 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
+PATIENCE = 10.0  # seconds
 HEX_ID, METRIC, ADDRESS, NAME = "[0-9a-f]+", "[0-9]+", r"[0-9a-f.:]+", r"\S+"
 NETWORK = r"[0-9a-f.:]+/[0-9]+"
 FIELDS = {
@@ -99,8 +100,10 @@ def _check(fields: dict[str, str | None]) -> None:
 class Reader:
     """A connection to a server of the protocol, greeted; `follow` takes what comes by itself."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, patience: float = PATIENCE) -> None:
+        """Greet a server; `patience` is how long, in seconds, an answer may take."""
         self.picture = Picture()
+        self._patience = patience
         self._socket = connection
         self._octets = b""
         words = [self._line() for _ in range(5)]
@@ -114,13 +117,13 @@ class Reader:
             raise InconsistentError(f"not a router-id: {self.router_id!r}")
 
     @classmethod
-    def at(cls, path: Path) -> "Reader":
+    def at(cls, path: Path, patience: float = PATIENCE) -> "Reader":
         """Connect to a Unix socket."""
         connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(10)
+        connection.settimeout(patience)
         try:
             connection.connect(str(path))
-            return cls(connection)
+            return cls(connection, patience)
         except BaseException:
             connection.close()
             raise
@@ -160,7 +163,7 @@ class Reader:
         with contextlib.suppress(TimeoutError):
             while True:
                 self.picture.take(self._line())
-        self._socket.settimeout(10)
+        self._socket.settimeout(self._patience)
 
     def _until_final(self) -> str:
         while (line := self._line()).split(" ")[0] not in ("ok", "bad", "no"):

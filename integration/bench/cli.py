@@ -96,6 +96,7 @@ class Lab:
         often = f"interface e0 type wired hello-interval {HELLO_INTERVAL} update-interval 16\n"
         self._conf.write_text(often + self._conf.read_text().partition("\n")[2])
         self.ask("reload")
+        self.wait_until_calm()
 
     def lag(self) -> int:
         """Return the sum of what the daemon's loop was late so far, in milliseconds."""
@@ -226,7 +227,7 @@ def replay(lab: Lab, name: str, tell: Callable[[], int]) -> list[str]:
 
 def read_local(lab: Lab) -> int:
     """Let babeld's local protocol tell everything; return the number of lines."""
-    with closing(Reader.at(lab.local)) as reader:
+    with closing(Reader.at(lab.local, patience=60.0)) as reader:
         reader.monitor()
         assert len(reader.picture.of("route")) == lab.routes
         return reader.picture.lines

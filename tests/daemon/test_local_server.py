@@ -260,6 +260,29 @@ def test_events_never_come_between_the_lines_of_a_reply(
     converse(tmp_path / "s", talk)
 
 
+def test_a_storm_of_changes_does_not_keep_a_new_client_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "PREFIXES_AT_ONCE", 2)
+
+    async def talk(node: FakeNode) -> None:
+        fill(node)
+        prefixes = [f"10.{number}.0.0/16" for number in range(20)]
+        for prefix in prefixes:
+            node.tables.set_routes(route(prefix, A, 96, 0, "fe80::1", "e0"))
+
+        def touch_all(now: float) -> Any:
+            for prefix in prefixes:
+                node.tables.touch(Prefix.parse(prefix))
+            return tuple(node.tables.interfaces.values()), tuple(node.tables.neighbours)
+
+        monkeypatch.setattr(node.tables, "links", touch_all)
+        client = await Client.at(tmp_path / "s")
+        assert len(await client.ask("monitor")) == 25
+
+    converse(tmp_path / "s", talk)
+
+
 @pytest.mark.conformance("LP-19")
 def test_an_interface_comes_and_goes_at_run_time(tmp_path: Path) -> None:
     async def talk(node: FakeNode) -> None:

@@ -26,7 +26,7 @@ class Follower:
         self._routing = routing
         self._tell = tell
         self._users = 0
-        self._loaded = False  # whether the view holds all there was when it began
+        self._unread = 0  # prefixes that were there at the beginning and are not in the view yet
         self._pending: dict[Prefix, None] = {}
         self._announced: Mapping[Prefix, tuple[int, str]] | None = None  # as the view knows it
         self._news = asyncio.Event()
@@ -51,8 +51,9 @@ class Follower:
         """Follow for one user more."""
         self._users += 1
         if self._users == 1:
-            self.view, self._loaded, self._announced = View(), False, None
+            self.view, self._announced = View(), None
             self._pending = dict.fromkeys(self._routing.speaker.prefixes())
+            self._unread = len(self._pending)
             self._routing.speaker.watch(True)
             self._routing.listeners.append(self._hear)
             self._task = asyncio.create_task(self._follow())
@@ -69,7 +70,7 @@ class Follower:
 
     async def catch_up(self) -> None:
         """Return when the view holds what is so, or at least what was when it began."""
-        while not self._step() and not self._loaded:
+        while not self._step() and self._unread > 0:
             await asyncio.sleep(0)
 
     def _hear(self, events: list[Event]) -> None:
@@ -95,11 +96,12 @@ class Follower:
             lines += self.view.set_xroutes({p: metric for p, (metric, _) in self._announced.items()})
         for prefix in [*islice(self._pending, PREFIXES_AT_ONCE)]:
             del self._pending[prefix]
+            # Those of the beginning stand before what was touched since, so no storm keeps them back.
+            self._unread -= 1
             lines += self.view.set_routes(prefix, speaker.routes_for(prefix, now), speaker.is_held(prefix))
         if not self._pending:
             # What went takes its leave last: by now no route through it is known any more.
             lines += self.view.drop_links(interfaces, neighbours)
-            self._loaded = True
         if lines:
             self._tell(lines)
         return not self._pending
