@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import covers
+from babelwg.config.addresses import covers, mask
 from babelwg.linux.netlink import RTM_GETRULE, Message, RequestSocket, attributes
 from babelwg.linux.routes import FAMILIES, FAMILY_NUMBERS, PROTOCOL_BABEL, THROW, U32, Route
 from babelwg.linux.rules import (
@@ -84,17 +84,33 @@ def read_foreign_rule(message: Message) -> ForeignRule | None:
     )
 
 
-def catches(rule: ForeignRule, prefix: Prefix, routes: Iterable[Route]) -> bool:
-    """Return whether a rule decides for all packets to a prefix; `routes` are those of its table."""
+class Coverage:
+    """The destinations that a table has a way for; asked in a few look-ups, however many there are."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._networks: dict[tuple[int, int], set[bytes]] = {}
+        for route in routes:
+            if route.kind != THROW and not route.prefix.source_plen:
+                key = (route.prefix.family, route.prefix.plen)
+                self._networks.setdefault(key, set()).add(route.prefix.network)
+
+    def holds(self, prefix: Prefix, least: int) -> bool:
+        """Return whether a route of at least so many bits covers a prefix."""
+        return any(
+            family == prefix.family
+            and least <= plen <= prefix.plen
+            and mask(prefix.network, plen) in networks
+            for (family, plen), networks in self._networks.items()
+        )
+
+
+def catches(rule: ForeignRule, prefix: Prefix, table: Coverage) -> bool:
+    """Return whether a rule decides for all packets to a prefix; `table` is the one that it leads to."""
     if rule.narrow or rule.family != prefix.family or prefix.source_plen:
         return False
     if rule.to is not None and not covers(rule.to, prefix):
         return False
-    return rule.refuses or any(
-        route.kind != THROW and route.prefix.plen >= rule.least and covers(route.prefix, prefix)
-        for route in routes
-        if not route.prefix.source_plen
-    )
+    return rule.refuses or table.holds(prefix, rule.least)
 
 
 def _u32(found: dict[int, memoryview], kind: int, default: int) -> int:

@@ -16,7 +16,7 @@ from babelwg.daemon.doctor.routes import (
     check_tables,
 )
 from babelwg.daemon.incidents import Incidents
-from babelwg.linux.foreignrules import ForeignRule, catches, read_foreign_rule
+from babelwg.linux.foreignrules import Coverage, ForeignRule, catches, read_foreign_rule
 from babelwg.linux.netlink import RTM_NEWRULE, Message, Refusal, pack_attribute
 from babelwg.linux.nftables import udp_drops
 from babelwg.linux.routes import THROW, U32, UNREACHABLE, Route
@@ -78,15 +78,15 @@ def test_missing_rules_are_told() -> None:
 
 def test_a_rule_of_others_shadows_only_what_its_table_has_a_way_for() -> None:
     default, throw = Route(Prefix.parse("::/0"), 999), Route(P1, 999, THROW)
-    assert catches(rule(), P1, [default])
-    assert not catches(rule(), V4, [default])
-    assert not catches(rule(), P1, [throw])
-    assert not catches(rule(), P1, [])
-    assert not catches(rule(narrow=True), P1, [default])
-    assert not catches(rule(to=Prefix.parse("fd01::/16")), P1, [default])
-    assert catches(rule(to=Prefix.parse("fd00::/16")), P1, [default])
-    assert not catches(rule(least=1), P1, [default])
-    assert catches(rule(refuses=True), P1, [])
+    assert catches(rule(), P1, Coverage([default]))
+    assert not catches(rule(), V4, Coverage([default]))
+    assert not catches(rule(), P1, Coverage([throw]))
+    assert not catches(rule(), P1, Coverage([]))
+    assert not catches(rule(narrow=True), P1, Coverage([default]))
+    assert not catches(rule(to=Prefix.parse("fd01::/16")), P1, Coverage([default]))
+    assert catches(rule(to=Prefix.parse("fd00::/16")), P1, Coverage([default]))
+    assert not catches(rule(least=1), P1, Coverage([default]))
+    assert catches(rule(refuses=True), P1, Coverage([]))
     (finding,) = check_shadows([rule()], {999: [default]}, [P1, P2])
     assert (finding.subject, finding.verdict) == ("rule 100", "fail")
     assert finding.found == "packets to fd00::1/128, fd00::2/128 do not follow our routes"

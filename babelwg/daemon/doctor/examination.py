@@ -44,6 +44,8 @@ async def examine(context: "Context", peer: PeerConfig | None) -> list[Finding]:
         async with asyncio.timeout(LIMIT):
             if peer is None:
                 findings += _examine_machine(node) + examine_kernel(node)
+                # Where disks are slow, Hellos must not wait for them.
+                findings += await asyncio.to_thread(_examine_files, node)
             findings += await _examine_peers(context, peer)
     except TimeoutError:
         cause = "the machine is overloaded, or there are very many peers"
@@ -55,18 +57,22 @@ async def examine(context: "Context", peer: PeerConfig | None) -> list[Finding]:
 
 
 def _examine_machine(node: "Node") -> list[Finding]:
-    """Return what is to be said of the machine and of our own files."""
+    """Return what is to be said of the machine."""
     node.store.clock.look()
     tunnels = node.tunnels.actual
     findings = check_clock(node.store.clock, node.incidents, time.time())
     findings += check_rights(Path("/proc/self/status").read_text())
     findings += check_forwarding(NET) + check_reverse_path(NET, tunnels)
     findings += check_managers(running_managers())
-    findings += check_state_directory(node.store.directory, node.store.counters)
-    findings += _check_configuration(node)
     if isinstance(node.config, Config):
         findings += check_twins(node.config.peers)
     return findings
+
+
+def _examine_files(node: "Node") -> list[Finding]:
+    """Return what is to be said of the state directory and of the configuration."""
+    findings = check_state_directory(node.store.directory, dict(node.store.counters))
+    return findings + _check_configuration(node)
 
 
 def _check_configuration(node: "Node") -> list[Finding]:

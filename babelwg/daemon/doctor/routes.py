@@ -7,13 +7,14 @@ from ipaddress import ip_address
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.doctor.finding import NODE, Finding, ago, fail, ok, times, warn
 from babelwg.daemon.incidents import Incident, Incidents
-from babelwg.linux.foreignrules import ForeignRule, catches
+from babelwg.linux.foreignrules import Coverage, ForeignRule, catches
 from babelwg.linux.netlink import Refusal
 from babelwg.linux.routes import PROTOCOL_BABEL, Route
 from babelwg.linux.rules import Rule
 
 # Implementation constants
 LISTED = 5  # findings of one kind
+NOTHING = Coverage(())
 WHY = {
     errno.EEXIST: "another program holds a route at the same place",
     errno.EINVAL: "the kernel finds it invalid: is the preferred source an address of this machine?",
@@ -90,8 +91,9 @@ def check_shadows(
 ) -> list[Finding]:
     """Return the rules of others that decide for our destinations before the kernel asks our table."""
     findings = []
+    coverage = {table: Coverage(routes) for table, routes in tables.items()}
     for rule in rules:
-        caught = [prefix for prefix in ours if catches(rule, prefix, tables.get(rule.table, ()))]
+        caught = [prefix for prefix in ours if catches(rule, prefix, coverage.get(rule.table, NOTHING))]
         if caught:
             found = f"packets to {_some(caught)} do not follow our routes"
             cause = f'the rule "{rule}" of another program comes before ours (6696)'
