@@ -22,6 +22,7 @@ HOSTILE = "<img/src=x/onerror=alert(1)>"
 NAMES = "alpha bravo charlie delta echo"
 LINKS = "alpha-bravo bravo-charlie alpha-delta charlie-delta charlie-echo"
 HOSTS = "fd00:77::3 charlie\nfd00:77::5 echo\n"
+OPEN_TO_OTHERS = '[web]\nlisten = "0.0.0.0:6698"\ntoken-file = "web.token"\n'
 # What the tests look at, in the browser's own words.
 NODES = (
     '[...document.querySelectorAll("#picture .node")].map((g) => g.querySelector("text").textContent).sort()'
@@ -49,6 +50,8 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mesh]:
         config = mesh.home("alpha") / "babelwg.toml"
         config.write_text("[web]\n" + config.read_text())
         config.with_name("hosts").write_text(HOSTS)
+        config = mesh.home("delta") / "babelwg.toml"
+        config.write_text(OPEN_TO_OTHERS + config.read_text())
         mesh.start()
         mesh.wait("alpha knows all nodes", lambda: len(mesh.ask("alpha", "topology")["nodes"]) == 5)
         names = lambda: sorted(str(node["name"]) for node in mesh.ask("alpha", "topology")["nodes"])  # noqa: E731
@@ -103,6 +106,13 @@ class Page:
         self('document.getElementById("destination").value = ""')
         self.browser.type(text)
         self.browser.press("Enter")
+
+
+def login_url(mesh: Mesh, name: str) -> str:
+    """Return what `babelwg web` prints on a node."""
+    socket = str(mesh.home(name) / "control.sock")
+    answer = mesh.nodes[name].run(*mesh.command(), "--socket", socket, "web", "--json")
+    return str(json.loads(answer)["data"]["login_url"])
 
 
 def up(mesh: Mesh) -> list[str]:
@@ -391,10 +401,7 @@ def test_page_says_how_old_it_is_while_the_daemon_is_away_and_comes_back(page: P
 
 
 def test_token_stays_out_of_the_address_and_opens_changes(page: Page) -> None:
-    answer = page.mesh.nodes["alpha"].run(
-        *page.mesh.command(), "--socket", str(page.mesh.home("alpha") / "control.sock"), "web", "--json"
-    )
-    link = json.loads(answer)["data"]["login_url"]
+    link = login_url(page.mesh, "alpha")
     assert page.browser.open(link) == 200
     page.until("the page is live", AGE, lambda state: state == "live")
     assert page("location.href") == URL
@@ -412,3 +419,41 @@ def test_token_stays_out_of_the_address_and_opens_changes(page: Page) -> None:
     page.browser.click(button % "up")
     page.browser.click(button % "up")
     page.until("bravo is back", PEERS, lambda text: text.count("direct") == 2)
+
+
+def test_page_for_others_opens_with_the_token_alone_over_the_mesh(page: Page) -> None:
+    problems = page.mesh.ask("delta", "status")["problems"]
+    assert [problem["hint"] for problem in problems if problem["subject"] == "web"] == ["web"]
+    token = login_url(page.mesh, "delta").partition("#token=")[2]
+    assert (page.mesh.home("delta") / "web.token").read_text() == f"{token}\n"
+    assert page.browser.open("http://10.23.0.4:6698/") == 200
+    login = 'document.getElementById("login").hidden'
+    page.until("the page asks for the token", login, lambda hidden: hidden is False)
+    page('document.getElementById("token").focus()')
+    page.browser.type("not-the-token-at-all")
+    page.browser.press("Enter")
+    age = 'document.getElementById("age").textContent'
+    page.until("it stays locked", age, lambda text: text == "locked")
+    assert page(NODES) == []
+    page('document.getElementById("token").focus()')
+    page.browser.type(token)
+    page.browser.press("Enter")
+    page.until("the page is live", AGE, lambda state: state == "live")
+    assert page('document.getElementById("node").textContent') == "delta"
+    assert page(login) is True
+
+
+def test_events_are_paused_and_filtered(page: Page) -> None:
+    page.open()
+    listed = '[...document.querySelectorAll("#events li")].map((li) => li.textContent)'
+    before = page.until("events are listed", listed, lambda found: len(found) > 3)
+    page.browser.click("#pause")
+    page.mesh.ask("alpha", "peer_restart", peer="bravo")
+    page.until("events wait", 'document.getElementById("pause").textContent', lambda text: "(" in text)
+    assert page(listed) == before
+    page.browser.click("#pause")
+    page.until("they are listed", listed, lambda found: len(found) > len(before))
+    page('document.getElementById("events-filter").focus()')
+    page.browser.type("bravo")
+    page.until("the filter holds", listed, lambda found: found and all("bravo" in text for text in found))
+    page.mesh.wait("bravo is up again", lambda: up(page.mesh) == ["bravo", "delta"])

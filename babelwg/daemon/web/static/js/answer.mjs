@@ -80,12 +80,6 @@ function detailsOf(data) {
   return found;
 }
 
-/** Return the parts that tell candidates where the daemon explains none. */
-export function tellRoutes(prefix, routes) {
-  const own = routes.filter((route) => route.prefix === prefix);
-  return [el("h3", { class: "mono" }, tame(prefix, 100)), el("ul", { class: "candidates" }, ...own.map(candidate))];
-}
-
 /** Return the parts that tell why there is no answer. */
 export function tellRefusal(title, sentence) {
   return [el("h3", {}, tame(title, 100)), el("p", { class: "lead" }, tame(sentence, 400))];

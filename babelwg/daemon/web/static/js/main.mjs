@@ -1,6 +1,6 @@
 // The page: asks the daemon, shows what it answers, and says when it does not answer.
 
-import { tellExplanation, tellNode, tellRefusal, tellRoutes } from "./answer.mjs";
+import { tellExplanation, tellNode, tellRefusal } from "./answer.mjs";
 import { Refused, ask, change, follow, hasToken, keepToken, takeToken } from "./api.mjs";
 import { ROUTE_COLUMNS, peerColumns, routeKey } from "./columns.mjs";
 import { byId, el, say, setText } from "./dom.mjs";
@@ -83,11 +83,8 @@ async function begin() {
   makePeers(hasToken() ? abilities.changes.filter((name) => name !== "reload") : []);
   state.abilities = abilities;
   byId("login").hidden = true;
-  if (abilities.reading.includes("history")) {
-    const past = await ask("history", { limit: 100 }).catch(() => null);
-    const records = past?.data?.records ?? past?.data?.events;
-    if (Array.isArray(records)) events.addPast(records);
-  }
+  const past = await ask("history", { limit: 100 });
+  events.addPast(past.data.records);
 }
 
 function makePeers(wanted) {
@@ -127,8 +124,8 @@ async function listen() {
   for (let tries = 0; ; tries += 1) {
     try {
       await follow(handleEvent, () => { tries = 0; lookSoon(0); });
-    } catch (error) {
-      if (error instanceof Refused && error.status === 404) return; // an older daemon: looks alone have to do
+    } catch {
+      // The next look tells whether the daemon is away.
     }
     lookSoon(0);
     await new Promise((go) => { wake = go; setTimeout(go, Math.min(LONGEST_WAIT, 1000 * 2 ** tries)); });
@@ -273,10 +270,6 @@ function explainPrefix(prefix) {
 
 async function explain(prefix) {
   answered = null;
-  if (!state.abilities?.reading.includes("route_explain")) {
-    setAnswer(tellRoutes(prefix, state.routes));
-    return;
-  }
   try {
     const { data } = await ask("route_explain", { prefix });
     if (state.chosen?.prefix !== prefix) return; // somebody chose something else meanwhile
