@@ -128,10 +128,13 @@ def view_links(state: State, now: float) -> tuple[tuple[InterfaceView, ...], tup
 
 
 def view_routes(state: State, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
-    """Return a picture of the routes for one prefix."""
+    """Return a picture of the routes for one prefix, the selected one first, then by metric."""
     selection = state.routes.selected.get(prefix)
     selected = selection.route if selection is not None else None
-    return tuple([_view_route(state, route, selected, now) for route in state.routes.candidates(prefix)])
+    views = [_view_route(state, route, selected, now) for route in state.routes.candidates(prefix)]
+    if len(views) > 1:
+        views.sort(key=lambda view: (view.state != "selected", view.metric, view.interface, view.neighbour))
+    return tuple(views)
 
 
 def hello_seqnos(state: State) -> dict[str, int]:
