@@ -270,8 +270,8 @@ class Speaker:
         return view_links(self._state, now)
 
     def prefixes(self) -> list[Prefix]:
-        """Return the prefixes for which routes are known."""
-        return [*self._state.routes.by_prefix]
+        """Return the prefixes for which routes are known, or which are held unreachable."""
+        return [*self._state.routes.by_prefix.keys() | self._state.holds.keys()]
 
     def is_held(self, prefix: Prefix) -> bool:
         """Return whether a prefix is unreachable until nobody sends us packets for it."""

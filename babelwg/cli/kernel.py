@@ -22,7 +22,9 @@ def kernel(reader: Reader, wanted: str | None, everything: bool) -> None:
     Routes and rules are read anew from the kernel. Without FILTER or --all, text shows only what
     differs. FILTER is an interface, an address or a prefix. The exit code is 1 when something differs.
     """
-    answer = reader.ask("kernel")
+    is_whole = everything or wanted is not None
+    # Of ten thousand routes that are as wanted, text tells the number only.
+    answer = reader.ask("kernel", {"brief": True} if reader.output == "text" and not is_whole else None)
     data: dict[str, Any] = answer.data
     if wanted is not None:
         data = data | {
@@ -32,7 +34,6 @@ def kernel(reader: Reader, wanted: str | None, everything: bool) -> None:
         if not data["routes"] and reader.output == "text":
             raise Failure(f'no route of ours in the kernel matches "{wanted}"', NEGATIVE)
     shown = data["routes"] if reader.output == "tsv" else data
-    is_whole = everything or wanted is not None
     reader.print(
         Answer(answer.node, shown), lambda data: render_kernel(data, is_whole, line_width(reader.wide))
     )

@@ -9,9 +9,9 @@ from babelwg.cli.client import Answer
 from babelwg.cli.exits import NEGATIVE, Failure, nearest
 from babelwg.cli.group import Reader, SuggestingGroup, reading
 from babelwg.cli.kernel import kernel
-from babelwg.cli.render.layout import line_width
+from babelwg.cli.render.layout import Columns, line_width
 from babelwg.cli.render.status import render_status
-from babelwg.cli.render.views import VIEWS, render_view, rows_of
+from babelwg.cli.render.views import VIEWS, fields_of, render_view, rows_of
 from babelwg.cli.selection import names_in, select
 
 ABOUT = {
@@ -53,11 +53,11 @@ def _show(reader: Reader, name: str, wanted: str | None) -> None:
     if wanted is None and reader.output == "json":
         reader.relay(name)
         return
-    # Of ten thousand routes the daemon chooses, so that only those come over the socket.
-    answer = reader.ask(name, {"filter": wanted} if wanted and name == "routes" else None)
+    answer = reader.ask(name, _params(reader, name, wanted))
     rows = rows_of(name, answer.data)
     if wanted is None:
-        reader.print(answer, _renderer(reader, name))
+        shown = rows if isinstance(rows, Columns) else answer.data
+        reader.print(Answer(answer.node, shown), _renderer(reader, name))
         return
     chosen = select(rows, wanted)
     if name == "stats":
@@ -69,6 +69,15 @@ def _show(reader: Reader, name: str, wanted: str | None) -> None:
     if not chosen:
         hint = nearest(wanted, names_in(rows or rows_of(name, reader.ask(name).data)))
         raise Failure(f'nothing in `show {name}` matches "{wanted}"{hint}', NEGATIVE)
+
+
+def _params(reader: Reader, name: str, wanted: str | None) -> dict[str, Any] | None:
+    """Return what keeps an answer small where it may have ten thousand rows."""
+    if name != "routes":
+        return None
+    if wanted is not None:
+        return {"filter": wanted}
+    return {"columns": fields_of(name) if reader.output == "text" else True}
 
 
 def _renderer(reader: Reader, name: str) -> Callable[[Any], str]:

@@ -1,6 +1,7 @@
 """Addresses, prefixes and endpoints as a configuration writes them."""
 
 import re
+from collections.abc import Collection
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple, Self
 
@@ -133,6 +134,14 @@ def serves(prefix: Prefix, destination: bytes, source: bytes | None) -> bool:
         return False
     sources = prefix.source
     return sources is None or (source is not None and covers(sources, host_prefix(source)))
+
+
+def serving(known: Collection[Prefix], destination: bytes, source: bytes | None) -> list[Prefix]:
+    """Return those of many prefixes that are for packets from `source` to `destination` (packed), quickly."""
+    host = host_prefix(destination)
+    plain = (Prefix(host.family, mask(destination, plen), plen) for plen in range(host.plen, -1, -1))
+    sourced = [prefix for prefix in known if prefix.source_plen and serves(prefix, destination, source)]
+    return [prefix for prefix in plain if prefix in known] + sourced
 
 
 def overlap(one: Prefix, other: Prefix) -> bool:

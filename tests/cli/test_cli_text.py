@@ -10,7 +10,7 @@ from click.testing import Result
 
 from babelwg.cli.render.layout import Column, has_colour, line_width, shorten, table, wrap
 from babelwg.cli.render.units import age, interval, metric, octets, plain, round_trip, share, word
-from babelwg.cli.render.views import route_state
+from babelwg.cli.render.views import STATE
 
 Ask = Callable[..., Result]
 
@@ -60,7 +60,7 @@ def test_route_that_is_selected_but_not_in_the_kernel_shows(ask: Ask, daemon: An
     ],
 )
 def test_the_state_of_a_route_is_said_in_words(fields: dict[str, Any], words: str, daemon: Any) -> None:
-    assert route_state(daemon.answers["routes"][0] | fields) == words
+    assert STATE(daemon.answers["routes"][0] | fields) == words
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import click
 
@@ -42,21 +41,49 @@ COLOURS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Keyed:
-    """What a column says of one field: a function of the field, asked once for each value."""
+class Columns(Sequence[Row]):
+    """Rows that came as columns, a list of values for each field."""
 
-    key: str
-    unit: Callable[[Any], str]
+    def __init__(self, columns: Mapping[str, list[Any]]) -> None:
+        self.columns = columns
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values()), ()))
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Row]: ...
+    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
+        if isinstance(index, slice):
+            return Columns({key: values[index] for key, values in self.columns.items()})
+        return {key: values[index] for key, values in self.columns.items()}
+
+
+def column_of(rows: Sequence[Row], key: str) -> list[Any]:
+    """Return one field of all rows, None where a row has none."""
+    if isinstance(rows, Columns):
+        return rows.columns.get(key) or [None] * len(rows)
+    return [row.get(key) for row in rows]
+
+
+class Keyed:
+    """What a column says of some fields: a function of them, asked once for each combination of values."""
+
+    __slots__ = ("keys", "unit")
+
+    def __init__(self, unit: Callable[..., str], *keys: str) -> None:
+        self.unit = unit
+        self.keys = keys
 
     def __call__(self, row: Row) -> str:
         """Return what the column says of a row."""
-        return self.unit(row.get(self.key))
+        return self.unit(*map(row.get, self.keys))
 
     def all(self, rows: Sequence[Row]) -> list[str]:
         """Return what the column says of each row."""
-        values = [row.get(self.key) for row in rows]
-        texts = {value: self.unit(value) for value in set(values)}
+        values = list(zip(*(column_of(rows, key) for key in self.keys), strict=True))
+        texts = {value: self.unit(*value) for value in set(values)}
         return [texts[value] for value in values]
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from babelwg.cli.render.layout import Columns, column_of
 from babelwg.cli.render.units import plain
 
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -11,13 +12,13 @@ ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 def render_tsv(data: Any) -> str:
     """Return the rows of an answer, or the fields of a single record a line each; nothing where there are none."""
     if isinstance(data, dict):
-        lines = [[key, _cell(value)] for key, value in data.items()]
-    else:
-        names = list(dict.fromkeys(name for row in data for name in row))
-        # Column by column: of ten thousand routes, most say what others have said.
-        columns = [[name, *_cells([row.get(name) for row in data])] for name in names]
-        return "".join(["\t".join(line) + "\n" for line in zip(*columns, strict=True)])
-    return "".join("\t".join(line) + "\n" for line in lines)
+        return "".join([f"{key}\t{_cell(value)}\n" for key, value in data.items()])
+    names = list(
+        data.columns if isinstance(data, Columns) else dict.fromkeys(name for row in data for name in row)
+    )
+    # Column by column: of ten thousand routes, most say what others have said.
+    columns = [[name, *_cells(column_of(data, name))] for name in names] if len(data) else []
+    return "".join(["\t".join(line) + "\n" for line in zip(*columns, strict=True)])
 
 
 def _cells(values: list[Any]) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from babelwg.cli.render.layout import Column, Keyed, Row, table, wrap
+from babelwg.cli.render.layout import Column, Columns, Keyed, Row, column_of, table, wrap
 from babelwg.cli.render.units import age, interval, metric, octets, round_trip, share, word
 
 
@@ -16,12 +16,12 @@ class View(NamedTuple):
 
 def text(title: str, key: str, least: int = 0, spare: int = 0) -> Column:
     """Return a column of words."""
-    return Column(title, Keyed(key, word), False, least, spare)
+    return Column(title, Keyed(word, key), False, least, spare)
 
 
 def number(title: str, key: str, spare: int = 0) -> Column:
     """Return a column of plain numbers."""
-    return Column(title, Keyed(key, word), True, 0, spare)
+    return Column(title, Keyed(word, key), True, 0, spare)
 
 
 def render_view(name: str, rows: Sequence[Row], width: int) -> str:
@@ -30,35 +30,47 @@ def render_view(name: str, rows: Sequence[Row], width: int) -> str:
     if not rows:
         return view.nothing
     # A gateway has no name but its prefix.
-    named = {(row.get("name") or row["prefix"], row["reason"]): None for row in rows if row.get("reason")}
+    given = [rows[i] for i, reason in enumerate(column_of(rows, "reason")) if reason]
+    named = {(row.get("name") or row["prefix"], row["reason"]): None for row in given}
     reasons = [wrap(f"{who}: {reason}", width, "  ") for who, reason in named]
     return "\n".join([table(view.columns, rows, width), *([""] if reasons else []), *reasons])
 
 
-def rows_of(name: str, data: Any) -> list[Row]:
+def fields_of(name: str) -> list[str]:
+    """Return the fields that the columns of a view need."""
+    wanted = [column.value for column in VIEWS[name].columns]
+    return list(dict.fromkeys(key for value in wanted if isinstance(value, Keyed) for key in value.keys))
+
+
+def rows_of(name: str, data: Any) -> Sequence[Row]:
     """Return the rows that an answer holds."""
+    if isinstance(data, Columns):
+        return data
+    if isinstance(data, dict) and "columns" in data:
+        return Columns(data["columns"])
     if name == "stats":
         return [{"name": key, "value": value} for key, value in sorted(data["counters"].items())]
     return list(data)
 
 
-def _via(row: Row) -> str:
-    return word(row.get("peer") or row.get("neighbour_name") or row.get("neighbour"))
+def _first(*values: object) -> str:
+    """Return the first of several names that is there."""
+    return word(next((value for value in values if value), None))
 
 
-def _origin(row: Row) -> str:
-    return word(row.get("origin") or row.get("router_id"))
-
-
-def route_state(row: Row) -> str:
+def route_state(state: object, installed: object, reason: object, held: object) -> str:
     """Return the state of a route in words."""
-    state = word(row.get("state"))
     if state == "selected":
-        return "installed" if row.get("installed") else "not installed"
+        return "installed" if installed else "not installed"
     if state == "feasible":
-        return "refused" if row.get("reason") else "feasible, not best"
+        return "refused" if reason else "feasible, not best"
     # Nothing leads there, and packets do not follow a shorter prefix either.
-    return "held" if state == "retracted" and row.get("held") else state
+    return "held" if state == "retracted" and held else word(state)
+
+
+STATE = Keyed(route_state, "state", "installed", "reason", "held")
+VIA = Keyed(_first, "peer", "neighbour_name", "neighbour")
+ORIGIN = Keyed(_first, "origin", "router_id")
 
 
 def _traffic(row: Row) -> str:
@@ -66,11 +78,11 @@ def _traffic(row: Row) -> str:
 
 
 def _ages(title: str, key: str, spare: int = 0) -> Column:
-    return Column(title, Keyed(key, age), True, 0, spare)
+    return Column(title, Keyed(age, key), True, 0, spare)
 
 
 def _metrics(title: str, key: str, spare: int = 0) -> Column:
-    return Column(title, Keyed(key, metric), True, 0, spare)
+    return Column(title, Keyed(metric, key), True, 0, spare)
 
 
 TRAFFIC = Column("RX/TX", _traffic, True, 0, 3)
@@ -124,12 +136,12 @@ VIEWS: dict[str, View] = {
     "routes": View(
         (
             text("PREFIX", "prefix", 20),
-            Column("VIA", _via, False, 8),
+            Column("VIA", VIA, False, 8),
             text("INTERFACE", "interface", 8, spare=4),
             _metrics("METRIC", "metric"),
             _metrics("REFMETRIC", "refmetric", 6),
-            Column("STATE", route_state),
-            Column("ORIGIN", _origin, False, 8, 3),
+            Column("STATE", STATE),
+            Column("ORIGIN", ORIGIN, False, 8, 3),
             number("SEQNO", "seqno", 5),
             _ages("AGE", "age_s", 1),
             _ages("EXPIRES", "expires_s", 7),

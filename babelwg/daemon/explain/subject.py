@@ -1,13 +1,12 @@
 """What a question is about: a prefix, an address, or a node by its name."""
 
 import difflib
-import itertools
 from collections.abc import Collection
 from ipaddress import ip_address
 from typing import NamedTuple
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import host_prefix, mask, parse_prefix, serves
+from babelwg.config.addresses import host_prefix, parse_prefix, serves, serving
 from babelwg.daemon.control import INVALID_PARAMS, RequestError
 from babelwg.daemon.names import Names
 
@@ -63,15 +62,11 @@ def longest(subject: Subject, known: Collection[Prefix]) -> Prefix:
     if subject.prefix is not None:
         return subject.prefix
     destination, source = subject.destination, subject.source
-    host = host_prefix(destination)
-    plain = (Prefix(host.family, mask(destination, plen), plen) for plen in range(host.plen, -1, -1))
-    fitting = [*itertools.islice((p for p in plain if p in known), 1)]
-    sourced = [p for p in known if p.source_plen]
-    fitting += [p for p in sourced if serves(p, destination, source)]
+    fitting = serving(known, destination, source)
     if not fitting and source is None:
         # Packets of some sources have a way.
-        fitting = [p for p in sourced if serves(p.destination, destination, None)]
-    return max(fitting, key=lambda p: (p.plen, p.source_plen), default=host)
+        fitting = [p for p in known if p.source_plen and serves(p.destination, destination, None)]
+    return max(fitting, key=lambda p: (p.plen, p.source_plen), default=host_prefix(destination))
 
 
 def _prefix(text: str) -> Prefix:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Method = Callable[[Params], Awaitable[Any]]
 
+# Implementation constants
+FULL_TABLE = 2000  # prefixes; names are learned now and then anyway
+
 
 class Context:
     """A node as its queries see it."""
@@ -30,9 +33,10 @@ class Context:
         """Return the time of the node's loop in seconds."""
         return asyncio.get_running_loop().time()
 
-    def learn_names(self) -> None:
-        """Take note of who announces what now."""
-        self.snapshot()
+    def learn_names(self, prefixes: int) -> None:
+        """Take note of who announces what now, unless so many prefixes are known that the answer would be late."""
+        if prefixes < FULL_TABLE:
+            self.snapshot()
 
     def snapshot(self) -> Snapshot:
         """Return all tables of Babel as they are now."""
@@ -45,29 +49,24 @@ class Context:
         return self.describe_routes((route,))[0]
 
     def describe_routes(self, routes: Sequence[RouteView]) -> list[dict[str, Any]]:
-        """Return routes as `show routes` tells them; those of one neighbour share what is said of it."""
-        links: dict[tuple[str, bytes, bytes], dict[str, Any]] = {}
-        found = []
-        for route in routes:
-            key = route.interface, route.neighbour, route.next_hop
-            if (link := links.get(key)) is None:
-                link = links[key] = self._describe_link(*key)
-            found.append(
-                {
-                    "prefix": prefix_text(route.prefix),
-                    "router_id": router_id_text(route.router_id),
-                    "origin": self.names.origin(route.router_id),
-                    **link,
-                    "seqno": route.seqno,
-                    "refmetric": route.refmetric,
-                    "metric": route.metric,
-                    "state": route.state,
-                    **self._describe_place(route),
-                    "age_s": round(route.age, 3),
-                    "expires_s": round(route.expires, 3),
-                }
-            )
-        return found
+        """Return routes as `show routes` tells them."""
+        columns = self.route_columns(routes, ROUTE_FIELDS)
+        return [dict(zip(ROUTE_FIELDS, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def route_columns(self, routes: Sequence[RouteView], fields: Sequence[str]) -> list[list[Any]]:
+        """Return fields of routes, a list of values for each; what many rows share is worked out once."""
+        made: dict[str, list[Any]] = {}
+        if LINK_FIELDS.intersection(fields):
+            keys = [(route.interface, route.neighbour, route.next_hop) for route in routes]
+            links = {key: self._describe_link(*key) for key in set(keys)}
+            made |= {field: [links[key][field] for key in keys] for field in LINK_FIELDS.intersection(fields)}
+        if PLACE_FIELDS.intersection(fields):
+            places = [self._describe_place(route) for route in routes]
+            made |= {field: [place[field] for place in places] for field in PLACE_FIELDS.intersection(fields)}
+        if "origin" in fields:
+            names = {router_id: self.names.origin(router_id) for router_id in {r.router_id for r in routes}}
+            made["origin"] = [names[route.router_id] for route in routes]
+        return [made[field] if field in made else ROUTE_COLUMNS[field](routes) for field in fields]
 
     def _describe_link(self, interface: str, neighbour: bytes, next_hop: bytes) -> dict[str, Any]:
         return {
@@ -93,6 +92,24 @@ class Context:
                 reason = "a route of the operator leads there"
         held = wanted is not None and wanted.kind == UNREACHABLE
         return {"installed": False, "table": None, "held": held, "reason": reason}
+
+
+ROUTE_FIELDS = (
+    "prefix", "router_id", "origin", "neighbour", "neighbour_name", "peer", "interface", "next_hop", "seqno",
+    "refmetric", "metric", "state", "installed", "table", "held", "reason", "age_s", "expires_s",
+)  # fmt: skip
+LINK_FIELDS = frozenset({"neighbour", "neighbour_name", "peer", "interface", "next_hop"})
+PLACE_FIELDS = frozenset({"installed", "table", "held", "reason"})
+ROUTE_COLUMNS: Mapping[str, Callable[[Sequence[RouteView]], list[Any]]] = {
+    "prefix": lambda routes: [prefix_text(route.prefix) for route in routes],
+    "router_id": lambda routes: [router_id_text(route.router_id) for route in routes],
+    "seqno": lambda routes: [route.seqno for route in routes],
+    "refmetric": lambda routes: [route.refmetric for route in routes],
+    "metric": lambda routes: [route.metric for route in routes],
+    "state": lambda routes: [route.state for route in routes],
+    "age_s": lambda routes: [round(route.age, 3) for route in routes],
+    "expires_s": lambda routes: [round(route.expires, 3) for route in routes],
+}
 
 
 @lru_cache

@@ -31,8 +31,6 @@ from babelwg.linux.monitor import IFF_LOOPBACK
 from babelwg.linux.routes import Route, match
 
 # Implementation constants
-# Of more prefixes a picture of all tables would take longer than the answer may; names are learned now and then anyway.
-FULL_TABLE = 2000
 MAX_TAKERS = 50  # that are told one by one
 
 
@@ -50,8 +48,7 @@ class Explain:
         context, text = self._context, str(params.get("prefix") or "")
         node, speaker = context.node, context.node.routing.speaker
         known = {*speaker.prefixes(), *node.routing.announced, *node.routes.learned}
-        if len(known) < FULL_TABLE:
-            context.learn_names()
+        context.learn_names(len(known))
         subject = read_subject(text, context.names)
         prefix = longest(subject, known)
         explanation = speaker.explain(prefix, context.now())

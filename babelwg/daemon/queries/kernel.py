@@ -33,7 +33,6 @@ class Kernel:
         return {"kernel": self._kernel}
 
     async def _kernel(self, params: Params) -> Any:
-        del params
         fib = self._context.node.routes
         tables = fib.tables()
         try:
@@ -55,7 +54,9 @@ class Kernel:
                 for n in sorted({*fib.tables(), *wanted, *present})
             ],
             "rules": [_describe_rule(compared) for compared in rules],
-            "routes": [self._describe_route(compared) for compared in routes],
+            "routes": [
+                self._describe_route(c) for c in routes if c.verdict != "ok" or not params.get("brief")
+            ],
         }
 
     def _compare(self, present: Present) -> tuple[list[ComparedRoute], list[ComparedRule]]:

@@ -3,7 +3,7 @@
 from ipaddress import ip_address
 from typing import Any
 
-from babelwg.config.addresses import serves
+from babelwg.config.addresses import serving
 from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError
 from babelwg.daemon.explain.kernelview import compare, describe_kernel
 from babelwg.daemon.queries.context import Context, Method, address_of
@@ -28,10 +28,13 @@ class Lookup:
         destination, source = address_of(params, "address"), address_of(params, "source")
         if destination is None:
             raise RequestError(INVALID_PARAMS, "an address is needed")
-        snapshot = self._context.snapshot()
-        routes = [r for r in snapshot.routes if serves(r.prefix, destination, source)]
+        speaker, now = self._context.node.routing.speaker, self._context.now()
+        known = set(speaker.prefixes())
+        self._context.learn_names(len(known))
+        fitting = serving(known, destination, source)
+        routes = [route for prefix in fitting for route in speaker.routes_for(prefix, now)]
         # A longer prefix that is held unreachable hides the shorter ones.
-        held = max((p.plen for p in snapshot.held if serves(p, destination, source)), default=-1)
+        held = max((prefix.plen for prefix in fitting if speaker.is_held(prefix)), default=-1)
         selected = [r for r in routes if r.state == "selected" and r.prefix.plen > held]
         # Destination first: the longer source decides between equal destinations (RFC 9079, section 4).
         best = max(selected, key=lambda r: (r.prefix.plen, r.prefix.source_plen), default=None)

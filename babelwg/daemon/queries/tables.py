@@ -4,9 +4,9 @@ import asyncio
 from ipaddress import ip_address
 from typing import Any
 
-from babelwg.daemon.control import Params
+from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError
 from babelwg.daemon.peers import describe_neighbours
-from babelwg.daemon.queries.context import Context, Method
+from babelwg.daemon.queries.context import ROUTE_FIELDS, Context, Method
 from babelwg.daemon.queries.selection import route_test
 from babelwg.daemon.texts import prefix_text, router_id_text
 
@@ -39,12 +39,18 @@ class Tables:
         if wanted is not None:
             chosen = route_test(str(wanted), self._context.names)
             routes = tuple(route for route in routes if chosen(route))
-        found: list[dict[str, Any]] = []
+        fields = _fields_of(params)
+        found: list[Any] = [] if fields is None else [[] for _ in fields]
         for start in range(0, len(routes), SLICE):
-            found += self._context.describe_routes(routes[start : start + SLICE])
+            part = routes[start : start + SLICE]
+            if fields is None:
+                found += self._context.describe_routes(part)
+            else:
+                for column, values in zip(found, self._context.route_columns(part, fields), strict=True):
+                    column += values
             # Whoever asks for a large table must not hold up the Hellos.
             await asyncio.sleep(0)
-        return found
+        return found if fields is None else {"columns": dict(zip(fields, found, strict=True))}
 
     async def _xroutes(self, params: Params) -> Any:
         del params
@@ -91,3 +97,13 @@ class Tables:
                 }
             )
         return answers
+
+
+def _fields_of(params: Params) -> list[str] | None:
+    """Return which fields of routes are wanted as columns (true for all), None for whole rows. Raises RequestError."""
+    fields = params.get("columns")
+    if fields is None or fields is True:
+        return [*ROUTE_FIELDS] if fields else None
+    if not isinstance(fields, list) or not all(field in ROUTE_FIELDS for field in fields):
+        raise RequestError(INVALID_PARAMS, f"columns is a list of {', '.join(ROUTE_FIELDS)}")
+    return fields
