@@ -1,13 +1,18 @@
 """The command line: it asks the daemon over the control socket and renders what comes back."""
 
+import gc
 import os
 import sys
 
 __all__ = ["main"]
 
+# Implementation constants
+COLLECT_AFTER = 200_000  # new objects: a table of ten thousand routes holds no garbage
+
 
 def main() -> None:
     """Run `babelwg`; the process ends with the command's exit code."""
+    gc.set_threshold(COLLECT_AFTER)
     from babelwg.cli.commands import cli
 
     if "_BABELWG_COMPLETE" in os.environ:

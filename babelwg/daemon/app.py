@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -20,6 +21,8 @@ from babelwg.daemon.start import Fatal
 
 log = logging.getLogger(__name__)
 
+# Implementation constants
+COLLECT_AFTER = 50_000  # new objects
 # Exit codes of the command line
 OK, FAILED, PERMISSION, CONFIGURATION = 0, 1, 4, 5
 DEFAULT_STATE_DIR = Path("/var/lib/babelwg")
@@ -91,6 +94,10 @@ async def _run(options: DaemonOptions, config: Config | BabeldConfig) -> int:
     loop.add_signal_handler(signal.SIGINT, node.request_stop, True)
     loop.add_signal_handler(signal.SIGHUP, node.request_reload)
     async with node:
+        # What the start has made stays; the tables grow by the thousand, and looking through them takes long.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(COLLECT_AFTER)
         await node.run()
     return OK
 

@@ -1,5 +1,6 @@
 """What the kernel should have of ours beside what it has: routes place by place, and rules."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -28,6 +29,14 @@ class ComparedRoute(NamedTuple):
     reason: str | None = None
 
 
+class ComparedRoutes(NamedTuple):
+    """Routes with their verdicts, and by table how many are wanted and how many present."""
+
+    rows: list[ComparedRoute]
+    wanted: Counter[int]
+    present: Counter[int]
+
+
 class ComparedRule(NamedTuple):
     """A rule that is wanted, present, or both."""
 
@@ -44,17 +53,21 @@ def read_present(requests: RequestSocket, tables: Iterable[int]) -> Present:
     )
 
 
-def compare_routes(fib: KernelRoutes, present: Iterable[Route]) -> list[ComparedRoute]:
-    """Return every route of ours with a verdict, by table and prefix."""
+def compare_routes(fib: KernelRoutes, present: Iterable[Route], whole: bool = True) -> ComparedRoutes:
+    """Return every route of ours with a verdict, by table and prefix; unless `whole`, not those as wanted."""
     wanted = fib.all_wanted()
     there: dict[Place, list[Route]] = {}
     for route in present:
         if _is_ours(fib, route) or route.place in wanted:
             there.setdefault(route.place, []).append(route)
-    found: list[ComparedRoute] = []
-    for place in sorted(wanted.keys() | there.keys()):
-        found += _at_place(fib, wanted.get(place), there.get(place, []))
-    return found
+    places = wanted.keys() | there.keys()
+    if not whole:
+        places = {place for place in places if there.get(place) != [wanted.get(place)]}
+    rows = [
+        row for place in sorted(places) for row in _at_place(fib, wanted.get(place), there.get(place, []))
+    ]
+    held = Counter(place[0] for place, routes in there.items() for _ in routes)
+    return ComparedRoutes(rows, Counter(place[0] for place in wanted), held)
 
 
 def compare_rules(wanted: Iterable[Rule], present: Iterable[Rule]) -> list[ComparedRule]:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import covers, mask
-from babelwg.linux.netlink import RTM_GETRULE, Message, RequestSocket, attributes
-from babelwg.linux.routes import FAMILIES, FAMILY_NUMBERS, PROTOCOL_BABEL, THROW, U32, Route
+from babelwg.linux.netlink import RTM_GETRULE, Message, RequestSocket, attributes, number_of
+from babelwg.linux.routes import FAMILIES, FAMILY_NUMBERS, PROTOCOL_BABEL, THROW, Route
 from babelwg.linux.rules import (
     FIB_RULE_INVERT,
     FR_ACT_GOTO,
@@ -67,20 +67,20 @@ def read_foreign_rule(message: Message) -> ForeignRule | None:
     family, to_plen, _, _, table, _, _, action, flags = RULE.unpack_from(message.payload)
     found = attributes(message.payload[RULE.size :])
     number = FAMILY_NUMBERS.get(family)
-    table = _u32(found, FRA_TABLE, table)
-    if number is None or bytes(found.get(FRA_PROTOCOL, b"\0"))[0] == PROTOCOL_BABEL:
+    table = number_of(found, FRA_TABLE, table)
+    if number is None or found.get(FRA_PROTOCOL, b"\0")[0] == PROTOCOL_BABEL:
         return None
     if action in (FR_ACT_GOTO, FR_ACT_NOP) or (action == FR_ACT_TO_TBL and table in (0, TABLE_LOCAL)):
         return None
-    to = Prefix.parse(f"{ip_address(bytes(found[FRA_DST]))}/{to_plen}") if FRA_DST in found else None
+    to = Prefix.parse(f"{ip_address(found[FRA_DST])}/{to_plen}") if FRA_DST in found else None
     narrow = bool(NARROWING & found.keys())
     if flags & FIB_RULE_INVERT:
         # "not fwmark N" is for nearly everything, "not to N" for what we cannot say here.
         narrow, to = bool((NARROWING - {FRA_FWMARK}) & found.keys()) or to is not None, None
-    suppressed = _u32(found, FRA_SUPPRESS_PREFIXLEN, 0xFFFFFFFF)
+    suppressed = number_of(found, FRA_SUPPRESS_PREFIXLEN, 0xFFFFFFFF)
     least = 0 if suppressed == 0xFFFFFFFF else suppressed + 1
     return ForeignRule(
-        number, _u32(found, FRA_PRIORITY, 0), table, action >= FR_ACT_BLACKHOLE, to, narrow, least
+        number, number_of(found, FRA_PRIORITY, 0), table, action >= FR_ACT_BLACKHOLE, to, narrow, least
     )
 
 
@@ -111,10 +111,3 @@ def catches(rule: ForeignRule, prefix: Prefix, table: Coverage) -> bool:
     if rule.to is not None and not covers(rule.to, prefix):
         return False
     return rule.refuses or table.holds(prefix, rule.least)
-
-
-def _u32(found: dict[int, memoryview], kind: int, default: int) -> int:
-    return int(U32.unpack(found[kind])[0]) if kind in found else default
-
-
-assert U32.size == 4

@@ -261,10 +261,10 @@ class Monitor:
         found = attributes(message.payload[16:])
         if IFLA_MTU not in found or IFLA_IFNAME not in found:
             return  # news of a wireless driver, not of the interface
-        name = bytes(found[IFLA_IFNAME]).rstrip(b"\0").decode(errors="replace")
+        name = found[IFLA_IFNAME].rstrip(b"\0").decode(errors="replace")
         mtu = struct.unpack("=I", found[IFLA_MTU])[0]
         info = attributes(found[IFLA_LINKINFO]) if IFLA_LINKINFO in found else {}
-        kind = bytes(info.get(IFLA_INFO_KIND, b"")).rstrip(b"\0").decode(errors="replace")
+        kind = info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode(errors="replace")
         master = struct.unpack("=I", found[IFLA_MASTER])[0] if IFLA_MASTER in found else 0
         link = Link(index, name, mtu, flags, kind, master)
         before = self.mirror.links.get(index)
@@ -284,7 +284,7 @@ class Monitor:
             return
         found = attributes(message.payload[8:])
         # For IPv4 on a point-to-point link IFA_ADDRESS is the other end.
-        octets = bytes(found.get(IFA_LOCAL, found.get(IFA_ADDRESS, b"")))
+        octets = found.get(IFA_LOCAL, found.get(IFA_ADDRESS, b""))
         if IFA_FLAGS in found:
             flags = struct.unpack("=I", found[IFA_FLAGS])[0]
         own = self.mirror.addresses.setdefault(index, {})

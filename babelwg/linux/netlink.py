@@ -5,6 +5,7 @@ pyroute2 serves everything that happens a few times; this packer serves routes, 
 
 import socket
 import struct
+import sys
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -32,6 +33,8 @@ TIMEOUT = 5.0  # seconds; the kernel answers within the send call, so this only 
 
 HEADER = struct.Struct("=IHHII")
 ATTRIBUTE = struct.Struct("=HH")
+KIND = 0x3FFF  # of an attribute's number; the rest are flags
+MAX_LAYOUTS = 64  # lengths of tails whose layout is remembered
 
 
 class Message(NamedTuple):
@@ -65,17 +68,62 @@ def messages(data: bytes | memoryview) -> Iterator[Message]:
         offset += (length + 3) & ~3
 
 
-def attributes(view: memoryview) -> dict[int, memoryview]:
+def attributes(tail: bytes | memoryview) -> dict[int, bytes]:
     """Return the attributes of a message's tail by their number; flags in the number are dropped."""
-    found: dict[int, memoryview] = {}
+    size = len(tail)
+    if (layout := _layouts.get(size)) is not None:
+        fields = layout.shape.unpack(tail)
+        if fields[::3] == layout.lengths and fields[1::3] == layout.numbers:
+            return dict(zip(layout.kinds, fields[2::3], strict=True))
+    found = [*_walk(tail)]
+    # Where the walk ended early, another message may go on.
+    is_whole = sum((length + 3) & ~3 for length, _, _ in found) >= size
+    if is_whole and (len(_layouts) < MAX_LAYOUTS or size in _layouts):
+        _layouts[size] = _layout_of(found, size)
+    return {kind & KIND: value for _, kind, value in found}
+
+
+def number_of(found: dict[int, bytes], kind: int, default: int) -> int:
+    """Return the value of an attribute that is a number in the machine's order, `default` where there is none."""
+    return int.from_bytes(found[kind], sys.byteorder) if kind in found else default
+
+
+def _walk(tail: bytes | memoryview) -> Iterator[tuple[int, int, bytes]]:
+    """Yield the length, the number and the value of each attribute."""
     offset = 0
-    while offset + 4 <= len(view):
-        length, kind = ATTRIBUTE.unpack_from(view, offset)
+    while offset + 4 <= len(tail):
+        length, kind = ATTRIBUTE.unpack_from(tail, offset)
         if length < 4:
-            break
-        found[kind & 0x3FFF] = view[offset + 4 : offset + length]
+            return
+        yield length, kind, bytes(tail[offset + 4 : offset + length])
         offset += (length + 3) & ~3
-    return found
+
+
+class _Layout(NamedTuple):
+    """How the attributes of a message lie; in a dump thousands of messages have the same one."""
+
+    shape: struct.Struct
+    lengths: tuple[int, ...]
+    numbers: tuple[int, ...]
+    kinds: tuple[int, ...]
+
+
+_layouts: dict[int, _Layout] = {}
+
+
+def _layout_of(found: list[tuple[int, int, bytes]], size: int) -> _Layout:
+    used, shape = 0, "="
+    for length, _, value in found:
+        padding = min(-length % 4, size - used - 4 - len(value))
+        shape += f"HH{len(value)}s{padding}x"
+        used += 4 + len(value) + padding
+    numbers = tuple(kind for _, kind, _ in found)
+    return _Layout(
+        struct.Struct(f"{shape}{size - used}x"),
+        tuple(length for length, _, _ in found),
+        numbers,
+        tuple(number & KIND for number in numbers),
+    )
 
 
 class Refusal(NamedTuple):
@@ -178,8 +226,8 @@ def read_error(message: Message) -> Refusal:
         return Refusal(code)
     # With the request capped, the attributes follow the error number and the request's own header.
     offset = 20 if message.flags & NLM_F_CAPPED else 4 + struct.unpack_from("=I", message.payload, 4)[0]
-    text = attributes(message.payload[offset:]).get(NLMSGERR_ATTR_MSG, memoryview(b""))
-    return Refusal(code, bytes(text).rstrip(b"\0").decode(errors="replace"))
+    text = attributes(message.payload[offset:]).get(NLMSGERR_ATTR_MSG, b"")
+    return Refusal(code, text.rstrip(b"\0").decode(errors="replace"))
 
 
 def set_receive_buffer(sock: socket.socket, size: int) -> None:

@@ -18,6 +18,7 @@ from babelwg.linux.netlink import (
     Message,
     RequestSocket,
     attributes,
+    number_of,
     pack_attribute,
 )
 
@@ -112,28 +113,22 @@ def read_route(message: Message) -> Route | None:
         return None
     found = attributes(message.payload[12:])
     octets = 4 if number == 4 else 16
-    network = bytes(found[RTA_DST]) if RTA_DST in found else bytes(octets)
-    next_hop = bytes(found.get(RTA_GATEWAY, b""))
-    if RTA_VIA in found:
-        next_hop = bytes(found[RTA_VIA][2:])
+    network = found.get(RTA_DST) or bytes(octets)
+    next_hop = found[RTA_VIA][2:] if RTA_VIA in found else found.get(RTA_GATEWAY, b"")
     prefix = Prefix(number, network, plen)
     if source_plen:
-        source = bytes(found[RTA_SRC]) if RTA_SRC in found else bytes(octets)
+        source = found.get(RTA_SRC) or bytes(octets)
         prefix = prefix.with_source(Prefix(number, source, source_plen))
     return Route(
         prefix,
-        _u32(found, RTA_TABLE, table),
+        number_of(found, RTA_TABLE, table),
         kind,
         next_hop,
-        0 if kind in (UNREACHABLE, THROW, BLACKHOLE, PROHIBIT) else _u32(found, RTA_OIF, 0),
-        bytes(found.get(RTA_PREFSRC, b"")),
-        _u32(found, RTA_PRIORITY, 0),
+        0 if kind in (UNREACHABLE, THROW, BLACKHOLE, PROHIBIT) else number_of(found, RTA_OIF, 0),
+        found.get(RTA_PREFSRC, b""),
+        number_of(found, RTA_PRIORITY, 0),
         protocol,
     )
-
-
-def _u32(found: dict[int, memoryview], kind: int, default: int) -> int:
-    return int(U32.unpack(found[kind])[0]) if kind in found else default
 
 
 def set_request(route: Route, exclusive: bool) -> tuple[int, int, bytes]:

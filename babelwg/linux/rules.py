@@ -133,7 +133,7 @@ def read_rule(message: Message) -> tuple[Rule, int]:
         return int(U32.unpack(found[kind])[0]) if kind in found else default
 
     def prefix(kind: int, plen: int) -> str:
-        return f"{ip_address(bytes(found[kind]))}/{plen}" if kind in found else ""
+        return f"{ip_address(found[kind])}/{plen}" if kind in found else ""
 
     rule = Rule(
         FAMILY_NUMBERS.get(family, 0),
@@ -144,4 +144,4 @@ def read_rule(message: Message) -> tuple[Rule, int]:
         prefix(FRA_SRC, source_plen),
         number(FRA_GOTO),
     )
-    return rule, bytes(found.get(FRA_PROTOCOL, b"\0"))[0]
+    return rule, found.get(FRA_PROTOCOL, b"\0")[0]

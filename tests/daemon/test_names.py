@@ -37,7 +37,12 @@ class Bench:
         peer = PeerConfig("bravo", BRAVO, "bw-bravo")
         node = NodeConfig("alpha", Key(b"\x11" * 32), Path("node.key"))
         config = Config(node, TunnelsConfig(), BabelConfig(), (peer,), Path("c"))
-        speaker = SimpleNamespace(snapshot=lambda now: self.snapshot())
+        speaker = SimpleNamespace(
+            snapshot=lambda now: self.snapshot(),
+            prefixes=lambda: [*{route.prefix for route in self.routes}],
+            routes_for=lambda prefix, now: [route for route in self.routes if route.prefix == prefix],
+            links=lambda now: ((), self.links()),
+        )
         self.node: Any = SimpleNamespace(
             config=config, config_path=directory / "c", routing=SimpleNamespace(speaker=speaker)
         )
@@ -46,6 +51,9 @@ class Bench:
     def snapshot(self) -> Snapshot:
         xroutes = (XrouteView(Prefix.parse("10.0.0.1/32"), 0), XrouteView(Prefix.parse("10.1.0.0/16"), 0))
         return Snapshot(OUR_ID, 1, (), (), tuple(self.routes), xroutes, (), (), {}, False)
+
+    def links(self) -> list[Any]:
+        return [SimpleNamespace(address=address) for address in {route.neighbour for route in self.routes}]
 
     def hosts(self, text: str, when: int) -> None:
         path = self.directory / "hosts"

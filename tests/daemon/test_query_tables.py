@@ -10,6 +10,7 @@ import pytest
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.cli.selection import select
+from babelwg.daemon.control import RequestError
 from babelwg.daemon.queries.context import Context
 from babelwg.daemon.queries.tables import SLICE, Tables
 from babelwg.daemon.texts import ip_text, prefix_text
@@ -54,6 +55,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tabled:
         route("::/0 from 2001:db8:a::/48", FAR_ID),
         route("2001:db8:b::/48", FAR_ID, state="unfeasible"),
     ]
+    bench.routes.sort(key=lambda route: route.prefix)
     return bench
 
 
@@ -69,8 +71,8 @@ def test_the_daemon_chooses_what_the_command_line_would(wanted: str, bench: Tabl
 
 
 def test_an_address_selects_what_leads_to_it_and_a_network_what_lies_inside(bench: Tabled) -> None:
-    assert [row["prefix"] for row in bench.ask("10.8.1.1")] == ["10.8.0.0/16", "0.0.0.0/0"]
-    assert [row["prefix"] for row in bench.ask("10.8.0.0/13")] == ["10.9.0.0/16", "10.8.0.0/16"]
+    assert [row["prefix"] for row in bench.ask("10.8.1.1")] == ["0.0.0.0/0", "10.8.0.0/16"]
+    assert [row["prefix"] for row in bench.ask("10.8.0.0/13")] == ["10.8.0.0/16", "10.9.0.0/16"]
 
 
 def test_a_route_tells_its_names_its_table_and_why_it_is_not_used(bench: Tabled) -> None:
@@ -80,23 +82,23 @@ def test_a_route_tells_its_names_its_table_and_why_it_is_not_used(bench: Tabled)
     bench.refused[prefixes[2]] = Refusal(0, "it covers the endpoint 192.0.2.1 of a tunnel")
     rows = bench.ask()
     assert [(row["installed"], row["table"], row["held"]) for row in rows[:5]] == [
-        (True, 6696, False),
         (False, None, False),
+        (True, 6696, False),
         (False, None, False),
         (False, None, True),
         (False, None, False),
     ]
     assert [row["reason"] for row in rows[:5]] == [
+        "the route is not used: it covers the endpoint 192.0.2.1 of a tunnel",
+        None,
         None,
         None,
         "a route of the operator leads there",
-        None,
-        "the route is not used: it covers the endpoint 192.0.2.1 of a tunnel",
     ]
     assert [(row["peer"], row["neighbour_name"], row["origin"]) for row in rows[:3]] == [
+        ("bravo", "bravo", "far"),
         ("bravo", "bravo", "bravo"),
         (None, "delta", "bravo"),
-        ("bravo", "bravo", "far"),
     ]
 
 
@@ -130,3 +132,16 @@ def test_fast_texts_are_those_of_python(text: str) -> None:
     prefix = Prefix(4 if len(packed) == 4 else 6, packed, 8 * len(packed))
     assert prefix_text(prefix) == str(prefix)
     assert prefix_text(prefix.with_source(prefix)) == str(prefix.with_source(prefix))
+
+
+def test_columns_hold_what_the_rows_say(bench: Tabled) -> None:
+    rows = bench.ask()
+    methods = Tables(bench.context).methods()
+    whole: Any = asyncio.run(methods["routes"]({"columns": True}))  # type: ignore[arg-type]
+    assert [
+        dict(zip(whole["columns"], row, strict=True)) for row in zip(*whole["columns"].values(), strict=True)
+    ] == rows
+    some: Any = asyncio.run(methods["routes"]({"columns": ["metric", "origin"]}))  # type: ignore[arg-type]
+    assert some == {"columns": {name: [row[name] for row in rows] for name in ("metric", "origin")}}
+    with pytest.raises(RequestError, match="columns is a list of prefix"):
+        asyncio.run(methods["routes"]({"columns": ["nonsense"]}))  # type: ignore[arg-type]

@@ -30,7 +30,9 @@ class Bench:
 
     def verdicts(self) -> dict[str, str]:
         present = read_present(self.kernel, self.fib.tables()).routes
-        return {str((c.wanted or c.present).prefix): c.verdict for c in compare_routes(self.fib, present)}  # type: ignore[union-attr]
+        return {
+            str((c.wanted or c.present).prefix): c.verdict for c in compare_routes(self.fib, present).rows
+        }  # type: ignore[union-attr]
 
     def put(self, prefix: Prefix, **changes: Any) -> None:
         route = self.kernel.places.get((self.table, prefix)) or Route(prefix, self.table)
@@ -58,7 +60,7 @@ def test_the_kernels_refusal_is_said_in_words(bench: Bench) -> None:
     bench.fib.learn(late, NEXT_HOP, 3, b"")
     bench.fib.flush()
     present = read_present(bench.kernel, bench.fib.tables()).routes
-    (refused,) = [c for c in compare_routes(bench.fib, present) if c.verdict != "ok"]
+    (refused,) = [c for c in compare_routes(bench.fib, present).rows if c.verdict != "ok"]
     assert (refused.verdict, refused.present) == ("refused", None)
     assert refused.reason == "Invalid argument (EINVAL)"
 
@@ -89,14 +91,14 @@ def test_a_held_prefix_is_wanted_unreachable(bench: Bench) -> None:
 def test_a_second_route_of_another_priority_is_not_wanted(bench: Bench) -> None:
     route = bench.kernel.places[6696, P]
     present = (*bench.kernel.places.values(), route._replace(priority=5))
-    verdicts = [(c.verdict, (c.present or route).priority) for c in compare_routes(bench.fib, present)]
+    verdicts = [(c.verdict, (c.present or route).priority) for c in compare_routes(bench.fib, present).rows]
     assert verdicts == [("ok", 1024), ("not wanted", 5), ("ok", 1024)]
 
 
 def test_in_a_shared_table_a_second_route_at_our_place_may_be_somebody_elses() -> None:
     bench = Bench(TABLE_MAIN)
     other = bench.kernel.places[TABLE_MAIN, P]._replace(priority=5)
-    found = compare_routes(bench.fib, (*bench.kernel.places.values(), other))
+    found = compare_routes(bench.fib, (*bench.kernel.places.values(), other)).rows
     assert [c.verdict for c in found] == ["ok", "ok"]
 
 
@@ -110,3 +112,10 @@ def test_rules_are_compared_by_priority() -> None:
     }
     assert len(compared) == len(wanted) + 1
     assert [c.rule.priority for c in compared] == sorted(c.rule.priority for c in compared)
+
+
+def test_what_is_as_wanted_is_only_counted_where_that_is_enough(bench: Bench) -> None:
+    del bench.kernel.places[6696, P]
+    compared = compare_routes(bench.fib, bench.kernel.places.values(), whole=False)
+    assert [(row.verdict, row.wanted and row.wanted.prefix) for row in compared.rows] == [("missing", P)]
+    assert (sum(compared.wanted.values()), sum(compared.present.values())) == (2, 1)

@@ -4,8 +4,11 @@ import random
 import struct
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.linux import netlink
 from babelwg.linux.netlink import (
     NLM_F_ACK_TLVS,
     NLM_F_CAPPED,
@@ -88,3 +91,23 @@ def test_scope_is_link_only_for_a_route_without_next_hop() -> None:
     direct = RTMSG.unpack_from(pack_route(Route(Prefix.parse("10.0.0.0/8"), 6696, interface=7)))
     through = RTMSG.unpack_from(pack_route(Route(Prefix.parse("10.0.0.0/8"), 6696, next_hop=NEXT_HOP)))
     assert (direct[6], through[6]) == (253, 0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=20)), max_size=6), st.binary(max_size=12)
+)
+def test_attributes_are_the_same_whether_their_layout_is_known_or_not(
+    found: list[tuple[int, bytes]], rest: bytes
+) -> None:
+    tail = b"".join(pack_attribute(kind, value) for kind, value in found) + rest
+    netlink._layouts.clear()
+    first = attributes(tail)
+    assert attributes(memoryview(tail)) == first
+    # Another message of the same length must not be read by this one's layout.
+    for position in range(0, len(tail), 3):
+        other = bytearray(tail)
+        other[position] ^= 0x0C
+        known = attributes(bytes(other))
+        netlink._layouts.clear()
+        assert known == attributes(bytes(other))
+        attributes(tail)

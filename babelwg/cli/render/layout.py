@@ -82,8 +82,12 @@ class Keyed:
 
     def all(self, rows: Sequence[Row]) -> list[str]:
         """Return what the column says of each row."""
-        values = list(zip(*(column_of(rows, key) for key in self.keys), strict=True))
-        texts = {value: self.unit(*value) for value in set(values)}
+        if len(self.keys) == 1:
+            values = column_of(rows, self.keys[0])
+            texts = {value: self.unit(value) for value in set(values)}
+        else:
+            values = list(zip(*(column_of(rows, key) for key in self.keys), strict=True))
+            texts = {value: self.unit(*value) for value in set(values)}
         return [texts[value] for value in values]
 
 
@@ -161,7 +165,7 @@ class _Cells:
         """Return the title and the cells, each with this width on the screen."""
         cells = [self.column.title, *self.cells]
         if self.natural > width:
-            cells = [shorten(cell, width) for cell in cells]
+            cells = [cell if len(cell) <= width else shorten(cell, width) for cell in cells]
         padded = [cell.rjust(width) if self.column.right else cell.ljust(width) for cell in cells]
         if colour:
             for number, cell in enumerate(self.cells, 1):

@@ -107,8 +107,9 @@ ROUTE_COLUMNS: Mapping[str, Callable[[Sequence[RouteView]], list[Any]]] = {
     "refmetric": lambda routes: [route.refmetric for route in routes],
     "metric": lambda routes: [route.metric for route in routes],
     "state": lambda routes: [route.state for route in routes],
-    "age_s": lambda routes: [round(route.age, 3) for route in routes],
-    "expires_s": lambda routes: [round(route.expires, 3) for route in routes],
+    # In milliseconds; round() would take longer than all other fields together.
+    "age_s": lambda routes: [int(route.age * 1000) / 1000 for route in routes],
+    "expires_s": lambda routes: [int(route.expires * 1000) / 1000 for route in routes],
 }
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections import Counter
 from typing import Any
 
 from babelwg.daemon.control import INTERNAL_ERROR, Params, RequestError
@@ -10,6 +9,7 @@ from babelwg.daemon.queries.context import Context, Method
 from babelwg.daemon.texts import ip_text, prefix_text
 from babelwg.linux.compare import (
     ComparedRoute,
+    ComparedRoutes,
     ComparedRule,
     Present,
     compare_routes,
@@ -33,36 +33,37 @@ class Kernel:
         return {"kernel": self._kernel}
 
     async def _kernel(self, params: Params) -> Any:
-        fib = self._context.node.routes
+        fib, whole = self._context.node.routes, not params.get("brief")
         tables = fib.tables()
         try:
             # A dump of many routes takes its time, in which Hellos have to leave.
-            routes, rules = self._compare(await asyncio.to_thread(_read, tables))
+            routes, rules = self._compare(await asyncio.to_thread(_read, tables), whole)
             if _differences(routes, rules):
                 # Something may have moved meanwhile; only a look in one breath tells.
-                routes, rules = self._compare(read_present(self._context.node.requests, fib.tables()))
+                routes, rules = self._compare(read_present(self._context.node.requests, fib.tables()), whole)
         except KernelError as error:
             raise RequestError(INTERNAL_ERROR, str(error)) from error
         sources = {table: str(source) for source, table in fib.sources.tables.items()}
-        wanted = Counter(compared.wanted.table for compared in routes if compared.wanted)
-        present = Counter(compared.present.table for compared in routes if compared.present)
         return {
             "table": fib.table,
             "differences": _differences(routes, rules),
             "tables": [
-                {"table": n, "source": sources.get(n), "wanted": wanted[n], "present": present[n]}
-                for n in sorted({*fib.tables(), *wanted, *present})
+                {
+                    "table": n,
+                    "source": sources.get(n),
+                    "wanted": routes.wanted[n],
+                    "present": routes.present[n],
+                }
+                for n in sorted({*fib.tables(), *routes.wanted, *routes.present})
             ],
             "rules": [_describe_rule(compared) for compared in rules],
-            "routes": [
-                self._describe_route(c) for c in routes if c.verdict != "ok" or not params.get("brief")
-            ],
+            "routes": [self._describe_route(compared) for compared in routes.rows],
         }
 
-    def _compare(self, present: Present) -> tuple[list[ComparedRoute], list[ComparedRule]]:
+    def _compare(self, present: Present, whole: bool) -> tuple[ComparedRoutes, list[ComparedRule]]:
         node = self._context.node
         rules = {*node.kernel.rules, *node.routes.sources.rules()}
-        return compare_routes(node.routes, present.routes), compare_rules(rules, present.rules)
+        return compare_routes(node.routes, present.routes, whole), compare_rules(rules, present.rules)
 
     def _describe_route(self, compared: ComparedRoute) -> dict[str, Any]:
         route = compared.wanted or compared.present
@@ -94,8 +95,8 @@ def _read(tables: set[int]) -> Present:
         return read_present(requests, tables)
 
 
-def _differences(routes: list[ComparedRoute], rules: list[ComparedRule]) -> int:
-    return sum(r.verdict != "ok" for r in routes) + sum(r.verdict != "ok" for r in rules)
+def _differences(routes: ComparedRoutes, rules: list[ComparedRule]) -> int:
+    return sum(r.verdict != "ok" for r in routes.rows) + sum(r.verdict != "ok" for r in rules)
 
 
 def _describe_rule(compared: ComparedRule) -> dict[str, Any]:

@@ -6,20 +6,30 @@ from babelwg.babel.snapshot import RouteView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import covers, parse_network
 from babelwg.daemon.names import Names
+from babelwg.daemon.queries.context import Context
 from babelwg.daemon.texts import ip_text, router_id_text
 
 Test = Callable[[RouteView], bool]
 
 
-def route_test(wanted: str, names: Names) -> Test:
-    """Return whether a route is one that a word selects, as the filter of `show` does it."""
+def chosen_routes(wanted: str, context: Context) -> tuple[RouteView, ...]:
+    """Return the routes that a word selects, as the filter of `show` does it."""
+    names, speaker, now = context.names, context.node.routing.speaker, context.now()
     try:
         network = parse_network(wanted)
     except ValueError:
-        return _is_named(wanted, names)
-    # A neighbour is named by its address.
-    named = _is_named(wanted, names)
-    return lambda route: _meets(route.prefix, network) or named(route)
+        chosen = _is_named(wanted, names)
+        return tuple([route for route in context.snapshot().routes if chosen(route)])
+    # A neighbour is named by its address, and a router-id looks like one.
+    neighbours = {ip_text(neighbour.address) for neighbour in speaker.links(now)[1]}
+    if wanted in neighbours or len(wanted) == len(router_id_text(bytes(8))):
+        chosen = _is_named(wanted, names)
+        routes = context.snapshot().routes
+        return tuple([route for route in routes if _meets(route.prefix, network) or chosen(route)])
+    known = speaker.prefixes()
+    context.learn_names(len(known))
+    near = sorted(prefix for prefix in known if _meets(prefix, network))
+    return tuple([route for prefix in near for route in speaker.routes_for(prefix, now)])
 
 
 def _meets(prefix: Prefix, network: Prefix) -> bool:

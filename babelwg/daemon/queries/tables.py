@@ -7,7 +7,7 @@ from typing import Any
 from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError
 from babelwg.daemon.peers import describe_neighbours
 from babelwg.daemon.queries.context import ROUTE_FIELDS, Context, Method
-from babelwg.daemon.queries.selection import route_test
+from babelwg.daemon.queries.selection import chosen_routes
 from babelwg.daemon.texts import prefix_text, router_id_text
 
 # Implementation constants
@@ -35,10 +35,9 @@ class Tables:
         return describe_neighbours(self._context.snapshot().neighbours, self._context.names)
 
     async def _routes(self, params: Params) -> Any:
-        routes, wanted = self._context.snapshot().routes, params.get("filter")
-        if wanted is not None:
-            chosen = route_test(str(wanted), self._context.names)
-            routes = tuple(route for route in routes if chosen(route))
+        wanted = params.get("filter")
+        whole = wanted is None
+        routes = self._context.snapshot().routes if whole else chosen_routes(str(wanted), self._context)
         fields = _fields_of(params)
         found: list[Any] = [] if fields is None else [[] for _ in fields]
         for start in range(0, len(routes), SLICE):
