@@ -1,6 +1,7 @@
 """Our routes in the kernel: what we want, what it has, and the batches that bring the second to the first."""
 
 import errno
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
@@ -74,6 +75,7 @@ class KernelRoutes:
         self._by_place: dict[Place, Route] = {}
         self._rules: set[Rule] = set()
         self._idle: set[Prefix] = set()  # what no rule leads to because one was refused
+        self._removed: Counter[Route] = Counter()  # by us, which the kernel is about to tell
         self.freed = False  # whether a source prefix gave its table back, so that another may have it
 
     def learn(
@@ -209,6 +211,7 @@ class KernelRoutes:
     def resync(self) -> int:
         """Compare with the kernel and repair what differs; return how many operations that took."""
         mine = self.installed
+        self._removed.clear()  # after an overrun nobody tells of them any more
         self.installed = {
             route.place: route
             for table in sorted(self.tables())
@@ -229,7 +232,11 @@ class KernelRoutes:
         return {self.table, *self.sources.tables.values(), *held}
 
     def lost(self, route: Route) -> bool:
-        """Take note that the kernel dropped a route; return whether that was one we still want."""
+        """Take note that the kernel dropped a route; return whether somebody else took one that we still want."""
+        if self._removed[route]:
+            # News of our own doing, which may come when the same route is set again.
+            self._removed[route] -= 1
+            return False
         if self.installed.get(route.place) != route:
             return False
         del self.installed[route.place]
@@ -389,6 +396,7 @@ class KernelRoutes:
             if self.installed.get(route.place) == route:
                 del self.installed[route.place]
             self.counters["route_removed"] += 1
+            self._removed[route] += answer.errno == 0
             return answer.errno in (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
         prefix = self.named(route)
         if answer.errno == 0:

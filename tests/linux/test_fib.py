@@ -109,6 +109,37 @@ def test_the_removal_of_an_older_version_of_a_route_is_not_a_loss() -> None:
     assert not ours.lost(old)
 
 
+def test_news_of_our_own_removal_is_no_loss_although_the_same_route_is_there_again() -> None:
+    # The kernel tells of it when the loop comes to listen, and by then the neighbour is back.
+    kernel = FakeKernel()
+    ours = routes(kernel, table=254)
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.flush()
+    removed = kernel.table[NET]
+    ours.forget(NET)
+    ours.flush()
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.flush()
+    assert not ours.lost(removed)
+    assert ours.installed[254, NET] == removed
+    # Only once: the next one is somebody else's doing.
+    assert ours.lost(removed)
+
+
+def test_after_an_overrun_no_news_of_our_removals_are_waited_for() -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel)
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.flush()
+    removed = kernel.table[NET]
+    ours.forget(NET)
+    ours.flush()
+    ours.resync()
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.flush()
+    assert ours.lost(removed)
+
+
 def test_withdraw_removes_everything_that_is_ours() -> None:
     kernel = FakeKernel()
     ours = routes(kernel)
