@@ -108,6 +108,13 @@ def test_only_the_right_token_opens(given: str, reason: str | None) -> None:
     assert (refusal and refusal.reason) == reason
 
 
+def test_a_token_that_is_no_text_is_refused_and_no_mistake_of_ours() -> None:
+    # As aiohttp decodes octets that are not UTF-8.
+    refusal = token_refusal({"Authorization": "Bearer \udcff\udcfe"}, "right-right-right")
+    assert refusal is not None
+    assert (refusal.status, refusal.reason) == (401, "token-wrong")
+
+
 def test_nothing_opens_a_page_without_a_token() -> None:
     assert token_refusal({"Authorization": "Bearer "}, None) is not None
     assert token_refusal({"Authorization": "Bearer None"}, None) is not None

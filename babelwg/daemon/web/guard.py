@@ -73,7 +73,9 @@ def token_refusal(headers: Mapping[str, str], token: str | None) -> Refusal | No
     kind, _, given = headers.get("Authorization", "").partition(" ")
     if not given:
         return Refusal(401, "token-missing", "the token is needed; `babelwg web` prints a link that has it")
-    if kind.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+    # What is no text is no token either, and must not be a mistake of ours.
+    octets = given.strip().encode(errors="surrogateescape")
+    if kind.lower() != "bearer" or not hmac.compare_digest(octets, token.encode()):
         return Refusal(401, "token-wrong", "this is not the token of this page; `babelwg web` prints it")
     return None
 
