@@ -319,3 +319,22 @@ def test_what_is_no_file_is_refused_and_named(kind: str, tmp_path: Path) -> None
     assert recorder.file is not None and recorder.file.problem
     assert recorder.file.counters["lines_not_written"] == 1
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_storm_that_never_ends_keeps_nobody_from_the_past() -> None:
+    async def story(recorder: Recorder) -> None:
+        recorder.listen([selected(net(0))])
+        storm = True
+
+        def blow() -> None:
+            recorder.listen([selected(net(number)) for number in range(100)])
+            if storm:
+                asyncio.get_running_loop().call_soon(blow)
+
+        blow()
+        async with asyncio.timeout(2):
+            await recorder.settle()
+        storm = False
+        assert any(entry.prefix == net(0) for entry in recorder.entries())
+
+    play(story)

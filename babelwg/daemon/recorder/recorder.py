@@ -54,6 +54,7 @@ class Recorder:
         self._flaps = FlapCounter()
         self._routes, self._others = Ring(0, 0), Ring(0, 0)
         self._pending: deque[tuple[float, Event | Record]] = deque()
+        self._taken = 0  # events since the beginning
         self._scheduled = False
         self._seq = 0
         self._feeds: dict[Feed, About | None] = {}
@@ -95,8 +96,9 @@ class Recorder:
         return self._flaps.top(limit, time.time())
 
     async def settle(self) -> None:
-        """Wait until everything that happened before now has been told."""
-        while self._pending:
+        """Wait until everything that happened before now has been told; what happens meanwhile does not count."""
+        last = self._taken
+        while self._pending and self._taken - len(self._pending) < last:
             await asyncio.sleep(0)
 
     def entries(self) -> Iterator[Entry]:
@@ -128,6 +130,7 @@ class Recorder:
             self._pending.popleft()
             self.counters["lost"] += 1
         self._pending.append((now, event))
+        self._taken += 1
         if not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._tell_some)
