@@ -193,12 +193,12 @@ def _endpoint(reader: Reader, node: "Config", peer: "PeerConfig", text: str) -> 
 
 
 def _hand_over(reader: Reader, node: "Config", data: dict[str, Any], options: dict[str, Any]) -> None:
-    from babelwg.config.files import write_whole
+    from babelwg.config.files import write_named
 
     text = data["wg_quick"]
     if options["to"] is not None:
         try:
-            write_whole(options["to"], text.encode())
+            write_named(options["to"], text.encode(), 0o600)
         except OSError as error:
             raise Failure(f"cannot write {options['to']}: {error.strerror}", NEGATIVE) from None
     if options["qr"] and reader.output == "text":

@@ -40,11 +40,11 @@ def metrics(reader: Reader, textfile: Path | None) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from babelwg.config.files import write_whole
+    from babelwg.config.files import write_named
 
     try:
         # node_exporter is another user.
-        write_whole(path, text.encode(), 0o644)
+        write_named(path, text.encode(), 0o644)
     except PermissionError:
         raise Failure(f"this user may not write {path}", PERMISSION) from None
     except OSError as error:

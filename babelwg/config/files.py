@@ -1,6 +1,7 @@
 """Files read with bounds and written whole: temporary file, fsync, rename, directory fsync."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -57,6 +58,14 @@ def write_whole(path: Path, data: bytes, mode: int = 0o600) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     _sync_directory(path.parent)
+
+
+def write_named(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that a user named as `write_whole` does. Raises OSError for what is no regular file."""
+    if path.exists() and not path.is_file():
+        # A device such as /dev/null must not become one, for all who use it.
+        raise OSError(errno.EEXIST, "it is no regular file", str(path))
+    write_whole(path, data, mode)
 
 
 def rewrite(path: Path, data: bytes) -> None:

@@ -246,3 +246,13 @@ def test_metrics_that_cannot_be_written_are_exit_1(ask: Ask, tmp_path: Path) -> 
     result = ask("metrics", "--textfile", str(tmp_path / "missing" / "x.prom"))
     assert result.exit_code == 1
     assert result.stderr.startswith("babelwg: cannot write ")
+
+
+def test_metrics_never_take_the_place_of_a_device(ask: Ask, tmp_path: Path) -> None:
+    # /dev/stdout and /dev/null would be plain files from then on, for everybody.
+    path = tmp_path / "device"
+    os.mkfifo(path)
+    result = ask("metrics", "--textfile", str(path))
+    assert result.exit_code == 1
+    assert "is no regular file" in result.output
+    assert path.is_fifo()
