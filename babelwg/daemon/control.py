@@ -18,6 +18,7 @@ import msgspec
 
 from babelwg.babel.tables.allowance import Allowance
 from babelwg.daemon.feed import Feed
+from babelwg.daemon.turns import Turns
 from babelwg.daemon.unixsocket import end, listen
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class ControlServer:
         self._changing = changing
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
 
     async def start(self) -> None:
         """Listen. Raises FileExistsError when another daemon answers there, OSError when it cannot be made."""
@@ -79,8 +81,8 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        may_change = _user_of(writer) in (0, os.geteuid())
-        if len(self._clients) >= MAX_CLIENTS - (0 if may_change else RESERVED_CLIENTS):
+        trusted = _is_trusted(_user_of(writer))
+        if len(self._clients) >= MAX_CLIENTS - (0 if trusted else RESERVED_CLIENTS):
             self._count("client_refused.too-many")
             await end(writer)
             return
@@ -113,7 +115,10 @@ class ControlServer:
             while not allowance.spend(1, REQUEST_BURST, REQUEST_RATE, clock()):
                 self._count("request_delayed")
                 await asyncio.sleep(1 / REQUEST_RATE)
-            answer = await self._answer(line, _user_of(writer))
+            user = _user_of(writer)
+            answering = self._answer(line, user)
+            # What the group asks must hold up neither the Hellos nor the operator.
+            answer = await (answering if _is_trusted(user) else self._turns.take(answering))
             if isinstance(answer, Feed):
                 await self._stream(reader, writer, answer)
                 return
@@ -147,7 +152,7 @@ class ControlServer:
             method = self._methods.get(request["method"])
             if method is None:
                 raise RequestError(METHOD_NOT_FOUND, f"unknown method {request['method']!r}")
-            if request["method"] in self._changing and user not in (0, os.geteuid()):
+            if request["method"] in self._changing and not _is_trusted(user):
                 raise RequestError(PERMISSION_REFUSED, f"only root may {request['method']} the daemon")
             result = await method(request.get("params") or {})
         except RequestError as error:
@@ -195,6 +200,11 @@ def _result(identity: Any, result: Any) -> bytes:
 def _error(identity: Any, code: int, message: str) -> bytes:
     error = {"code": code, "message": message}
     return json.dumps({"jsonrpc": "2.0", "id": identity, "error": error}).encode() + b"\n"
+
+
+def _is_trusted(user: int) -> bool:
+    """Return whether a user may change the daemon, and need not wait for those who may not."""
+    return user in (0, os.geteuid())
 
 
 def _user_of(writer: asyncio.StreamWriter) -> int:

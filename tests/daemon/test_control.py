@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -151,3 +152,28 @@ def test_a_file_in_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
 
     asyncio.run(start())
     assert (tmp_path / "s").read_text() == "somebody's"
+
+
+def test_the_group_shares_the_loop_and_the_operator_never_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hold(params: dict[str, Any]) -> Any:
+        time.sleep(0.1)
+
+    async def run(user: int) -> float:
+        monkeypatch.setattr("babelwg.daemon.control._user_of", lambda writer: user)
+        server = ControlServer(tmp_path / "s", {"hold": hold})
+        await server.start()
+        try:
+            start = time.monotonic()
+            reader, writer = await asyncio.open_unix_connection(tmp_path / "s")
+            writer.write(b'{"id":1,"method":"hold"}\n' * 6)
+            for _ in range(6):
+                await reader.readline()
+            writer.close()
+            return time.monotonic() - start
+        finally:
+            await server.close()
+
+    assert asyncio.run(run(os.geteuid() + 1)) > 1.2
+    assert asyncio.run(run(os.geteuid())) < 1.0

@@ -391,3 +391,15 @@ def test_a_client_that_hangs_up_ends_nothing_else(tmp_path: Path) -> None:
         await until(lambda: not node.tables.watched)
 
     converse(tmp_path / "s", talk)
+
+
+def test_a_page_in_a_browser_cannot_have_its_text_taken_for_requests(tmp_path: Path) -> None:
+    # fetch("http://[::1]:33123/", {method: "POST", mode: "no-cors", body: "interface eth9\n"})
+    async def talk(node: FakeNode) -> None:
+        client = await Client.at(tmp_path / "s")
+        client.writer.write(b"POST / HTTP/1.1\r\nHost: [::1]:33123\r\n\r\ninterface eth9\n")
+        assert [await client.line() for _ in range(2)] == ["bad", ""]
+        assert "eth9" not in node.routing.wanted
+        assert node.service.counters["client_dropped.http"] == 1
+
+    converse(tmp_path / "s", talk, rw=True)

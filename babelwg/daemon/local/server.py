@@ -16,6 +16,7 @@ from babelwg.daemon.local.requests import (
     read_request,
 )
 from babelwg.daemon.routing import RoutingService
+from babelwg.daemon.turns import Turns
 from babelwg.daemon.unixsocket import end
 
 # Constants of babeld
@@ -26,6 +27,7 @@ MAX_WAITING = 16  # clients that wait for a place
 MAX_UNREAD = 4 << 20  # octets that may wait for a client to read them
 READ_TIMEOUT = 10.0  # seconds for a client to take a part of a reply
 LINES_AT_ONCE = 500  # of a reply, before others get the loop
+HTTP = (" HTTP/1.1", " HTTP/1.0")  # how the first line of a request to a web server ends
 
 Change = Callable[[Request], Awaitable[str | None]]
 
@@ -86,6 +88,7 @@ class Conversations:
         self._places = asyncio.Semaphore(MAX_CLIENTS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: set[Client] = set()
+        self._turns = Turns()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Talk to one client, once there is a place for it."""
@@ -123,6 +126,10 @@ class Conversations:
                     request = read_request(line)
                 except Mistake:
                     await self._refuse(client)
+                    if line.rstrip("\r\n").endswith(HTTP):
+                        # A page in a browser on this machine; the body it sends must not be taken for requests.
+                        self._count("client_dropped.http")
+                        return
                     continue
                 if request == Question("quit"):
                     return
@@ -145,17 +152,20 @@ class Conversations:
     async def _answer(self, client: Client, request: Request) -> None:
         match request:
             case Question("dump"):
-                async with self._follower.using() as view:
-                    lines = view.lines()
-                await client.reply(lines, OK)
+                await self._turns.take(self._dump(client))
             case Question("monitor"):
-                await self._monitor(client)
+                await self._turns.take(self._monitor(client))
             case Question(word):
                 if word == "unmonitor":
                     self._unmonitor(client)
                 await client.reply([], OK)
             case FlushInterface() | Directive() | ReopenLog():
                 await self._do(client, request)
+
+    async def _dump(self, client: Client) -> None:
+        async with self._follower.using() as view:
+            lines = view.lines()
+        await client.reply(lines, OK)
 
     async def _monitor(self, client: Client) -> None:
         """Tell a client everything, and from this moment on each change."""

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from babelwg.daemon.control import CONFIGURATION_REFUSED, METHOD_NOT_FOUND, Method, RequestError
 from babelwg.daemon.feed import Feed
+from babelwg.daemon.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class Answers:
         """Ask `methods`; `name` tells the node's."""
         self._methods = methods
         self._name = name
+        self._turns = Turns()
         self._given: dict[str, tuple[float, bytes]] = {}  # the last answer of each query without parameters
 
     async def respond(self, request: web.BaseRequest) -> web.Response | Feed:
@@ -91,20 +93,24 @@ class Answers:
         if method is None:
             raise NotAnswered(404, "path", f"this daemon has no answer called {name[:40]!r}")
         params = _parameters(request)
-        now = asyncio.get_running_loop().time()
+        return await self._turns.take(self._make(name, method, params))
+
+    async def _make(self, name: str, method: Method, params: dict[str, Any]) -> bytes:
+        # Looked up when it is its turn: by then somebody else may have been given the same.
         when, body = self._given.get(name, (0.0, b""))
+        now = asyncio.get_running_loop().time()
         if body and not params and now - when < FRESH:
             return body
         body = self._envelope(await _ask(method, params))
         if not params:
-            self._given[name] = (now, body)
+            self._given[name] = (asyncio.get_running_loop().time(), body)
         return body
 
     async def _events(self, request: web.BaseRequest) -> Feed:
         method = self._methods.get("monitor")
         if method is None:
             raise NotAnswered(404, "path", "this daemon has no stream of events")
-        feed = await _ask(method, _parameters(request))
+        feed = await self._turns.take(_ask(method, _parameters(request)))
         assert isinstance(feed, Feed), "monitor answers with a feed"
         return feed
 
@@ -129,7 +135,7 @@ class Answers:
         method = self._methods.get("metrics")
         if method is None:
             raise NotAnswered(404, "path", "this daemon has no metrics")
-        text = (await _ask(method, {}))["text"]
+        text = (await self._turns.take(_ask(method, {})))["text"]
         kind = "text/plain; version=0.0.4; charset=utf-8"
         return web.Response(body=text.encode(), headers={"Content-Type": kind, "Cache-Control": "no-store"})
 

@@ -1,0 +1,88 @@
+"""Questions in turn, each of which holds the loop for a while."""
+
+import asyncio
+import time
+
+import pytest
+
+from babelwg.daemon.turns import CREDIT, SHARE, Turns
+
+HELD = 0.1  # seconds
+
+
+async def hold() -> str:
+    time.sleep(HELD)
+    return "done"
+
+
+async def wait() -> str:
+    await asyncio.sleep(4 * HELD)
+    return "waited"
+
+
+def test_a_storm_of_questions_leaves_most_of_the_time_to_others() -> None:
+    async def run() -> tuple[int, float]:
+        turns = Turns()
+        questions = [asyncio.create_task(turns.take(hold())) for _ in range(30)]
+        start = time.monotonic()
+        await asyncio.sleep(0)
+        first = time.monotonic() - start  # how long they have the loop before anybody else gets it
+        await asyncio.sleep(2.0)
+        done = sum(question.done() for question in questions)
+        for question in questions:
+            question.cancel()
+        await asyncio.gather(*questions, return_exceptions=True)
+        return done, first
+
+    done, first = asyncio.run(run())
+    assert 4 <= done <= (2.0 + first) / (SHARE * HELD) + 2
+    assert first < CREDIT + 2 * HELD
+
+
+def test_who_asks_alone_does_not_wait() -> None:
+    async def run() -> float:
+        start = time.monotonic()
+        turns = Turns()
+        assert await turns.take(hold()) == "done"
+        assert await turns.take(wait()) == "waited"
+        return time.monotonic() - start
+
+    assert asyncio.run(run()) < 6 * HELD
+
+
+def test_a_question_that_only_waits_keeps_nobody_waiting() -> None:
+    async def run() -> float:
+        turns = Turns()
+        start = time.monotonic()
+        await asyncio.gather(*(turns.take(wait()) for _ in range(20)))
+        return time.monotonic() - start
+
+    assert asyncio.run(run()) < 8 * HELD
+
+
+def test_a_cancelled_question_hears_of_it_and_an_error_comes_through() -> None:
+    heard = []
+
+    async def ask() -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError("broken")
+
+    async def run() -> None:
+        turns = Turns()
+        task = asyncio.create_task(turns.take(ask()))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(ZeroDivisionError):
+            await turns.take(fail())
+
+    asyncio.run(run())
+    assert heard == ["cancelled"]
