@@ -14,6 +14,13 @@ from typing import Any, Self
 from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
 from babelwg.config import BabeldConfig, Config, ConfigErrors, PeerConfig
+from babelwg.daemon.applying import (
+    apply_announcements,
+    apply_configuration,
+    apply_interfaces,
+    tunnel_names,
+    wanted_interfaces,
+)
 from babelwg.daemon.control import ControlServer
 from babelwg.daemon.effective import (
     babeld_of,
@@ -21,7 +28,6 @@ from babelwg.daemon.effective import (
     filter_tables,
     owner_of,
     parameters_of,
-    policy_of,
     priority_of,
     repair_interval_of,
     router_id_of,
@@ -34,15 +40,14 @@ from babelwg.daemon.gateways import GatewayService
 from babelwg.daemon.incidents import Incidents
 from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lag import LagMeter
-from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
+from babelwg.daemon.lan import unheeded_directives
 from babelwg.daemon.leaves import LeafRoutes
 from babelwg.daemon.local import LocalService
 from babelwg.daemon.names import Names
 from babelwg.daemon.notify import Notifier
 from babelwg.daemon.queries import CHANGING, Queries
 from babelwg.daemon.recorder import Recorder, wiring
-from babelwg.daemon.redistribute import leaf_xroutes, own_xroutes, redistributed_xroutes
-from babelwg.daemon.routing import ADOPTION, RoutingService, WantedInterface
+from babelwg.daemon.routing import ADOPTION, RoutingService
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
 from babelwg.daemon.traffic import watch_traffic
 from babelwg.daemon.tunnels import FAREWELL, TunnelService
@@ -164,7 +169,7 @@ class Node:
         self.config = config
         self.store.set_owner(owner_of(config))
         await wiring.configure_recorder(self)
-        await self._apply_configuration()
+        await apply_configuration(self)
         log.info("configuration-applied")
         return notes + [f"{what}: {why}" for what, why in self.kernel.errors.items()]
 
@@ -172,7 +177,7 @@ class Node:
         """Take the tunnel of a peer down, bring it up, or one after the other."""
         async with self._changing:
             await self.tunnels.switch(peer, down, up)
-            self._apply_announcements()
+            apply_announcements(self)
 
     def _summary(self) -> str:
         """Return what `systemctl status` shows of the node."""
@@ -184,7 +189,7 @@ class Node:
         """Change what babeld's language says, until the next reload. Raises Mistake."""
         async with self._changing:
             self.config = with_babeld(self.config, change(babeld_of(self.config) or BabeldConfig()))
-            await self._apply_configuration()
+            await apply_configuration(self)
 
     async def _start(self) -> None:
         check_permission()
@@ -193,6 +198,20 @@ class Node:
         )
         await wiring.configure_recorder(self, read_back=True)
         self._stack.push_async_callback(self.recorder.close)
+        self._open_routing()
+        self.local = LocalService(self.routing, self.amend)
+        self._stack.push_async_callback(self.local.close)
+        await self._open_services()
+        wiring.attach_recorder(self)
+        asyncio.get_running_loop().add_reader(self.monitor.fileno(), self.monitor.receive)
+        self._stack.callback(asyncio.get_running_loop().remove_reader, self.monitor.fileno())
+        self.web = WebService(self)
+        self._stack.push_async_callback(self.web.close)
+        await self._serve()
+        wiring.note_start(self)
+        await self._take_over()
+
+    def _open_routing(self) -> None:
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
         subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
@@ -221,8 +240,8 @@ class Node:
         # A file in babeld's language alone means babeld's behaviour: no rules, and no routes but the learned ones.
         self.routing.installer.guarding = isinstance(self.config, Config)
         self._stack.callback(self.routing.close)
-        self.local = LocalService(self.routing, self.amend)
-        self._stack.push_async_callback(self.local.close)
+
+    async def _open_services(self) -> None:
         self.iproute = await self._stack.enter_async_context(IpRoute())
         # Not beside --socket: the data plane outlives this daemon, and the next one must find it.
         control = RUN_DIRECTORY / "dataplane.sock"
@@ -233,14 +252,6 @@ class Node:
         self.leaves = LeafRoutes(self.requests, self.monitor.mirror)
         self.gateways = GatewayService(self.monitor.mirror, self._gateways_changed)
         self._stack.push_async_callback(self.gateways.close)
-        wiring.attach_recorder(self)
-        asyncio.get_running_loop().add_reader(self.monitor.fileno(), self.monitor.receive)
-        self._stack.callback(asyncio.get_running_loop().remove_reader, self.monitor.fileno())
-        self.web = WebService(self)
-        self._stack.push_async_callback(self.web.close)
-        await self._serve()
-        wiring.note_start(self)
-        await self._take_over()
 
     async def _serve(self) -> None:
         self.queries = queries = Queries(self)
@@ -250,7 +261,7 @@ class Node:
         self._stack.push_async_callback(server.close)
 
     async def _take_over(self) -> None:
-        names = {*self._babeld_interfaces(), *self._tunnel_names()}
+        names = {*wanted_interfaces(self), *tunnel_names(self)}
         indices = [i for i, link in self.monitor.mirror.links.items() if link.name in names]
         adopted = self.routes.adopt(indices, filter_tables(self.config))
         if adopted:
@@ -260,61 +271,7 @@ class Node:
         for directive in unheeded_directives(babeld_of(self.config)):
             log.warning("directive-not-acted-on %s", directive)
         async with self._changing:
-            await self._apply_configuration()
-
-    async def _apply_configuration(self) -> None:
-        config = self.config
-        if isinstance(config, Config):
-            self.gateways.configure(config.gateways, config.tunnels.fwmark)
-            self.kernel.sysctls = config.node.sysctls
-            await self.kernel.apply(config)
-            self.routing.prefer_sources(tuple(a.address for a in config.node.addresses))
-        else:
-            self.kernel.sysctls = not config.skip_kernel_setup
-            self.kernel.set_tunnel_sysctls(list(self._babeld_interfaces()))
-        self.kernel.set_node_sysctls()
-        if policy_of(config) != self.policy:
-            self.policy = policy_of(config)
-            self.routing.set_policy(self.policy)
-        babeld = babeld_of(config)
-        self.routing.installer.reflecting = babeld is not None and babeld.reflect_kernel_metric
-        self.monitor.watch(babeld.import_tables if babeld else ())
-        self._apply_babeld_interfaces()
-        self._apply_announcements()
-        self.routing.guard()
-        if isinstance(config, Config):
-            await self.tunnels.configure(config)
-        await self.local.configure(babeld)
-        await self.web.configure(config.web if isinstance(config, Config) else None)
-
-    def _apply_babeld_interfaces(self) -> None:
-        wanted, tunnels = self._babeld_interfaces(), self._tunnel_names()
-        for name in self.routing.wanted.keys() - wanted.keys() - tunnels:
-            self.routing.want(name, None)
-        for name, interface in wanted.items():
-            if self.routing.wanted.get(name) != interface:
-                self.routing.want(name, interface)
-
-    def _babeld_interfaces(self) -> dict[str, WantedInterface]:
-        babeld = babeld_of(self.config)
-        links = self.monitor.mirror.links.values()
-        return babeld_interfaces(babeld, links, self._tunnel_names()) if babeld else {}
-
-    def _tunnel_names(self) -> set[str]:
-        """Return the interfaces that are or will be tunnels of ours, those of an earlier configuration too."""
-        peers = {peer.interface for peer in self.config.peers} if isinstance(self.config, Config) else set()
-        return peers | self.tunnels.actual.keys() | self.store.tunnels().keys()
-
-    def _apply_announcements(self) -> None:
-        babeld = babeld_of(self.config)
-        xroutes = redistributed_xroutes(babeld, self.monitor.mirror) if babeld else {}
-        if isinstance(self.config, Config):
-            leaves = leaf_xroutes(self.config, self.tunnels.disabled)
-            xroutes |= {**self.gateways.xroutes(), **leaves, **own_xroutes(self.config)}
-            self.routing.installer.override = (*self.config.babel.override, *self.gateways.override())
-        if xroutes != self.routing.announced:
-            self.routing.announce(xroutes)
-        self.leaves.sync(self.config, self.tunnels.disabled)
+            await apply_configuration(self)
 
     def _kernel_changed(self, what: set[str]) -> None:
         if what & {"link", "address", "overrun"}:
@@ -322,7 +279,7 @@ class Node:
             for gone in self._seen_links - names:
                 self.tunnels.interface_missing(gone)
             self._seen_links = names
-            self._apply_babeld_interfaces()
+            apply_interfaces(self)
             self.gateways.links_changed()
             self.routing.sync_interfaces()
             self.tunnels.mend_addresses(self.monitor.mirror)
@@ -331,14 +288,14 @@ class Node:
         if "main" in what:
             self.routing.guard()
         if what & {"main", "address", "link"} and babeld_of(self.config) is not None:
-            self._apply_announcements()
+            apply_announcements(self)
         if "overrun" in what:
             self.recorder.note("kernel-overrun", "news of the kernel were lost", "too many came at once")
         if what & {"rule", "overrun"}:
             self._repair_soon.set()
 
     def _gateways_changed(self) -> None:
-        self._apply_announcements()
+        apply_announcements(self)
         self.routing.guard()
 
     async def _repair(self) -> None:
