@@ -25,51 +25,15 @@ def describe_problems(
 ) -> list[dict[str, str]]:
     """Return what is wrong, the worst first; none on a healthy node. `complaints` are about files, by path."""
     problems = [_problem(peer["name"], peer["reason"], _hint(node, peer)) for peer in peers if peer["reason"]]
-    for prefix, refusal in list(node.routes.refused.items())[:LISTED_REFUSALS]:
-        problems.append(_problem(str(prefix), why_not_there(refusal), "show routes"))
-    if len(node.routes.refused) > LISTED_REFUSALS:
-        rest = len(node.routes.refused) - LISTED_REFUSALS
-        problems.append(_problem("routes", f"the kernel refused {rest} more", "show stats"))
-    running = {view.name for view in snapshot.interfaces}
-    for name in sorted(node.routing.wanted.keys() - running):
-        why = node.routing.errors.get(name) or "it is down, or has no link-local address"
-        problems.append(_problem(name, f"Babel does not run here: {why}", "show interfaces"))
-    problems += [
-        _problem(what, f"the kernel refused: {why}", "show stats") for what, why in node.kernel.errors.items()
-    ]
+    problems += _kernel_problems(node, snapshot)
     problems += _lan_problems(snapshot, node.routing.speaker.counters)
     problems += _gateway_problems(node)
-    if node.web.problem is not None:
-        problems.append(_problem("web", f"the page is not served: {node.web.problem}", "web"))
     problems += [
         _problem("configuration", f"`{directive}` is read and not acted on yet", "see the README")
         for directive in unheeded_directives(babeld_of(node.config))
     ]
     problems += [_problem(path, why, "edit the file; it is read again at once") for path, why in complaints]
-    for what, count in node.store.counters.items():
-        problems.append(
-            _problem(what, f"writing to {node.store.directory} failed {count} times", "show stats")
-        )
-    if node.local.error:
-        problems.append(_problem("local socket", node.local.error, "config show"))
-    if (history := node.recorder.file) is not None and history.problem:
-        problems.append(
-            _problem("history", f"writing to {history.path} fails: {history.problem}", "show stats")
-        )
-    mistakes = node.routing.counters["internal_error"]
-    if mistakes:
-        problems.append(
-            _problem("daemon", f"{mistakes} internal errors, please report the log", "show stats")
-        )
-    if snapshot.recovering:
-        problems.append(
-            _problem(
-                "memory",
-                "after a start without memory, neighbours are asked to confirm first",
-                "show neighbours",
-            )
-        )
-    return problems
+    return problems + _service_problems(node, snapshot)
 
 
 def why_not_there(refusal: Refusal) -> str:
@@ -77,6 +41,46 @@ def why_not_there(refusal: Refusal) -> str:
     if not refusal.errno:
         return f"the route is not used: {refusal.detail}"
     return f"the kernel refused the route: {refusal.detail or f'error {refusal.errno}'}"
+
+
+def _kernel_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
+    """Return which routes, interfaces and settings the kernel does not have as they are wanted."""
+    refused = list(node.routes.refused.items())
+    problems = [
+        _problem(str(p), why_not_there(refusal), "show routes") for p, refusal in refused[:LISTED_REFUSALS]
+    ]
+    if len(refused) > LISTED_REFUSALS:
+        rest = len(refused) - LISTED_REFUSALS
+        problems.append(_problem("routes", f"the kernel refused {rest} more", "show stats"))
+    running = {view.name for view in snapshot.interfaces}
+    for name in sorted(node.routing.wanted.keys() - running):
+        why = node.routing.errors.get(name) or "it is down, or has no link-local address"
+        problems.append(_problem(name, f"Babel does not run here: {why}", "show interfaces"))
+    return problems + [
+        _problem(what, f"the kernel refused: {why}", "show stats") for what, why in node.kernel.errors.items()
+    ]
+
+
+def _service_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
+    """Return what is wrong with files and sockets of ours, and with the daemon itself."""
+    problems = []
+    if node.web.problem is not None:
+        problems.append(_problem("web", f"the page is not served: {node.web.problem}", "web"))
+    for what, count in node.store.counters.items():
+        why = f"writing to {node.store.directory} failed {count} times"
+        problems.append(_problem(what, why, "show stats"))
+    if node.local.error:
+        problems.append(_problem("local socket", node.local.error, "config show"))
+    if (history := node.recorder.file) is not None and history.problem:
+        why = f"writing to {history.path} fails: {history.problem}"
+        problems.append(_problem("history", why, "show stats"))
+    if mistakes := node.routing.counters["internal_error"]:
+        why = f"{mistakes} internal errors, please report the log"
+        problems.append(_problem("daemon", why, "bugreport"))
+    if snapshot.recovering:
+        why = "after a start without memory, neighbours are asked to confirm first"
+        problems.append(_problem("memory", why, "show neighbours"))
+    return problems
 
 
 def _lan_problems(snapshot: Snapshot, counters: Mapping[str, int]) -> list[dict[str, str]]:

@@ -6,7 +6,21 @@ from babelwg.cli.render.layout import Column, Row, table, wrap
 from babelwg.cli.render.units import age, metric, plain, round_trip, share, word
 
 HEAD = 11  # columns of a title and the space behind it
-COMMANDS = frozenset(("show", "route", "status", "doctor", "history", "check-config", "trace", "ping"))
+COMMANDS = frozenset(
+    (
+        "show",
+        "route",
+        "status",
+        "doctor",
+        "history",
+        "check-config",
+        "config",
+        "trace",
+        "ping",
+        "web",
+        "bugreport",
+    )
+)
 
 
 def _path(row: Row) -> str:
