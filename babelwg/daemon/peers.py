@@ -112,6 +112,8 @@ def _state_of(
         return "no-endpoint", "no endpoint is configured and the peer has not called yet"
     if state is None or time.time() - state.latest_handshake > HANDSHAKE_FRESH:
         return "connecting", "no answer to the handshake yet"
+    if neighbour is not None and neighbour.rxcost < INFINITY:
+        return "down", "heard, and does not say that it hears us"
     if neighbour is not None:
         return "down", f"nothing heard for {neighbour.last_heard:.0f} s"
     return "down", "the session stands, but no Hello was heard: is a Babel speaker running there?"

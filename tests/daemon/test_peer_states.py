@@ -12,13 +12,15 @@ from babelwg.daemon.peers import _state_of
 ENDPOINT = (bytes([192, 0, 2, 1]), 7)
 
 
-def state_of(handshake_age: float, endpoint: object, leaf: bool, disabled: bool = False) -> Any:
+def state_of(
+    handshake_age: float, endpoint: object, leaf: bool, disabled: bool = False, neighbour: Any = None
+) -> Any:
     leaves = (Prefix.parse("10.9.0.5/32"),) if leaf else ()
     peer: Any = SimpleNamespace(name="phone", interface="bw-phone", leaf_addresses=leaves)
     tunnels = SimpleNamespace(problems={}, resolvers={}, disabled={"phone"} if disabled else set())
     state: Any = SimpleNamespace(endpoint=endpoint, latest_handshake=time.time() - handshake_age)
     node: Any = SimpleNamespace(tunnels=tunnels)
-    return _state_of(node, peer, state, None)
+    return _state_of(node, peer, state, neighbour)
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,11 @@ def test_a_peer_with_babel_in_the_same_state_has_a_reason() -> None:
 
 def test_a_tunnel_that_was_taken_down_is_disabled() -> None:
     assert state_of(5, ENDPOINT, leaf=False, disabled=True) == ("disabled", None)
+
+
+@pytest.mark.parametrize(
+    ("rxcost", "reason"), [(96, "heard, and does not say that it hears us"), (65535, "nothing heard for 9 s")]
+)
+def test_a_peer_that_is_heard_and_does_not_hear_us_is_not_called_silent(rxcost: int, reason: str) -> None:
+    neighbour = SimpleNamespace(cost=65535, rxcost=rxcost, last_heard=9.2)
+    assert state_of(5, ENDPOINT, leaf=False, neighbour=neighbour) == ("down", reason)
