@@ -50,16 +50,17 @@ class TunnelWatch:
             now = Seen(age is not None and age < SESSION_LIFE, state.endpoint)
             before = self._seen.get(name) or Seen(False, now.endpoint)
             self._seen[name] = now
-            self._compare(name, tunnels[name].peer, before, now)
+            # A tunnel that is made anew, or for another key, has forgotten its handshake.
+            loss = "the tunnel was set anew" if age is None else f"no handshake for {SESSION_LIFE:.0f} s"
+            self._compare(name, tunnels[name].peer, before, now, loss)
 
-    def _compare(self, interface: str, peer: str, before: Seen, now: Seen) -> None:
+    def _compare(self, interface: str, peer: str, before: Seen, now: Seen, loss: str) -> None:
         where = endpoint_text(now.endpoint)
         about = {"peer": peer, "interface": interface, "endpoint": where}
         if now.has_session and not before.has_session:
             self.note("handshake-came", f"{peer} has a session with us", f"it answers at {where}", **about)
         elif before.has_session and not now.has_session:
-            cause = f"no handshake for {SESSION_LIFE:.0f} s"
-            self.note("handshake-lost", f"the session with {peer} is over", cause, **about)
+            self.note("handshake-lost", f"the session with {peer} is over", loss, **about)
         if None not in (before.endpoint, now.endpoint) and before.endpoint != now.endpoint:
             old = endpoint_text(before.endpoint)
             text = f"{peer} is at {where} now (was {old})"

@@ -55,6 +55,14 @@ def test_sessions_that_come_and_go_and_move_are_told_once() -> None:
     assert {(note["peer"], note["interface"]) for note in notes} == {("bravo", "bw-bravo")}
 
 
+def test_a_session_that_ends_with_a_new_key_is_not_called_old() -> None:
+    notes, watch = Notes(), TunnelWatch()
+    watch.note = notes.note
+    for age in (1.0, None):
+        watch.look({"bw-bravo": tunnel("bravo")}, {"bw-bravo": state(HERE, age)})
+    assert (notes[-1]["event"], notes[-1]["cause"]) == ("handshake-lost", "the tunnel was set anew")
+
+
 def test_a_tunnel_that_is_gone_is_forgotten() -> None:
     notes, watch = Notes(), TunnelWatch()
     watch.note = notes.note
