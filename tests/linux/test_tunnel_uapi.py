@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -184,3 +185,14 @@ def test_the_data_plane_is_of_the_same_package_wherever_the_daemon_was_started(
         return there
 
     assert asyncio.run(start_and_end())
+
+
+def test_a_data_plane_that_hangs_is_told_with_how_long_it_was_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("babelwg.linux.tunnels.uapi.ANSWER_TIMEOUT", 0.1)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "bw-a.sock"))
+        silent.listen()
+        with pytest.raises(TunnelError, match=r"gave no proper answer: none within 0\.1 s$"):
+            asyncio.run(read_state(tmp_path / "bw-a.sock"))

@@ -230,8 +230,10 @@ async def request(path: Path, text: str) -> str:
         raise TunnelGone(f"nothing serves {path}", "its program has ended and is started again") from error
     except PermissionError as error:
         raise TunnelError(f"not allowed to open {path}", "run as root") from error
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-        raise TunnelError(f"{path} gave no proper answer: {error or type(error).__name__}") from error
+    except TimeoutError as error:
+        raise TunnelError(f"{path} gave no proper answer: none within {ANSWER_TIMEOUT:g} s") from error
+    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise TunnelError(f"{path} gave no proper answer: {error}") from error
     return answer.decode(errors="replace")
 
 
