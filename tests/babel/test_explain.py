@@ -173,6 +173,16 @@ def test_a_request_of_a_neighbour_is_told_as_passed_on() -> None:
     assert request.seqno == 9
 
 
+def test_a_route_that_expired_with_its_link_says_so() -> None:
+    found = make()
+    receive(found, 1, update(metric=100, interval=4.0))
+    found.wait(16)
+    (candidate,) = explained(found).candidates
+    assert candidate.verdict.words == (
+        "no update came in time: the link to its neighbour does not work both ways"
+    )
+
+
 def test_retracted_and_expired_are_told_apart() -> None:
     found = make()
     receive(found, 1, update(metric=100, interval=4.0))

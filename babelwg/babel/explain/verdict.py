@@ -44,7 +44,8 @@ def verdict_on(state: State, route: Route) -> Verdict:
         return Verdict("feasible", _why_feasible(route, distance), distance)
     # Each condition of `is_usable`, in the order that tells the most.
     if route.refmetric == INFINITY and route.expired:
-        return Verdict("expired", "no update came in time", distance)
+        lost = "" if route.neighbour.reachable else ": the link to its neighbour does not work both ways"
+        return Verdict("expired", f"no update came in time{lost}", distance)
     if route.refmetric == INFINITY:
         return Verdict("retracted", "retracted by its neighbour", distance)
     if route.added >= INFINITY:
