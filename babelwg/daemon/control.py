@@ -153,7 +153,7 @@ class ControlServer:
             if method is None:
                 raise RequestError(METHOD_NOT_FOUND, f"unknown method {request['method']!r}")
             if request["method"] in self._changing and not _is_trusted(user):
-                raise RequestError(PERMISSION_REFUSED, f"only root may {request['method']} the daemon")
+                raise RequestError(PERMISSION_REFUSED, "only root may change this node: run it as root")
             result = await method(request.get("params") or {})
         except RequestError as error:
             self._count("request_refused")

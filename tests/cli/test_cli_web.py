@@ -69,7 +69,7 @@ def test_who_may_only_read_is_told_where_the_page_is(ask: Ask, daemon: Any, monk
 
     def refuse(path: Path, method: str, params: Any = None) -> Answer:
         if method == "web_open":
-            raise Failure("only root may web_open the daemon", 4)
+            raise Failure("only root may change this node: run it as root", 4)
         return Answer("alpha", daemon.answers["web"])
 
     monkeypatch.setattr(group, "ask", refuse)

@@ -140,7 +140,10 @@ def test_only_root_and_the_daemons_own_user_may_change_something(
 
     assert asyncio.run(run())["result"] == {"echo": {}}
     monkeypatch.setattr("babelwg.daemon.control._user_of", lambda writer: os.geteuid() + 1)
-    assert asyncio.run(run())["error"] == {"code": -32002, "message": "only root may echo the daemon"}
+    assert asyncio.run(run())["error"] == {
+        "code": -32002,
+        "message": "only root may change this node: run it as root",
+    }
 
 
 def test_a_file_in_place_of_the_socket_is_left_alone(tmp_path: Path) -> None:
