@@ -1,11 +1,13 @@
 """What is wrong with a node, one sentence each, with the command that tells more."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.events import address_text
 from babelwg.babel.snapshot import Snapshot
 from babelwg.babel.wire.tlv import INFINITY
+from babelwg.daemon.doctor.finding import times
 from babelwg.daemon.effective import babeld_of
 from babelwg.daemon.lan import unheeded_directives
 from babelwg.linux.netlink import Refusal
@@ -26,6 +28,7 @@ def describe_problems(
     """Return what is wrong, the worst first; none on a healthy node. `complaints` are about files, by path."""
     problems = [_problem(peer["name"], peer["reason"], _hint(node, peer)) for peer in peers if peer["reason"]]
     problems += _kernel_problems(node, snapshot)
+    problems += _clashes(node, snapshot)
     problems += _lan_problems(snapshot, node.routing.speaker.counters)
     problems += _gateway_problems(node)
     problems += [
@@ -63,12 +66,9 @@ def _kernel_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
 
 def _service_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
     """Return what is wrong with files and sockets of ours, and with the daemon itself."""
-    problems = []
+    problems = _state_problems(node.store.directory, node.store.counters)
     if node.web.problem is not None:
         problems.append(_problem("web", f"the page is not served: {node.web.problem}", "web"))
-    for what, count in node.store.counters.items():
-        why = f"writing to {node.store.directory} failed {count} times"
-        problems.append(_problem(what, why, "show stats"))
     if node.local.error:
         problems.append(_problem("local socket", node.local.error, "config show"))
     if (history := node.recorder.file) is not None and history.problem:
@@ -81,6 +81,27 @@ def _service_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
         why = "after a start without memory, neighbours are asked to confirm first"
         problems.append(_problem("memory", why, "show neighbours"))
     return problems
+
+
+def _clashes(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
+    """Return the addresses of this node that another one announces too."""
+    own = {prefix for prefix, (_, origin) in node.routing.announced.items() if origin == "address"}
+    clashing = {
+        route.prefix
+        for route in snapshot.routes
+        if route.prefix in own and route.router_id != snapshot.router_id and route.state != "retracted"
+    }
+    return [
+        _problem(str(prefix), "another node announces this address of ours", "doctor")
+        for prefix in sorted(clashing)
+    ]
+
+
+def _state_problems(directory: Path, failures: Mapping[str, int]) -> list[dict[str, str]]:
+    """Return that the state directory could not be written, however many files were meant."""
+    if not (count := sum(failures.values())):
+        return []
+    return [_problem("state-directory", f"writing to {directory} failed {times(count)}", "doctor")]
 
 
 def _lan_problems(snapshot: Snapshot, counters: Mapping[str, int]) -> list[dict[str, str]]:

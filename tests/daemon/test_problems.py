@@ -1,10 +1,14 @@
 """What `status` says is wrong on links that are no tunnels."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.wire.mac import MacKey
-from babelwg.daemon.problems import _lan_problems
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.daemon.problems import _clashes, _lan_problems, _state_problems
 from tests.babel.bench import Bench
 
 
@@ -26,3 +30,27 @@ def test_packets_without_a_right_mac_are_a_problem() -> None:
     bench.receive([bench.hello(1, "lan")], 1, "lan")
     (problem,) = _lan_problems(bench.snapshot(), bench.speaker.counters)
     assert problem["reason"] == "1 packets with no MAC were dropped"
+
+
+def test_an_address_of_ours_that_another_node_announces_is_a_problem() -> None:
+    ours, other = Prefix.parse("10.23.0.1/32"), Prefix.parse("10.23.0.9/32")
+    routing = SimpleNamespace(announced={ours: (0, "address"), other: (0, "announce")})
+    node: Any = SimpleNamespace(routing=routing)
+
+    def clashes(router_id: bytes, state: str) -> list[str]:
+        routes = [SimpleNamespace(prefix=p, router_id=router_id, state=state) for p in (ours, other)]
+        snapshot: Any = SimpleNamespace(routes=routes, router_id=b"us")
+        return [problem["subject"] for problem in _clashes(node, snapshot)]
+
+    assert clashes(b"them", "feasible") == ["10.23.0.1/32"]
+    assert clashes(b"them", "retracted") == clashes(b"us", "feasible") == []
+
+
+def test_a_state_directory_that_failed_is_one_problem() -> None:
+    assert _state_problems(Path("/s"), {}) == []
+    (problem,) = _state_problems(Path("/s"), {"store_failed.state": 2, "store_failed.clock": 1})
+    assert problem == {
+        "subject": "state-directory",
+        "reason": "writing to /s failed 3 times",
+        "hint": "doctor",
+    }

@@ -130,6 +130,10 @@ def test_an_address_of_ours_that_another_announces_is_a_clash() -> None:
     (finding,) = check_clashes({P1}, [(P2, "bravo", THEM), (P2, "carol", OTHERS)], US)
     assert (finding.subject, finding.verdict) == ("fd00::2", "warn")
     assert check_clashes({P1}, [(P2, "x", THEM), (P2, "x", THEM)], US)[0].verdict == "ok"
+    # What this node announces besides its own addresses may be meant to be everywhere.
+    (finding,) = check_clashes({P1}, [(P2, "bravo", THEM)], US, {P2})
+    assert (finding.verdict, finding.found) == ("warn", "2 nodes announce it")
+    assert "(bravo, this node)" in (finding.cause or "")
 
 
 def nft_rule(*expressions: Any, handle: int = 1) -> dict[str, Any]:

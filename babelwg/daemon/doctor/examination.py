@@ -103,14 +103,16 @@ def _examine_babel(context: "Context") -> list[Finding]:
 
 
 def _check_clashes(context: "Context", snapshot: Snapshot) -> list[Finding]:
-    own = {xroute.prefix for xroute in snapshot.xroutes}
+    ours = context.node.routing.announced
+    # What is announced besides may be announced by many nodes on purpose, an address of a node or a leaf never.
+    own = {prefix for prefix, (_, origin) in ours.items() if origin in ("address", "leaf")}
     names = context.names
     announced = (
         (r.prefix, names.origin(r.router_id) or r.router_id.hex(":"), r.router_id)
         for r in snapshot.routes
         if r.state != "retracted"
     )
-    return check_clashes(own, announced, snapshot.router_id)
+    return check_clashes(own, announced, snapshot.router_id, ours.keys() - own)
 
 
 def _check_interfaces(node: "Node", snapshot: Snapshot) -> list[Finding]:
@@ -129,6 +131,14 @@ def _neighbours(context: "Context") -> dict[str, NeighbourView]:
     return {n.interface: n for n in context.snapshot().neighbours}
 
 
+def _taken_down(peer: PeerConfig, is_asked: bool) -> Finding:
+    """Return that a tunnel is down on purpose, which nobody has to be told unless they ask about it."""
+    words, cause = "the tunnel is taken down", "`babelwg down`, until `babelwg up` or a restart"
+    if is_asked:
+        return warn("tunnel", peer.name, words, cause, f"babelwg up {peer.name}")
+    return ok("tunnel", peer.name, f"{words} by {cause}")
+
+
 async def _examine_peers(context: "Context", peer: PeerConfig | None) -> list[Finding]:
     """Return what is to be said of peers, in the order of the configuration."""
     config = context.node.config
@@ -139,12 +149,12 @@ async def _examine_peers(context: "Context", peer: PeerConfig | None) -> list[Fi
     ruleset, states, report = await asyncio.gather(
         read_ruleset(), node.tunnels.states(), node.tunnels.embedded.handshakes()
     )
-    neighbours = _neighbours(context)
+    neighbours, is_asked = _neighbours(context), peer is not None
     scene: dict[str, Any] = {"ruleset": ruleset, "states": states, "report": report, "neighbours": neighbours}
 
     async def one(peer: PeerConfig) -> list[Finding]:
         if peer.name in node.tunnels.disabled:
-            return [ok("tunnel", peer.name, "it was taken down by `babelwg down`")]
+            return [_taken_down(peer, is_asked)]
         async with gate:
             patient = await examine_peer(node, peer, **scene)
         # The probes took seconds, in which a neighbour may have gone silent, or spoken.

@@ -113,9 +113,15 @@ def check_tables(table: int, routes: Iterable[Route]) -> list[Finding]:
 
 
 def check_clashes(
-    own: Collection[Prefix], announced: Iterable[tuple[Prefix, str, bytes]], local: bytes
+    own: Collection[Prefix],
+    announced: Iterable[tuple[Prefix, str, bytes]],
+    local: bytes,
+    shared: Collection[Prefix] = (),
 ) -> list[Finding]:
-    """Return the addresses that two nodes hold: `announced` are prefixes with a neighbour's name and a router-id."""
+    """Return the addresses that two nodes hold: `announced` are prefixes with a neighbour's name and a router-id.
+
+    `shared` is what this node announces beside its own addresses.
+    """
     findings: list[Finding] = []
     others: dict[Prefix, dict[bytes, str]] = {}
     for prefix, name, router_id in announced:
@@ -128,10 +134,10 @@ def check_clashes(
             cause = f"two nodes have the same address in their configuration; the other one is {who}"
             mend = "give one of the two nodes another address under [node], then `babelwg reload` there"
             findings.append(fail("address-clash", address, "another node announces our address", cause, mend))
-        elif len(nodes) > 1:
-            who = ", ".join(sorted(nodes.values()))
-            cause = f"two nodes have the same address ({who}), unless that is meant (anycast)"
-            found = f"{len(nodes)} nodes announce it"
+        elif (count := len(nodes) + (prefix in shared)) > 1:
+            who = ", ".join([*sorted(nodes.values()), *(["this node"] if prefix in shared else [])])
+            cause = f"{count} nodes have the same address ({who}), unless that is meant (anycast)"
+            found = f"{count} nodes announce it"
             findings.append(warn("address-clash", address, found, cause, f"babelwg show routes {address}"))
     return findings[:LISTED] or [ok("address-clash", NODE, "every address belongs to one node")]
 
