@@ -119,6 +119,12 @@ CASES: dict[str, tuple[Patient, str, str, str]] = {
         "has no route to it",
         "ip route get 192.0.2.2",
     ),
+    "no right": (
+        replace(DEAD, probes=Probes(outer=Knock("unreachable", "operation not permitted"))),
+        "handshake",
+        "a firewall of this machine",
+        "nft list ruleset",
+    ),
     "one way": (
         replace(DEAD, signs=SignAges(1.0, 1.0, None)),
         "handshake",

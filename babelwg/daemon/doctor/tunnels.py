@@ -1,5 +1,7 @@
 """Checks of tunnels: the interface, its address, the endpoint, and why a handshake leads nowhere."""
 
+import errno
+import os
 from base64 import b64encode
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -12,6 +14,7 @@ from babelwg.linux.tunnels.handshakes import SeenCaller
 from babelwg.linux.tunnels.tunnel import ANY_ADDRESS, SocketAddress
 
 DATA_PLANE_MEND = "systemctl restart babelwg-dataplane, or kill its process: another is started"
+FORBIDDEN = os.strerror(errno.EPERM).lower()  # what netfilter answers to who sends
 # What is put right at once and told for a while: the check, what happened, who may have done it, where to look
 MENDED: dict[Kind, tuple[str, str, str, str]] = {
     "data-plane-lost": (
@@ -206,7 +209,10 @@ def _knock(patient: Patient) -> Finding | None:
         mend = f"on {patient.name}: `babelwg status`, and compare listen-port with the endpoint here"
         return fail("handshake", patient.name, "the UDP port of the peer is closed", cause, mend)
     found = f"no packet can be sent to {where}: {outer.reason}"
-    cause = "this machine has no route to it, or a firewall of its own forbids it"
+    if outer.reason == FORBIDDEN:
+        cause = "a firewall of this machine forbids it"
+        return fail("handshake", patient.name, found, cause, "nft list ruleset; iptables -S OUTPUT")
+    cause = "this machine has no route to it"
     host = where.rpartition(":")[0].strip("[]")
     return fail("handshake", patient.name, found, cause, f"ip route get {host}")
 
