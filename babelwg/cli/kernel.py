@@ -9,7 +9,7 @@ from babelwg.cli.exits import NEGATIVE, Failure
 from babelwg.cli.group import Reader, reading
 from babelwg.cli.render.kernel import render_kernel
 from babelwg.cli.render.layout import line_width
-from babelwg.cli.selection import select
+from babelwg.cli.selection import check, select
 
 
 @click.command("kernel")
@@ -20,8 +20,9 @@ def kernel(reader: Reader, wanted: str | None, everything: bool) -> None:
     """What the kernel should have of ours, and whether it has it.
 
     Routes and rules are read anew from the kernel. Without FILTER or --all, text shows only what
-    differs. FILTER is an interface, an address or a prefix. The exit code is 1 when something differs.
+    differs. FILTER is a peer, an interface, an address or a prefix. The exit code is 1 when something differs.
     """
+    check(wanted)
     is_whole = everything or wanted is not None
     # Of ten thousand routes that are as wanted, text tells the number only.
     answer = reader.ask("kernel", {"brief": True} if reader.output == "text" and not is_whole else None)

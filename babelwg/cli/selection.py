@@ -4,10 +4,13 @@ import socket
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import click
+
 from babelwg.cli.render.layout import Row
 
 NAME_KEYS = (
     "name",
+    "kind",
     "peer",
     "neighbour_name",
     "interface",
@@ -31,6 +34,12 @@ def select(rows: Sequence[Row], wanted: str) -> list[Row]:
     """Return the rows that a word names, or whose prefix the network lies in or holds."""
     network = _network(wanted)
     return [row for row in rows if _is_named(row, wanted) or _meets(row, network)]
+
+
+def check(wanted: str | None) -> None:
+    """Refuse what can only be meant as a prefix, and is none."""
+    if wanted and "/" in wanted and _network(wanted) is None:
+        raise click.UsageError(f'"{wanted}" is not an IPv4 or IPv6 prefix')
 
 
 def names_in(rows: Sequence[Row]) -> list[str]:

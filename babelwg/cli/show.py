@@ -12,7 +12,7 @@ from babelwg.cli.kernel import kernel
 from babelwg.cli.render.layout import Columns, line_width
 from babelwg.cli.render.status import render_status
 from babelwg.cli.render.views import VIEWS, fields_of, render_view, rows_of
-from babelwg.cli.selection import names_in, select
+from babelwg.cli.selection import check, names_in, select
 
 ABOUT = {
     "peers": "The peers, their tunnels and sessions.",
@@ -50,17 +50,20 @@ def _view_command(name: str) -> click.Command:
 
 
 def _show(reader: Reader, name: str, wanted: str | None) -> None:
+    check(wanted)
     if wanted is None and reader.output == "json":
         reader.relay(name)
         return
     answer = reader.ask(name, _params(reader, name, wanted))
     rows = rows_of(name, answer.data)
+    # Tab-separated values are rows, whatever the shape of the answer.
+    is_tsv = reader.output == "tsv"
     if wanted is None:
-        shown = rows if isinstance(rows, Columns) else answer.data
+        shown = rows if is_tsv or isinstance(rows, Columns) else answer.data
         reader.print(Answer(answer.node, shown), _renderer(reader, name))
         return
     chosen = select(rows, wanted)
-    if name == "stats":
+    if name == "stats" and not is_tsv:
         data: Any = {"counters": {row["name"]: row["value"] for row in chosen}}
     else:
         data = chosen

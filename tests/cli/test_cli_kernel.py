@@ -109,3 +109,11 @@ def test_json_follows_the_schema_and_tsv_has_a_line_for_each_route(ask: Ask, dif
     assert document["data"] == different
     Draft202012Validator(compose("kernel")).validate(document)
     assert len(ask("show", "kernel", "-o", "tsv").stdout.splitlines()) == 1 + len(different["routes"])
+
+
+def test_a_peer_selects_the_routes_that_lead_through_it(ask: Ask, equal: Any) -> None:
+    for route, peer in zip(equal["routes"], ("bravo", "charlie"), strict=True):
+        route["peer"] = peer
+    said = ask("show", "kernel", "bravo").stdout
+    assert "10.23.0.2/32" in said
+    assert "10.23.0.3/32" not in said

@@ -24,3 +24,16 @@ def test_show_prints_tsv(ask: Callable[..., Result]) -> None:
     lines = ask("show", "xroutes", "-o", "tsv").stdout.splitlines()
     assert lines[0] == "prefix\tmetric\torigin"
     assert lines[1].split("\t")[0] == "10.23.0.1/32"
+
+
+def test_counters_are_rows(ask: Callable[..., Result]) -> None:
+    for arguments in ((), ("babel",)):
+        lines = ask("show", "stats", *arguments, "-o", "tsv").stdout.splitlines()
+        assert lines[0] == "name\tvalue"
+        assert all(line.startswith("babel.") for line in lines[1:] if arguments)
+        assert len(lines) > 2
+
+
+def test_the_kind_of_a_filter_selects_its_lines(ask: Callable[..., Result]) -> None:
+    lines = ask("show", "filters", "in", "-o", "tsv").stdout.splitlines()
+    assert {line.split("\t")[0] for line in lines[1:]} == {"in"}

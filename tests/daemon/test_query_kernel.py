@@ -43,7 +43,8 @@ class Bench:
             kernel=SimpleNamespace(rules=frozenset(desired_rules(6696, 0x6277))),
             monitor=SimpleNamespace(mirror=mirror),
         )
-        context: Any = SimpleNamespace(node=node)
+        names = SimpleNamespace(peer_on=lambda interface: interface.removeprefix("bw-"))
+        context: Any = SimpleNamespace(node=node, names=names)
         self.query = Kernel(context).methods()["kernel"]
         monkeypatch.setattr(module, "RequestSocket", lambda: self.stale or self.kernel)
 
@@ -69,7 +70,8 @@ def test_an_equal_kernel_differs_in_nothing(bench: Bench) -> None:
     }
     (route,) = answer["routes"]
     assert route == {
-        "prefix": "10.1.0.0/16", "table": 6696, "state": "ok", "reason": None, "wanted": way, "present": way
+        "prefix": "10.1.0.0/16", "table": 6696, "peer": "bravo", "state": "ok", "reason": None, "wanted": way,
+        "present": way
     }  # fmt: skip
     assert len(answer["rules"]) == 5
 

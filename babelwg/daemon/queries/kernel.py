@@ -68,9 +68,11 @@ class Kernel:
     def _describe_route(self, compared: ComparedRoute) -> dict[str, Any]:
         route = compared.wanted or compared.present
         assert route is not None, "a compared route is wanted or present"
+        interface = self._context.node.monitor.mirror.name(route.interface) if route.interface else None
         return {
             "prefix": prefix_text(route.prefix),
             "table": route.table,
+            "peer": self._context.names.peer_on(interface) if interface else None,
             "state": compared.verdict,
             "reason": compared.reason,
             "wanted": self._describe(compared.wanted),
