@@ -9,6 +9,11 @@ from babelwg.cli.exits import NEGATIVE
 from babelwg.cli.group import Reader, SuggestingGroup, reading
 from babelwg.cli.render.layout import line_width
 
+ADDRESS_SIGNS, NO_NAME = (
+    set("0123456789."),
+    set(":/%"),
+)  # what only an address is made of, and what no name has
+
 
 @click.group(cls=SuggestingGroup)
 def route() -> None:
@@ -16,15 +21,22 @@ def route() -> None:
 
 
 @route.command("get")
-@click.argument("address")
+@click.argument("address", metavar="ADDRESS|NAME")
 @click.argument("source", nargs=-1, metavar="[from SOURCE]")
 @reading
 def route_get(reader: Reader, address: str, source: tuple[str, ...]) -> None:
-    """Print the way that a packet to ADDRESS takes, and what the kernel says."""
+    """Print the way that a packet to ADDRESS takes, and what the kernel says.
+
+    The name of a node stands for the first of its addresses that can be reached.
+    """
     from babelwg.cli.render.route import render_route_get
 
     origin = _from(source, "ADDRESS")
-    params = {"address": _address(address), "source": _address(origin) if origin else None}
+    is_name = not origin and not set(address) <= ADDRESS_SIGNS and not set(address) & NO_NAME
+    params = {
+        "address": address if is_name else _address(address),
+        "source": _address(origin) if origin else None,
+    }
     if origin and (":" in str(params["address"])) != (":" in str(params["source"])):
         raise click.UsageError("ADDRESS and SOURCE are of different families")
     answer = reader.ask("route_get", params)

@@ -50,7 +50,7 @@ def test_commands_are_completed_without_a_daemon(tmp_path: Path) -> None:
         ("babelwg show routes fd5a", ["peers", "interfaces", "prefixes"], "fd5a"),
         ("babelwg show peers b", ["peers", "interfaces", "prefixes"], "b"),
         ("babelwg show routes --wide fd5a:8c21:", ["peers", "interfaces", "prefixes"], "fd5a:8c21:"),
-        ("babelwg route get ", ["addresses"], ""),
+        ("babelwg route get ", ["addresses", "names"], ""),
         ("babelwg peer remove b", ["peers"], "b"),
     ],
 )

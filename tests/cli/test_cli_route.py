@@ -87,3 +87,11 @@ def test_an_unknown_name_is_told_in_the_daemons_words(ask: Ask, daemon: Any) -> 
     result = ask("route", "explain", "brawo")
     assert (result.exit_code, result.stdout) == (1, "")
     assert 'did you mean "bravo"?' in result.stderr
+
+
+def test_a_name_is_asked_for_as_it_is_and_shown_with_its_address(ask: Ask, daemon: Any) -> None:
+    daemon.answers["route_get"]["name"] = "bravo"
+    result = ask("route", "get", "bravo")
+    address = daemon.answers["route_get"]["address"]
+    assert (result.exit_code, result.stdout.splitlines()[0]) == (0, f"bravo ({address})")
+    assert daemon.requests[-1]["params"] == {"address": "bravo", "source": None}

@@ -9,7 +9,9 @@ from babelwg.cli.render.units import age, metric, word
 def render_route_get(data: dict[str, Any], width: int) -> str:
     """Return the answer for one destination as text."""
     source = f" from {data['source']}" if data.get("source") else ""
-    lines = [f"{data['address']}{source}"]
+    lines = [
+        f"{word(data['name'])} ({data['address']})" if data.get("name") else f"{data['address']}{source}"
+    ]
     route = data.get("route")
     if data.get("local"):
         lines.append("  local   this is an address of this node")

@@ -31,12 +31,12 @@ def read_subject(text: str, names: Names) -> Subject:
         prefix = _prefix(text)
         return Subject(prefix, prefix.network)
     first, word, second = text.partition(" from ")
-    destination = _address(first)
+    destination = address_or_none(first)
     if destination is None and word:
         raise RequestError(INVALID_PARAMS, f'"{first}" is not an IP address')
     if destination is None:
         return Subject(None, resolve(text, names)[0], None, text)
-    source = _address(second) if word else None
+    source = address_or_none(second) if word else None
     if word and (source is None or len(source) != len(destination)):
         raise RequestError(INVALID_PARAMS, f'"{second}" is not an IP address of the same family')
     return Subject(None, destination, source)
@@ -44,7 +44,7 @@ def read_subject(text: str, names: Names) -> Subject:
 
 def resolve(text: str, names: Names) -> list[bytes]:
     """Return the packed addresses of a node or an address as it is; never none. Raises RequestError."""
-    if (address := _address(text)) is not None:
+    if (address := address_or_none(text)) is not None:
         return [address]
     if found := names.resolve(text):
         return found
@@ -53,7 +53,7 @@ def resolve(text: str, names: Names) -> list[bytes]:
             INVALID_PARAMS, f'no address of "{text}" is known: it announces none, or is not heard'
         )
     near = difflib.get_close_matches(text, names.all(), n=1, cutoff=0.6)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
+    hint = f'; did you mean "{near[0]}"?' if near else "; names are those of peers and of /etc/babelwg/hosts"
     raise RequestError(INVALID_PARAMS, f'"{text}" is no address, and no node is called so{hint}')
 
 
@@ -78,7 +78,8 @@ def _prefix(text: str) -> Prefix:
         raise RequestError(INVALID_PARAMS, str(error)) from error
 
 
-def _address(text: str) -> bytes | None:
+def address_or_none(text: str) -> bytes | None:
+    """Return an address (packed), None for anything else."""
     try:
         return None if "%" in text else ip_address(text).packed
     except ValueError:

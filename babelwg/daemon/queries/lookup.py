@@ -6,6 +6,7 @@ from typing import Any
 from babelwg.config.addresses import serving
 from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError
 from babelwg.daemon.explain.kernelview import compare, describe_kernel
+from babelwg.daemon.explain.subject import address_or_none, resolve
 from babelwg.daemon.queries.context import Context, Method, address_of
 from babelwg.linux.errors import KernelError
 from babelwg.linux.monitor import IFF_LOOPBACK
@@ -25,12 +26,13 @@ class Lookup:
         }
 
     async def _route_get(self, params: Params) -> Any:
-        destination, source = address_of(params, "address"), address_of(params, "source")
-        if destination is None:
+        text, source = str(params.get("address") or ""), address_of(params, "source")
+        if not text:
             raise RequestError(INVALID_PARAMS, "an address is needed")
         speaker, now = self._context.node.routing.speaker, self._context.now()
         known = set(speaker.prefixes())
         self._context.learn_names(len(known))
+        destination = resolve(text, self._context.names)[0]
         fitting = serving(known, destination, source)
         routes = [route for prefix in fitting for route in speaker.routes_for(prefix, now)]
         # A longer prefix that is held unreachable hides the shorter ones.
@@ -47,6 +49,7 @@ class Lookup:
         link = mirror.links.get(kernel.interface) if kernel else None
         return {
             "address": str(ip_address(destination)),
+            "name": None if address_or_none(text) else text,
             "source": str(ip_address(source)) if source else None,
             "local": kernel is not None and kernel.kind == LOCAL,
             "prefix": str(best.prefix) if best else None,
