@@ -42,11 +42,16 @@ def history(reader: Reader, about: str | None, since: str | None, flaps: bool, l
         answer = reader.ask("flaps", {"limit": limit})
         reader.print(answer, lambda rows: render_flaps(rows, line_width(reader.wide)))
         return
-    params = {"about": about, "since_s": None if since is None else _seconds_since(since), "limit": limit}
+    params: dict[str, Any] = {
+        "about": about,
+        "since_s": None if since is None else _seconds_since(since),
+        "limit": limit,
+    }
     answer = reader.ask("history", params)
     if reader.output == "tsv":
         answer = Answer(answer.node, answer.data["records"])
-    reader.print(answer, lambda data: render_history(data, line_width(reader.wide)))
+    asked = params["since_s"]
+    reader.print(answer, lambda data: render_history(data, line_width(reader.wide), asked))
 
 
 @click.command()

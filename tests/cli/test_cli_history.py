@@ -103,6 +103,11 @@ def test_history_of_nothing_says_how_far_it_reaches(ask: Ask, daemon: Any) -> No
     )
 
 
+def test_history_of_nothing_lately_says_no_more_than_was_asked(ask: Ask, daemon: Any) -> None:
+    daemon.answers["history"] = HISTORY | {"about": None, "records": [], "flaps": None}
+    assert ask("history", "--since", "10s").stdout == "Nothing is recorded in the last 10s.\n"
+
+
 def test_history_follows_the_schema_and_has_rows(ask: Ask) -> None:
     assert valid("history", ask("history", "--json").stdout) == HISTORY
     names, values = ask("history", "-o", "tsv").stdout.splitlines()

@@ -10,11 +10,12 @@ from babelwg.cli.render.units import age, plain
 INDENT = " " * 14  # behind the time of day
 
 
-def render_history(data: dict[str, Any], width: int) -> str:
-    """Return records by day, and before them what was left out."""
+def render_history(data: dict[str, Any], width: int, asked: float | None = None) -> str:
+    """Return records by day, and before them what was left out; only the last `asked` seconds were asked about."""
     about = f" about {plain(data['about'])}" if data.get("about") else ""
     if not data["records"]:
-        kept = f" in the last {age(data['kept_s'])}" if data.get("kept_s") is not None else ""
+        spans = [seconds for seconds in (data.get("kept_s"), asked) if seconds is not None]
+        kept = f" in the last {age(min(spans))}" if spans else ""
         return wrap(f"Nothing is recorded{about}{kept}.", width, "")
     lines = []
     if data.get("left_out"):
