@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -358,7 +359,10 @@ def test_a_name_leads_to_its_address_and_a_wrong_one_to_the_nearest(make: Any) -
         ("x" * 300, "a prefix, an address or a name is needed"),
         ("::1 from 10.0.0.1", '"10.0.0.1" is not an IP address of the same family'),
         ("echo from ::1", '"echo" is not an IP address'),
-        ("fe80::1%eth0", '"fe80::1%eth0" is no address, and no node is called so'),
+        (
+            "fe80::1%eth0",
+            "no node is called so; names are those of peers and of /etc/babelwg/hosts",
+        ),
         ("::/0 from 10.0.0.0/8", "mixes address families"),
     ]:
         with pytest.raises(RequestError) as caught:
@@ -398,6 +402,10 @@ def test_an_address_is_found_that_is_left_to_a_prefix() -> None:
         return [Prefix.parse(text) for text in texts]
 
     assert sample(Prefix.parse("10.0.0.0/8"), ()) == bytes([10, 0, 0, 1])
+    for default in ("::/0", "0.0.0.0/0"):
+        packed = sample(Prefix.parse(default), ())
+        assert packed is not None
+        assert not ip_address(packed).is_loopback and not ip_address(packed).is_multicast and packed[0]
     assert sample(Prefix.parse("10.0.0.0/8"), taken("10.0.0.0/9")) == bytes([10, 255, 255, 255])
     assert sample(Prefix.parse("10.0.0.0/30"), taken("10.0.0.0/31", "10.0.0.3/32")) == bytes([10, 0, 0, 2])
     assert sample(Prefix.parse("10.0.0.0/8"), taken("10.0.0.0/9", "10.128.0.0/9")) is None

@@ -1,6 +1,7 @@
 """Which other routes take packets away from a prefix: longer destinations, and equal ones for fewer sources."""
 
 from collections.abc import Collection, Iterable, Mapping
+from ipaddress import ip_address
 from typing import Literal, NamedTuple
 
 from babelwg.babel.wire.prefix import Prefix
@@ -64,7 +65,10 @@ def sources_taken(other: Prefix, prefix: Prefix) -> Prefix | None:
 
 
 def sample(prefix: Prefix, taken: Collection[Prefix]) -> bytes | None:
-    """Return an address (packed) of a prefix that none of the longer destinations holds; None where none was found."""
+    """Return an address (packed) of a prefix that none of the longer destinations holds; None where none was found.
+
+    Of what no packet of others is sent to, such as ::1 in ::/0, none is taken.
+    """
     bits = 8 * len(prefix.network) - prefix.plen
     first = int.from_bytes(prefix.network, "big")
     # The first usable address, the first and the last one, then some spread over the whole.
@@ -77,6 +81,15 @@ def sample(prefix: Prefix, taken: Collection[Prefix]) -> bytes | None:
     lengths = {p.plen for p in destinations}
     for place in places:
         address = (first + place).to_bytes(len(prefix.network), "big")
-        if not any(Prefix(prefix.family, mask(address, n), n) in destinations for n in lengths):
+        if not _is_special(address) and not any(
+            Prefix(prefix.family, mask(address, n), n) in destinations for n in lengths
+        ):
             return address
     return None
+
+
+def _is_special(packed: bytes) -> bool:
+    address = ip_address(packed)
+    # 0.0.0.0/8 means this host (RFC 1122), and not only its first address.
+    is_this_host = len(packed) == 4 and not packed[0]
+    return address.is_loopback or address.is_unspecified or address.is_multicast or is_this_host
