@@ -146,3 +146,7 @@ def test_daemons_are_found_by_their_command(tmp_path: Path) -> None:
     for pid, command in commands.items():
         put(tmp_path, {f"{pid}/cmdline": command})
     assert offline.daemon_processes(tmp_path) == [7, 8]
+    for pid, network in {"7": "net:[1]", "8": "net:[2]", "self": "net:[1]"}.items():
+        (tmp_path / pid / "ns").mkdir(parents=True)
+        (tmp_path / pid / "ns/net").symlink_to(network)
+    assert offline.daemon_processes(tmp_path) == [7]

@@ -39,7 +39,7 @@ def _daemon(config: Path, socket: Path, why: str) -> Finding:
 
 
 def daemon_processes(proc: Path = Path("/proc")) -> list[int]:
-    """Return the processes that look like daemons of ours."""
+    """Return the processes that look like daemons of this machine; those of its containers are others."""
     found = []
     for process in proc.glob("[0-9]*"):
         try:
@@ -47,9 +47,17 @@ def daemon_processes(proc: Path = Path("/proc")) -> list[int]:
         except OSError:
             continue  # ended meanwhile
         named = any(word.rpartition(b"/")[2] == b"babelwg" for word in words[:3])
-        if named and b"daemon" in words:
+        if named and b"daemon" in words and _shares_network(process, proc / "self"):
             found.append(int(process.name))
     return sorted(found)
+
+
+def _shares_network(process: Path, ours: Path) -> bool:
+    """Return whether a process is in our network namespace, as far as we may know."""
+    try:
+        return (process / "ns/net").readlink() == (ours / "ns/net").readlink()
+    except OSError:
+        return True
 
 
 def _configuration(path: Path) -> Finding:
