@@ -1,9 +1,10 @@
-"""Rules of nftables that drop UDP to a port, found in what `nft -j list ruleset` prints."""
+"""What of nftables drops UDP to a port, or what is to be forwarded, found in what `nft -j list ruleset` prints."""
 
 import asyncio
 import json
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 # Implementation constants
@@ -28,6 +29,17 @@ class DropRule(NamedTuple):
     def removal(self) -> str:
         """The command that removes it."""
         return f"nft delete rule {self}"
+
+
+class Chain(NamedTuple):
+    """Where a chain is."""
+
+    family: str
+    table: str
+    name: str
+
+    def __str__(self) -> str:
+        return " ".join(self)
 
 
 async def read_ruleset() -> list[Mapping[str, Any]]:
@@ -66,6 +78,84 @@ def udp_drops(ruleset: list[Mapping[str, Any]], port: int) -> list[DropRule]:
         interfaces = frozenset(_interfaces(rule))
         found.append(DropRule(*place, rule.get("handle", 0), hooks.get(place) or "", interfaces))
     return found
+
+
+def closed_forwards(ruleset: list[Mapping[str, Any]], interfaces: Collection[str]) -> list[Chain]:
+    """Return the chains that forward nothing new of some interfaces: they refuse, and no rule accepts before.
+
+    A rule that accepts only some packets counts as one that accepts, so what is returned is sure.
+    """
+    rules: dict[Chain, list[Mapping[str, Any]]] = {}
+    for entry in ruleset:
+        if rule := entry.get("rule"):
+            rules.setdefault(_place(rule, "chain"), []).append(rule)
+    closed = []
+    for entry in ruleset:
+        chain = entry.get("chain")
+        if chain is None or chain.get("hook") != "forward":
+            continue
+        place = _place(chain, "name")
+        refuses = chain.get("policy") == "drop" or any(map(_refuses_all, rules.get(place, [])))
+        met = (rule for other in _reached(place, rules) for rule in rules.get(other, []))
+        if refuses and not any(_lets_through(rule, interfaces) for rule in met):
+            closed.append(place)
+    return closed
+
+
+def _place(entry: Mapping[str, Any], name: str) -> Chain:
+    return Chain(entry.get("family", ""), entry.get("table", ""), entry.get(name, ""))
+
+
+def _statements(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [entry for entry in rule.get("expr", []) if isinstance(entry, dict)]
+
+
+def _reached(start: Chain, rules: Mapping[Chain, list[Mapping[str, Any]]]) -> set[Chain]:
+    """Return a chain and those that its rules jump to."""
+    reached, rest = {start}, [start]
+    while rest:
+        for rule in rules.get(rest.pop(), []):
+            for expression in _statements(rule):
+                verdict = expression.get("jump") or expression.get("goto")
+                other = start._replace(name=verdict["target"]) if verdict else start
+                if other not in reached:
+                    reached.add(other)
+                    rest.append(other)
+    return reached
+
+
+def _refuses_all(rule: Mapping[str, Any]) -> bool:
+    words = {word for expression in _statements(rule) for word in expression}
+    return bool(words & set(REFUSING)) and words <= {*REFUSING, "counter", "log"}
+
+
+def _lets_through(rule: Mapping[str, Any], interfaces: Collection[str]) -> bool:
+    """Return whether a rule accepts, or may accept, new packets of one of the interfaces."""
+    expressions = _statements(rule)
+    # A map of verdicts is not read here, so it may accept.
+    if not any(
+        word in expression for expression in expressions for word in ("accept", "vmap", "flow", "queue")
+    ):
+        return False
+    names = [*_interfaces(rule)]
+    if names and not any(fnmatchcase(interface, name) for interface in interfaces for name in names):
+        return False
+    return not any(map(_is_of_known_flows, expressions))
+
+
+def _is_of_known_flows(expression: Mapping[str, Any]) -> bool:
+    """Return whether an expression holds only for packets of a connection that was let through before."""
+    if isinstance(extension := expression.get("xt"), dict) and extension.get("name") in (
+        "conntrack",
+        "state",
+    ):
+        return True
+    for match in _matches([expression]):
+        left = match.get("left")
+        state = left.get("ct") if isinstance(left, dict) else None
+        if isinstance(state, dict) and state.get("key") == "state":
+            return "new" not in json.dumps(match.get("right"))
+    return False
 
 
 def _drops(rule: Mapping[str, Any], port: int) -> bool:

@@ -3,12 +3,14 @@
 import socket
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from babelwg.daemon.clock import ClockWatch
 from babelwg.daemon.doctor import offline
+from babelwg.daemon.doctor.examination import _taken_down
 from babelwg.daemon.doctor.system import (
     check_clock,
     check_daemon,
@@ -150,3 +152,9 @@ def test_daemons_are_found_by_their_command(tmp_path: Path) -> None:
         (tmp_path / pid / "ns").mkdir(parents=True)
         (tmp_path / pid / "ns/net").symlink_to(network)
     assert offline.daemon_processes(tmp_path) == [7]
+
+
+def test_a_tunnel_that_was_taken_down_is_told_to_who_asks_about_it() -> None:
+    peer: Any = SimpleNamespace(name="bravo")
+    assert _taken_down(peer, False).verdict == "ok"
+    assert (_taken_down(peer, True).verdict, _taken_down(peer, True).mend) == ("warn", "babelwg up bravo")

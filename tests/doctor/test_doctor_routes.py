@@ -15,10 +15,11 @@ from babelwg.daemon.doctor.routes import (
     check_shadows,
     check_tables,
 )
+from babelwg.daemon.doctor.system import check_forward_chains
 from babelwg.daemon.incidents import Incidents
 from babelwg.linux.foreignrules import Coverage, ForeignRule, catches, read_foreign_rule
 from babelwg.linux.netlink import RTM_NEWRULE, Message, Refusal, pack_attribute
-from babelwg.linux.nftables import udp_drops
+from babelwg.linux.nftables import closed_forwards, udp_drops
 from babelwg.linux.routes import THROW, U32, UNREACHABLE, Route
 from babelwg.linux.rules import RULE, desired_rules, pack_rule
 
@@ -119,6 +120,12 @@ def test_strangers_in_our_table_are_a_warning() -> None:
     assert check_tables(6696, [Route(P1, 6696)])[0].verdict == "ok"
     (finding,) = check_tables(6696, [Route(P1, 6696, protocol=186)])
     assert (finding.verdict, "holds 1 route of another program" in finding.found) == ("warn", True)
+    # Beside ours, the smaller metric takes the packets.
+    (finding,) = check_tables(6696, [Route(P1, 6696), Route(P1, 6696, priority=2000, protocol=186)])
+    assert finding.verdict == "warn"
+    (finding,) = check_tables(6696, [Route(P1, 6696), Route(P1, 6696, priority=5, protocol=186)])
+    assert (finding.verdict, finding.found) == ("fail", "packets to fd00::1/128 do not follow our routes")
+    assert finding.mend == "ip -6 route del fd00::1/128 table 6696 metric 5"
 
 
 def test_an_address_of_ours_that_another_announces_is_a_clash() -> None:
@@ -164,3 +171,53 @@ def test_rules_that_drop_a_port_are_found() -> None:
     assert [(r.handle, r.hook) for r in found] == [(2, "input"), (4, "input"), (5, "input"), (7, "input")]
     assert found[0].interfaces == {"bw-b"}
     assert found[0].removal == "nft delete rule inet filter in handle 2"
+
+
+def forward(policy: str, *rules: list[Any], more: tuple[list[Any], ...] = ()) -> list[dict[str, Any]]:
+    """Return a table with a chain `f` at the hook for what is forwarded, and a chain `user` beside it."""
+    place = {"family": "inet", "table": "fw"}
+    found: list[dict[str, Any]] = [{"chain": place | {"name": "f", "hook": "forward", "policy": policy}}]
+    found += [{"rule": place | {"chain": "f", "expr": rule}} for rule in rules]
+    return found + [{"rule": place | {"chain": "user", "expr": rule}} for rule in more]
+
+
+def iif(name: str) -> dict[str, Any]:
+    return {"match": {"op": "==", "left": {"meta": {"key": "iifname"}}, "right": name}}
+
+
+KNOWN = {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "related"]}}
+ACCEPT, DROP, COUNTER = {"accept": None}, {"drop": None}, {"counter": {"packets": 0, "bytes": 0}}
+JUMP = {"jump": {"target": "user"}}
+
+
+@pytest.mark.parametrize(
+    ("ruleset", "closed"),
+    [
+        (forward("drop"), True),
+        (
+            forward("drop", [KNOWN, ACCEPT], [iif("docker0"), ACCEPT], [JUMP], more=([{"return": None}],)),
+            True,
+        ),
+        (forward("drop", more=([ACCEPT],)), True),
+        (forward("accept", [COUNTER, DROP]), True),
+        (forward("drop", [{"xt": {"type": "match", "name": "conntrack"}}, ACCEPT]), True),
+        (forward("accept", [iif("eth0"), DROP]), False),
+        (forward("drop", [iif("bw-*"), ACCEPT]), False),
+        (forward("drop", [JUMP], more=([iif("bw-b"), ACCEPT],)), False),
+        (forward("drop", [dport(53), ACCEPT]), False),
+        ([{"chain": {"family": "ip", "table": "t", "name": "i", "hook": "input", "policy": "drop"}}], False),
+    ],
+)
+def test_a_chain_that_forwards_nothing_is_found(ruleset: list[Any], closed: bool) -> None:
+    assert [str(chain) for chain in closed_forwards(ruleset, ["bw-b", "bw-c"])] == ["inet fw f"] * closed
+
+
+def test_who_relays_for_nobody_may_forward_nothing() -> None:
+    assert check_forward_chains(forward("drop"), ["bw-b"]) == []
+    (finding,) = check_forward_chains(forward("drop"), ["bw-b", "bw-c"])
+    assert (finding.verdict, finding.mend) == (
+        "fail",
+        "nft 'insert rule inet fw f iifname \"bw-*\" accept'",
+    )
+    (finding,) = check_forward_chains(forward("drop"), ["bw-b", "tun7"])
+    assert "iifname { bw-b, tun7 } accept" in (finding.mend or "")

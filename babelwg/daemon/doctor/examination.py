@@ -16,6 +16,7 @@ from babelwg.daemon.doctor.routes import check_clashes, check_refused
 from babelwg.daemon.doctor.system import (
     check_clock,
     check_daemon,
+    check_forward_chains,
     check_forwarding,
     check_managers,
     check_reverse_path,
@@ -161,4 +162,5 @@ async def _examine_peers(context: "Context", peer: PeerConfig | None) -> list[Fi
         patient = replace(patient, neighbour=_neighbours(context).get(peer.interface))
         return check_tunnel(patient) + check_link(patient)
 
-    return [f for found in await asyncio.gather(*(one(peer) for peer in peers)) for f in found]
+    findings = [f for found in await asyncio.gather(*(one(peer) for peer in peers)) for f in found]
+    return findings if is_asked else findings + check_forward_chains(ruleset, node.tunnels.actual.keys())

@@ -104,9 +104,20 @@ def check_shadows(
 
 def check_tables(table: int, routes: Iterable[Route]) -> list[Finding]:
     """Return what others write into the table that is ours."""
-    strangers = [route.prefix for route in routes if route.protocol != PROTOCOL_BABEL]
+    present = list(routes)
+    ours = {route.prefix: route.priority for route in present if route.protocol == PROTOCOL_BABEL}
+    foreign = [route for route in present if route.protocol != PROTOCOL_BABEL]
+    strangers = [route.prefix for route in foreign]
     if not strangers:
         return [ok("tables", NODE, f"table {table} is ours alone")]
+    beating = [route for route in foreign if route.priority < ours.get(route.prefix, 0)]
+    if beating:
+        found = f"packets to {_some([route.prefix for route in beating])} do not follow our routes"
+        cause = f"another program has a route with a smaller metric in table {table}"
+        destination, metric = beating[0].prefix.destination, beating[0].priority
+        family = 4 if len(destination.network) == 4 else 6
+        mend = f"ip -{family} route del {destination} table {table} metric {metric}"
+        return [fail("tables", NODE, found, cause, mend)]
     found = f"table {table} holds {_count(strangers)} of another program: {_some(strangers)}"
     cause = "two programs use one table, and may replace each other's routes"
     return [warn("tables", NODE, found, cause, f"set table under [babel] to another number than {table}")]

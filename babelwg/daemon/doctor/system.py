@@ -2,12 +2,14 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from babelwg.daemon.clock import ClockWatch
 from babelwg.daemon.doctor.finding import NODE, Finding, ago, fail, ok, times, warn
 from babelwg.daemon.incidents import Incidents
+from babelwg.linux.nftables import closed_forwards
 from babelwg.linux.programs import networkd_leaves_alone
 
 # Implementation constants
@@ -154,3 +156,26 @@ def _read(path: Path) -> str:
         return path.read_text(errors="replace").strip()
     except OSError:
         return ""  # the interface, or the file, is not there
+
+
+def check_forward_chains(ruleset: list[Mapping[str, Any]], tunnels: Collection[str]) -> list[Finding]:
+    """Return the firewall chains that let nothing pass from one tunnel to another, where there are several."""
+    if len(tunnels) < 2:
+        return []
+    return [
+        fail(
+            "firewall",
+            NODE,
+            "packets of others are not forwarded between the tunnels",
+            f"the chain {chain} drops them, and no rule accepts them; ufw and Docker set it so",
+            f"nft 'insert rule {chain} iifname {_set(tunnels)} accept'",
+        )
+        for chain in closed_forwards(ruleset, tunnels)
+    ]
+
+
+def _set(names: Collection[str]) -> str:
+    """Return what nft takes for all the names; most are bw-NAME."""
+    if all(name.startswith("bw-") for name in names):
+        return '"bw-*"'
+    return f"{{ {', '.join(sorted(names))} }}"
