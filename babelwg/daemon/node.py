@@ -274,6 +274,8 @@ class Node:
             await apply_configuration(self)
 
     def _kernel_changed(self, what: set[str]) -> None:
+        if "overrun" in what:
+            self.routes.news_lost()
         if what & {"link", "address", "overrun"}:
             names = {link.name for link in self.monitor.mirror.links.values()}
             for gone in self._seen_links - names:

@@ -211,7 +211,6 @@ class KernelRoutes:
     def resync(self) -> int:
         """Compare with the kernel and repair what differs; return how many operations that took."""
         mine = self.installed
-        self._removed.clear()  # after an overrun nobody tells of them any more
         self.installed = {
             route.place: route
             for table in sorted(self.tables())
@@ -233,15 +232,19 @@ class KernelRoutes:
 
     def lost(self, route: Route) -> bool:
         """Take note that the kernel dropped a route; return whether somebody else took one that we still want."""
-        if self._removed[route]:
+        if removed := self._removed.pop(route, 0):
             # News of our own doing, which may come when the same route is set again.
-            self._removed[route] -= 1
+            self._removed.update([route] * (removed - 1))
             return False
         if self.installed.get(route.place) != route:
             return False
         del self.installed[route.place]
         self._touch(route.place)
         return self.wanted(route.place) is not None
+
+    def news_lost(self) -> None:
+        """Take note that the kernel will not tell of what we removed."""
+        self._removed.clear()
 
     def prefer_sources(self, source_of: Callable[[Prefix], bytes]) -> None:
         """Have all learned routes prefer the source address (packed) that this function gives for their prefix."""
@@ -396,7 +399,7 @@ class KernelRoutes:
             if self.installed.get(route.place) == route:
                 del self.installed[route.place]
             self.counters["route_removed"] += 1
-            self._removed[route] += answer.errno == 0
+            self._removed.update([route] * (answer.errno == 0))
             return answer.errno in (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
         prefix = self.named(route)
         if answer.errno == 0:

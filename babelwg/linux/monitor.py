@@ -49,6 +49,7 @@ RouteKey = tuple[Prefix, int, int, bytes]
 
 # Implementation constants
 RECEIVE_BUFFER = 8 << 20  # octets: a flood of our own route changes must not push the others out
+DISCARDED_AT_ONCE = 50_000  # messages; more than the buffer holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +206,8 @@ class Monitor:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self.overruns += 1
+                # What waits is older than what is read next, and would put things back to how they were.
+                self._discard()
                 self.refresh()
                 changed |= {"overrun", "link", "address", "main", "rule"}
                 continue
@@ -215,6 +218,16 @@ class Monitor:
             changed.add("main")
         if changed:
             self._changed(changed)
+
+    def _discard(self) -> None:
+        for _ in range(DISCARDED_AT_ONCE):
+            try:
+                self._socket.recv(1 << 17)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno != errno.ENOBUFS:
+                    raise
 
     def _read_routes(self) -> None:
         for table in self.mirror.tables:

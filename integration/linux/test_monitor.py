@@ -66,6 +66,24 @@ def test_after_an_overrun_everything_is_read_anew(nodes: Any, needs: Callable[..
         requests.close()
 
 
+def test_after_an_overrun_no_older_news_undoes_what_was_read(nodes: Any, needs: Callable[..., None]) -> None:
+    needs("ip")
+    a, b = nodes.add("a"), nodes.add("b")
+    connect(a, b, "e0", "e0", ["192.0.2.1/24"], ["192.0.2.2/24"])
+    monitor, requests = open_monitor(a.pid, lambda what: None)
+    try:
+        shrink(monitor)
+        again = "route add 172.16.0.0/12 via 192.0.2.2"
+        flood = [f"route add 10.{i >> 8}.{i & 255}.0/24 via 192.0.2.2" for i in range(ROUTES)]
+        a.ip(again, "route del 172.16.0.0/12", *flood, again)
+        monitor.receive()
+        assert monitor.overruns == 1
+        assert has(monitor, "172.16.0.0/12")
+    finally:
+        monitor.close()
+        requests.close()
+
+
 def test_routes_that_the_kernel_takes_back_in_silence_leave_the_mirror(
     nodes: Any, needs: Callable[..., None]
 ) -> None:

@@ -134,7 +134,7 @@ def test_after_an_overrun_no_news_of_our_removals_are_waited_for() -> None:
     removed = kernel.table[NET]
     ours.forget(NET)
     ours.flush()
-    ours.resync()
+    ours.news_lost()
     ours.learn(NET, NEXT_HOP, 3, b"")
     ours.flush()
     assert ours.lost(removed)
