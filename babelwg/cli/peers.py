@@ -153,7 +153,9 @@ def _assignment(text: str) -> tuple[str, Any]:
     if key in LISTS:
         words = [word.strip() for word in value.split(",")]
         return key, words[0] if len(words) == 1 and key == "endpoint" else words
-    return key, int(value) if key in NUMBERS and value.isascii() and value.isdigit() else value
+    # -1 is a number too, and is refused as the wrong one.
+    is_number = value.isascii() and value.removeprefix("-").isdigit()
+    return key, int(value) if key in NUMBERS and is_number else value
 
 
 def _set(

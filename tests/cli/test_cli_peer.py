@@ -123,6 +123,7 @@ def test_a_file_of_peers_d_is_changed_where_it_stands_and_goes_with_its_last_pee
         (["add", "bravo", "--public-key", DELTA], 5, "bravo is that of peer bravo already"),
         (["set", "bravo", "endpiont=a:1"], 5, 'unknown key "endpiont"; did you mean "endpoint"?'),
         (["set", "bravo", "cost=much"], 5, 'babelwg.toml:11: "cost" must be an integer'),
+        (["set", "bravo", "cost=-1"], 5, '"cost" must be 0-65534'),
         (["set", "bravo", "cost"], 2, '"cost" is not KEY=VALUE'),
         (["set", "bravo", "name=x"], 2, "babelwg peer rename OLD NEW"),
         (["set", "brave", "cost=1"], 1, 'there is no peer "brave"'),
