@@ -239,6 +239,11 @@ def test_a_leaf_may_sleep_and_still_have_a_wrong_key() -> None:
     assert "public key of this node is wrong" in (session.cause or "")
 
 
+def test_a_name_that_resolves_no_more_is_a_warning_while_the_session_lasts() -> None:
+    findings = check_tunnel(replace(HEALTHY, name_problem="bravo.example does not resolve: unknown"))
+    assert [f.verdict for f in findings if f.check in ("handshake", "endpoint")] == ["ok", "warn"]
+
+
 def test_a_lossy_link_is_a_warning() -> None:
     (finding, _) = check_link(replace(HEALTHY, neighbour=replace(NEIGHBOUR, loss=0.3)))
     assert (finding.verdict, finding.found) == ("warn", "30% of its Hellos are lost")

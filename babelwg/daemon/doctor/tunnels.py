@@ -56,7 +56,8 @@ def check_tunnel(patient: Patient) -> list[Finding]:
         finding = check(patient)
         if finding is not None:
             return [finding]
-    return [ok("tunnel", patient.name, f"{patient.peer.interface} is up with its address"), _session(patient)]
+    up = ok("tunnel", patient.name, f"{patient.peer.interface} is up with its address")
+    return [up, _session(patient), *_lost_names(patient)]
 
 
 def check_twins(peers: Sequence[PeerConfig]) -> list[Finding]:
@@ -146,6 +147,15 @@ def _endpoint(patient: Patient) -> Finding | None:
             "endpoint", peer.name, "the peer has not called yet", cause, f"babelwg doctor  # on {peer.name}"
         )
     return None
+
+
+def _lost_names(patient: Patient) -> list[Finding]:
+    """Return that the peer would not be found again, though packets still go where it was last."""
+    if not patient.name_problem:
+        return []
+    cause = "what is known of it is used as long as it lasts; after a restart it is not found"
+    host = next((e.host for e in patient.peer.endpoints), "")
+    return [warn("endpoint", patient.name, patient.name_problem, cause, f"getent hosts {host}")]
 
 
 def _session(patient: Patient) -> Finding:
