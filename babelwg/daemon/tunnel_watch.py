@@ -28,6 +28,11 @@ class TunnelWatch:
         about = {"peer": tunnel.peer, "interface": tunnel.interface}
         self.note(f"tunnel-{what}", f"the tunnel to {tunnel.peer} {text}", cause, **about)
 
+    def tell_removal(self, tunnel: Tunnel, is_switched: bool) -> None:
+        """Take note that a tunnel is gone: somebody switched it off, or the configuration is without it."""
+        cause = "`babelwg down` or `restart`" if is_switched else "it is not wanted any more"
+        self.tell("removed", tunnel, "is removed", cause)
+
     def tell_next(self, peer: str) -> None:
         """Take note that another endpoint of a peer is tried."""
         text, cause = f"the next endpoint of {peer} is tried", "this one does not answer"

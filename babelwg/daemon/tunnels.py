@@ -335,7 +335,7 @@ class TunnelService:
         await self._backend(tunnel.backend).remove(tunnel.interface)
         self._store.drop_tunnel(tunnel.interface)
         log.info("tunnel-removed interface=%s peer=%s", tunnel.interface, tunnel.peer)
-        self.watch.tell("removed", tunnel, "is removed", "it is not wanted any more")
+        self.watch.tell_removal(tunnel, tunnel.peer in self.disabled)
 
     def _wanted(self, tunnel: Tunnel) -> WantedInterface | None:
         assert self.config is not None, "a tunnel is made from a configuration"

@@ -63,6 +63,14 @@ def test_a_session_that_ends_with_a_new_key_is_not_called_old() -> None:
     assert (notes[-1]["event"], notes[-1]["cause"]) == ("handshake-lost", "the tunnel was set anew")
 
 
+def test_a_removal_tells_whether_somebody_switched_the_tunnel_off() -> None:
+    notes, watch = Notes(), TunnelWatch()
+    watch.note = notes.note
+    for is_switched in (True, False):
+        watch.tell_removal(tunnel("bravo"), is_switched)
+    assert [note["cause"] for note in notes] == ["`babelwg down` or `restart`", "it is not wanted any more"]
+
+
 def test_a_tunnel_that_is_gone_is_forgotten() -> None:
     notes, watch = Notes(), TunnelWatch()
     watch.note = notes.note
