@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import stat
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.local import follower, server
+from babelwg.daemon.local.view import View
 from babelwg.version import __version__
 from tests.daemon.localbench import A, Client, FakeNode, converse, interface, neighbour, route, until
 
@@ -403,3 +405,22 @@ def test_a_page_in_a_browser_cannot_have_its_text_taken_for_requests(tmp_path: P
         assert node.service.counters["client_dropped.http"] == 1
 
     converse(tmp_path / "s", talk, rw=True)
+
+
+def test_dumps_leave_the_loop_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = View.lines
+
+    def hold(view: View) -> list[str]:
+        time.sleep(0.1)
+        return lines(view)
+
+    monkeypatch.setattr(View, "lines", hold)
+
+    async def talk(node: FakeNode) -> None:
+        client = await Client.at(tmp_path / "s")
+        start = time.monotonic()
+        client.writer.write(b"dump\n" * 6)
+        assert [await client.line() for _ in range(6)] == ["ok"] * 6
+        assert time.monotonic() - start > 1.2
+
+    converse(tmp_path / "s", talk)

@@ -15,6 +15,7 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.feed import Feed
 from babelwg.daemon.recorder import About, Recorder
 from babelwg.daemon.recorder.file import HistoryFile
+from babelwg.daemon.recorder.flaps import MAX_PREFIXES, FlapCounter
 
 B = ip_address("fe80::b").packed
 
@@ -338,3 +339,12 @@ def test_a_storm_that_never_ends_keeps_nobody_from_the_past() -> None:
         assert any(entry.prefix == net(0) for entry in recorder.entries())
 
     play(story)
+
+
+def test_flaps_are_counted_for_a_bounded_number_of_prefixes() -> None:
+    # A neighbour may announce and withdraw any number of them.
+    counter = FlapCounter()
+    for number in range(MAX_PREFIXES + 10):
+        counter.note({"event": "route-retracted", "prefix": f"net-{number}", "old_interface": "e0"}, 0.0)
+    assert len(counter.top(2 * MAX_PREFIXES, 0.0)) == MAX_PREFIXES
+    assert counter.of("net-0", 0.0)["changes"] == 0

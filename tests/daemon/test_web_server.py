@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -478,3 +479,28 @@ def test_page_at_a_path_is_for_owner_and_group(tmp_path: Path) -> None:
         assert not path.exists()
 
     asyncio.run(run())
+
+
+def test_a_question_with_parameters_is_never_given_the_answer_without() -> None:
+    async def run() -> list[tuple[str, dict[str, Any]]]:
+        async with running() as page:
+            await page.ask("/api/status")
+            await page.ask("/api/status?about=bravo")
+            return page.daemon.asked
+
+    assert asyncio.run(run()) == [("status", {}), ("status", {"about": "bravo"})]
+
+
+def test_questions_of_browsers_leave_the_loop_to_others() -> None:
+    async def run() -> float:
+        async with running() as page:
+
+            async def hold(params: dict[str, Any]) -> Any:
+                time.sleep(0.1)
+
+            page.daemon.methods["peers"] = hold
+            start = time.monotonic()
+            await asyncio.gather(*(page.ask(f"/api/peers?number={number}") for number in range(6)))
+            return time.monotonic() - start
+
+    assert asyncio.run(run()) > 1.2
