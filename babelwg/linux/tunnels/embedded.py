@@ -142,7 +142,7 @@ class EmbeddedBackend:
         with path.open("wb" if too_long else "ab") as log:
             process = subprocess.Popen(
                 self._program(),
-                env={**os.environ, "PYTHONPATH": str(PACKAGES)},
+                env={**os.environ, "PYTHONPATH": _search_path()},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -179,3 +179,9 @@ def _last_line(control: Path) -> str:
     except OSError as error:
         return str(error)
     return lines[-1] if lines else "it said nothing"
+
+
+def _search_path() -> str:
+    """Return our own package's place and what the operator has us search; never the current directory."""
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    return os.pathsep.join([str(PACKAGES), *(path for path in given if Path(path).is_absolute())])
