@@ -32,7 +32,7 @@ from babelwg.linux.routes import Route
 log = logging.getLogger(__name__)
 
 # Implementation constants
-RECEIVE_BATCH = 64  # datagrams before others get the loop
+RECEIVE_BATCH, RECEIVE_TIME = 64, 0.03  # datagrams, and seconds of work on them, before others get the loop
 ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
 PUMP_ROUNDS = 8
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
@@ -227,6 +227,8 @@ class RoutingService:
         now = self._loop.time()
         for datagram in self.socket.receive(now, RECEIVE_BATCH):
             self._guarded(lambda: self.speaker.receive_datagram(datagram, now))  # noqa: B023 - called at once
+            if self._loop.time() - now > RECEIVE_TIME:
+                break  # what still waits is found at the next turn of the loop
         self.pump()
 
     def _wake_at(self, deadline: float | None) -> None:
