@@ -271,7 +271,19 @@ def finding(mesh: Mesh, fault: Fault) -> dict[str, Any] | None:
     return None
 
 
-@pytest.mark.parametrize("name", FAULTS)
+# One of each kind is enough for every change; all of them take five minutes.
+QUICK = {
+    "wrong-public-key",
+    "port-closed",
+    "6696-filtered",
+    "forwarding-off",
+    "foreign-rule",
+    "address-clash",
+}
+CASES = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in FAULTS]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_doctor_names_the_cause(name: str, mesh: Callable[..., Mesh], needs: Callable[..., None]) -> None:
     needs("nft", "ip")
     fault = FAULTS[name]
