@@ -84,8 +84,10 @@ def queue_urgent_on(state: State, interface: Interface, prefix: Prefix, now: flo
     """Queue an urgent update of a prefix on one interface."""
     for outbox in outboxes(interface):
         if interface.neighbours and _has_room(state, outbox.urgent):
+            is_first = not outbox.urgent
             outbox.urgent[prefix] = 1
-            if outbox.timer.when is None or outbox.timer.when > now:
+            # What waits already has its jitter; a random number for each of many prefixes would take long.
+            if outbox.timer.when is None or (is_first and outbox.timer.when > now):
                 state.sending.advance(outbox.timer, now + urgent_delay(state, interface))
 
 
