@@ -119,8 +119,12 @@ def test_what_comes_faster_than_it_is_told_is_counted(monkeypatch: pytest.Monkey
         recorder.listen([selected(net(number)) for number in range(15)])
 
     recorder = play(story)
-    assert recorder.counters == {"records": 10, "lost": 5}
-    assert records(recorder)[0]["prefix"] == net(5)
+    assert recorder.counters == {"records": 11, "lost": 5}
+    found = records(recorder)
+    assert found[0]["prefix"] == net(5)
+    # Who follows learns that something is missing.
+    assert (found[-1]["event"], found[-1]["count"]) == ("events-lost", 5)
+    assert found[-1]["text"] == "5 events were not recorded: more happened at once than could be told"
 
 
 def test_telling_leaves_the_loop_to_others() -> None:

@@ -57,6 +57,7 @@ class Recorder:
         self._taken = 0  # events since the beginning
         self._scheduled = False
         self._seq = 0
+        self._unsaid = 0  # events that found no room since this was last told
         self._feeds: dict[Feed, About | None] = {}
         self._set_limit(HISTORY)
 
@@ -129,6 +130,7 @@ class Recorder:
         if len(self._pending) >= MAX_PENDING:
             self._pending.popleft()
             self.counters["lost"] += 1
+            self._unsaid += 1
         self._pending.append((now, event))
         self._taken += 1
         if not self._scheduled:
@@ -154,6 +156,11 @@ class Recorder:
                 # A mistake of ours in telling one event must not end the telling of all others.
                 log.exception("internal-error")
                 self.counters["lost"] += 1
+        if self._unsaid and len(self._pending) < MAX_PENDING // 2:
+            lost, self._unsaid = self._unsaid, 0
+            why = "more happened at once than could be told"
+            text = f"{lost} events were not recorded: {why}"
+            self._keep(time.time(), {"event": "events-lost", "count": lost, "cause": why, "text": text})
 
     def _keep(self, now: float, record: Record) -> None:
         self._flaps.note(record, now)
