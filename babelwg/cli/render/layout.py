@@ -70,11 +70,13 @@ def column_of(rows: Sequence[Row], key: str) -> list[Any]:
 class Keyed:
     """What a column says of some fields: a function of them, asked once for each combination of values."""
 
-    __slots__ = ("keys", "unit")
+    __slots__ = ("is_whole", "keys", "unit")
 
-    def __init__(self, unit: Callable[..., str], *keys: str) -> None:
+    def __init__(self, unit: Callable[..., str], *keys: str, is_whole: bool = False) -> None:
+        """Say `unit` of the fields `keys`; `is_whole` where the fraction of a number makes no difference."""
         self.unit = unit
         self.keys = keys
+        self.is_whole = is_whole
 
     def __call__(self, row: Row) -> str:
         """Return what the column says of a row."""
@@ -84,6 +86,8 @@ class Keyed:
         """Return what the column says of each row."""
         if len(self.keys) == 1:
             values = column_of(rows, self.keys[0])
+            if self.is_whole:
+                values = [None if value is None else int(value) for value in values]
             texts = {value: self.unit(value) for value in set(values)}
         else:
             values = list(zip(*(column_of(rows, key) for key in self.keys), strict=True))
@@ -163,15 +167,22 @@ class _Cells:
 
     def padded(self, width: int, colour: bool) -> list[str]:
         """Return the title and the cells, each with this width on the screen."""
-        cells = [self.column.title, *self.cells]
-        if self.natural > width:
-            cells = [cell if len(cell) <= width else shorten(cell, width) for cell in cells]
-        padded = [cell.rjust(width) if self.column.right else cell.ljust(width) for cell in cells]
-        if colour:
-            for number, cell in enumerate(self.cells, 1):
-                if cell in COLOURS:
-                    padded[number] = click.style(padded[number], fg=COLOURS[cell])
-        return padded
+        cells, kinds = self.cells, set(self.cells)
+        if 4 * len(kinds) < len(cells):
+            # Most rows say what others have said.
+            made = {cell: self._pad(cell, width, colour) for cell in kinds}
+            return [self._pad(self.column.title, width, False), *[made[cell] for cell in cells]]
+        return [
+            self._pad(self.column.title, width, False),
+            *[self._pad(cell, width, colour) for cell in cells],
+        ]
+
+    def _pad(self, cell: str, width: int, colour: bool) -> str:
+        if len(cell) > width:
+            text = shorten(cell, width)
+        else:
+            text = cell.rjust(width) if self.column.right else cell.ljust(width)
+        return click.style(text, fg=COLOURS[cell]) if colour and cell in COLOURS else text
 
 
 def _total(widths: Sequence[int]) -> int:

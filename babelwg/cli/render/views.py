@@ -78,7 +78,7 @@ def _traffic(row: Row) -> str:
 
 
 def _ages(title: str, key: str, spare: int = 0) -> Column:
-    return Column(title, Keyed(age, key), True, 0, spare)
+    return Column(title, Keyed(age, key, is_whole=True), True, 0, spare)
 
 
 def _metrics(title: str, key: str, spare: int = 0) -> Column:
