@@ -28,7 +28,7 @@ format: $(READY) ## bring the code into its form
 test: unit integration ## unit, simulator and integration tests (`make slow` and `make interop` have those that take minutes)
 
 unit: $(READY) ## the tests that need neither root nor network
-	$(PYTEST) -q -n $(shell nproc) tests
+	$(PYTEST) -q -n $(shell nproc) --dist worksteal tests
 
 integration: $(READY) peers ## the tests against a real kernel and real peers
 	$(PYTEST) -q integration -m "not slow and not interop" $(ARGS)
