@@ -3,6 +3,7 @@
 import re
 
 _PATTERNS = (
+    (r"\b(reachable +)[0-9a-f]{4}\b", r"\1REACH"),
     (r"fe80:[0-9a-f:]+", "LINK-LOCAL"),
     (r"\b([0-9a-f]{2}:){7}[0-9a-f]{2}\b", "ROUTER-ID"),
     (r"[A-Za-z0-9+/]{42,43}=", "KEY"),
@@ -16,7 +17,6 @@ _PATTERNS = (
     (r"(?<![\w.:/-])\d+(\.\d+)?(?![\w:/.]*[:/\w])", "N"),
     (r"(?<= )-(?= |$)", "N"),
     (r" +", " "),
-    (r"(?<=reachable )[0-9a-f]{4}(?= )", "REACH"),
     (r" *\n", "\n"),
 )
 
