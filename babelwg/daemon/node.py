@@ -275,7 +275,7 @@ class Node:
 
     def _kernel_changed(self, what: set[str]) -> None:
         if "overrun" in what:
-            self.routes.news_lost()
+            self.routes.removals.clear()
         if what & {"link", "address", "overrun"}:
             names = {link.name for link in self.monitor.mirror.links.values()}
             for gone in self._seen_links - names:

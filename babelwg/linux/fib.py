@@ -1,7 +1,6 @@
 """Our routes in the kernel: what we want, what it has, and the batches that bring the second to the first."""
 
 import errno
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
@@ -17,6 +16,7 @@ from babelwg.linux.fibplan import (
     plan_routes,
 )
 from babelwg.linux.netlink import Refusal, RequestSocket
+from babelwg.linux.removals import Removals
 from babelwg.linux.routes import (
     PRIORITY,
     PROTOCOL_BABEL,
@@ -75,7 +75,7 @@ class KernelRoutes:
         self._by_place: dict[Place, Route] = {}
         self._rules: set[Rule] = set()
         self._idle: set[Prefix] = set()  # what no rule leads to because one was refused
-        self._removed: Counter[Route] = Counter()  # by us, which the kernel is about to tell
+        self.removals = Removals()
         self.freed = False  # whether a source prefix gave its table back, so that another may have it
 
     def learn(
@@ -232,19 +232,12 @@ class KernelRoutes:
 
     def lost(self, route: Route) -> bool:
         """Take note that the kernel dropped a route; return whether somebody else took one that we still want."""
-        if removed := self._removed.pop(route, 0):
-            # News of our own doing, which may come when the same route is set again.
-            self._removed.update([route] * (removed - 1))
-            return False
-        if self.installed.get(route.place) != route:
+        # News of our own doing may come when the same route is set again.
+        if self.removals.take(route) or self.installed.get(route.place) != route:
             return False
         del self.installed[route.place]
         self._touch(route.place)
         return self.wanted(route.place) is not None
-
-    def news_lost(self) -> None:
-        """Take note that the kernel will not tell of what we removed."""
-        self._removed.clear()
 
     def prefer_sources(self, source_of: Callable[[Prefix], bytes]) -> None:
         """Have all learned routes prefer the source address (packed) that this function gives for their prefix."""
@@ -399,7 +392,8 @@ class KernelRoutes:
             if self.installed.get(route.place) == route:
                 del self.installed[route.place]
             self.counters["route_removed"] += 1
-            self._removed.update([route] * (answer.errno == 0))
+            if answer.errno == 0:
+                self.removals.note(route)
             return answer.errno in (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
         prefix = self.named(route)
         if answer.errno == 0:

@@ -2,10 +2,13 @@
 
 import errno
 
+import pytest
+
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.fibplan import RemoveRoute, SetRoute, plan_routes
 from babelwg.linux.netlink import Refusal
+from babelwg.linux.removals import Removals
 from babelwg.linux.routes import THROW, UNREACHABLE, Route
 from tests.linux.fakekernel import FakeKernel
 
@@ -134,7 +137,7 @@ def test_after_an_overrun_no_news_of_our_removals_are_waited_for() -> None:
     removed = kernel.table[NET]
     ours.forget(NET)
     ours.flush()
-    ours.news_lost()
+    ours.removals.clear()
     ours.learn(NET, NEXT_HOP, 3, b"")
     ours.flush()
     assert ours.lost(removed)
@@ -176,3 +179,14 @@ def test_routes_over_an_interface_that_went_down_are_set_again() -> None:
     ours.flush()
     assert set(kernel.table) == {LAN, NET}
     assert kernel.batches == [2, 1]
+
+
+def test_what_the_kernel_tells_in_other_words_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("babelwg.linux.removals.MAX_REMOVALS", 3)
+    removals = Removals()
+    routes = [Route(Prefix.parse(f"10.{n}.0.0/16"), 6696) for n in range(4)]
+    for route in (*routes[:3], routes[0]):
+        removals.note(route)
+    removals.note(routes[3])
+    assert [removals.take(route) for route in routes] == [True, False, False, True]
+    assert not removals.take(routes[3])
