@@ -32,7 +32,7 @@ from babelwg.linux.routes import Route
 log = logging.getLogger(__name__)
 
 # Implementation constants
-RECEIVE_BATCH, RECEIVE_TIME = 64, 0.03  # datagrams, and seconds of work on them, before others get the loop
+RECEIVE_BATCH, RECEIVE_TIME = 64, 0.1  # datagrams, and seconds of work on them, before others get the loop
 ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
 PUMP_ROUNDS = 8
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
