@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from babelwg.babel.events import address_text
 from babelwg.babel.snapshot import Snapshot
 from babelwg.babel.wire.tlv import INFINITY
-from babelwg.daemon.doctor.finding import times
+from babelwg.daemon.doctor.finding import Finding, times
 from babelwg.daemon.effective import babeld_of
 from babelwg.daemon.lan import unheeded_directives
 from babelwg.linux.netlink import Refusal
@@ -23,10 +23,15 @@ def describe_problems(
     node: "Node",
     snapshot: Snapshot,
     peers: Iterable[dict[str, Any]],
+    hindrances: Iterable[Finding] = (),
     complaints: Iterable[tuple[str, str]] = (),
 ) -> list[dict[str, str]]:
-    """Return what is wrong, the worst first; none on a healthy node. `complaints` are about files, by path."""
+    """Return what is wrong, the worst first; none on a healthy node.
+
+    `hindrances` is what others have put in the way of packets; `complaints` are about files, by path.
+    """
     problems = [_problem(peer["name"], peer["reason"], _hint(node, peer)) for peer in peers if peer["reason"]]
+    problems += [_problem(f.subject, f"{f.found}: {f.cause}", "doctor") for f in hindrances]
     problems += _kernel_problems(node, snapshot)
     problems += _clashes(node, snapshot)
     problems += _lan_problems(snapshot, node.routing.speaker.counters)

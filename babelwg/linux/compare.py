@@ -70,6 +70,11 @@ def compare_routes(fib: KernelRoutes, present: Iterable[Route], whole: bool = Tr
     return ComparedRoutes(rows, Counter(place[0] for place in wanted), held)
 
 
+def beats(foreign: Route, ours: Route) -> bool:
+    """Return whether the kernel prefers another program's route of the same place to ours."""
+    return foreign.priority < ours.priority
+
+
 def compare_rules(wanted: Iterable[Rule], present: Iterable[Rule]) -> list[ComparedRule]:
     """Return every rule of ours with a verdict, by priority."""
     desired, there = set(wanted), set(present)

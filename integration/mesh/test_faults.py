@@ -81,6 +81,32 @@ def test_peers_that_cannot_be_reached_are_told_and_hurt_no_other(
     assert problems >= {"silent", "nameless", "caller", "squatter"}
 
 
+def test_what_others_put_in_the_way_of_packets_is_told(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ip")
+    m = mesh("a b", "a-b")
+    m.wait("the mesh has converged", m.converged)
+
+    def told() -> dict[str, str]:
+        return {problem["subject"]: problem["reason"] for problem in m.ask("a", "status")["problems"]}
+
+    m.wait("nothing is wrong", lambda: not told())
+    tunnel = m.tunnel("a", "b")
+    m.nodes["a"].sysctl("net.ipv4.conf.all.rp_filter", "1")
+    ip = m.nodes["a"].run
+    ip("ip", "-6", "route", "add", f"{B6}/128", "dev", "lo", "table", "6696", "metric", "5")
+    ip("ip", "-6", "route", "add", "fd00:77::/64", "dev", "lo", "table", "999")
+    ip("ip", "-6", "rule", "add", "priority", "100", "lookup", "999")
+    m.wait("all three are told", lambda: {"node", "rule 100", tunnel} <= told().keys())
+    reasons = told()
+    assert "with a smaller metric in table 6696" in reasons["node"]
+    assert 'the rule "100: from all lookup 999" of another program' in reasons["rule 100"]
+    assert "the reverse path check is strict" in reasons[tunnel]
+    (hint,) = {problem["hint"] for problem in m.ask("a", "status")["problems"]}
+    assert hint == "doctor"
+
+
 def test_a_wrong_key_is_a_peer_that_does_not_answer(
     mesh: Callable[..., Mesh], needs: Callable[..., None]
 ) -> None:

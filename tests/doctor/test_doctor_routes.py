@@ -20,7 +20,7 @@ from babelwg.daemon.incidents import Incidents
 from babelwg.linux.foreignrules import Coverage, ForeignRule, catches, read_foreign_rule
 from babelwg.linux.netlink import RTM_NEWRULE, Message, Refusal, pack_attribute
 from babelwg.linux.nftables import closed_forwards, udp_drops
-from babelwg.linux.routes import THROW, U32, UNREACHABLE, Route
+from babelwg.linux.routes import THROW, U32, UNREACHABLE, Place, Route
 from babelwg.linux.rules import RULE, desired_rules, pack_rule
 
 P1, P2, V4 = Prefix.parse("fd00::1/128"), Prefix.parse("fd00::2/128"), Prefix.parse("10.0.0.2/32")
@@ -117,15 +117,24 @@ def test_foreign_rules_are_read_from_the_kernel() -> None:
 
 
 def test_strangers_in_our_table_are_a_warning() -> None:
-    assert check_tables(6696, [Route(P1, 6696)])[0].verdict == "ok"
-    (finding,) = check_tables(6696, [Route(P1, 6696, protocol=186)])
+    def nothing(place: Place) -> None:
+        del place
+
+    assert check_tables(6696, [], nothing)[0].verdict == "ok"
+    strange = Route(P1, 6696, protocol=186)
+    (finding,) = check_tables(6696, [strange], nothing)
     assert (finding.verdict, "holds 1 route of another program" in finding.found) == ("warn", True)
     # Beside ours, the smaller metric takes the packets.
-    (finding,) = check_tables(6696, [Route(P1, 6696), Route(P1, 6696, priority=2000, protocol=186)])
+    ours = {(6696, P1): Route(P1, 6696)}
+    (finding,) = check_tables(6696, [strange._replace(priority=2000)], ours.get)
     assert finding.verdict == "warn"
-    (finding,) = check_tables(6696, [Route(P1, 6696), Route(P1, 6696, priority=5, protocol=186)])
+    (finding,) = check_tables(6696, [strange._replace(priority=5)], ours.get)
     assert (finding.verdict, finding.found) == ("fail", "packets to fd00::1/128 do not follow our routes")
     assert finding.mend == "ip -6 route del fd00::1/128 table 6696 metric 5"
+    # In a table that others share, only what is in our way is worth a word.
+    assert check_tables(6696, [strange], nothing, shared=True) == []
+    (finding,) = check_tables(6696, [strange._replace(priority=5)], ours.get, shared=True)
+    assert finding.verdict == "fail"
 
 
 def test_an_address_of_ours_that_another_announces_is_a_clash() -> None:

@@ -2,21 +2,17 @@
 
 from typing import TYPE_CHECKING
 
-from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import Config
 from babelwg.daemon.doctor.finding import NODE, Finding, fail
-from babelwg.daemon.doctor.routes import check_lost, check_present, check_rules, check_shadows, check_tables
+from babelwg.daemon.doctor.routes import check_lost, check_present, check_rules
+from babelwg.daemon.doctor.strangers import check_strangers, read_strangers
 from babelwg.linux.errors import KernelError
-from babelwg.linux.foreignrules import read_foreign_rules
 from babelwg.linux.programs import running_managers
-from babelwg.linux.routes import Route, dump_routes
-from babelwg.linux.rules import MESH_PRIORITY, NODE_PRIORITIES, desired_rules, read_rules
+from babelwg.linux.routes import dump_routes
+from babelwg.linux.rules import NODE_PRIORITIES, desired_rules, read_rules
 
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
-
-# Implementation constants
-MAX_SHADOWED = 256  # prefixes that are held against the rules of others
 
 
 def examine_kernel(node: "Node") -> list[Finding]:
@@ -39,18 +35,7 @@ def _examine(node: "Node") -> list[Finding]:
     ]
     found = {route for table in actual.values() for route in table}
     findings = check_present(wanted, found, managers) + check_lost(node.incidents, managers)
-    if not routes.shared:
-        findings += check_tables(routes.table, actual.get(routes.table, ()))
     if isinstance(node.config, Config) and not routes.shared:
         desired = desired_rules(routes.table, node.config.tunnels.fwmark)
         findings += check_rules(desired, read_rules(node.requests, NODE_PRIORITIES))
-        findings += _shadows(node, [prefix for prefix, _ in wanted])
-    return findings
-
-
-def _shadows(node: "Node", prefixes: list[Prefix]) -> list[Finding]:
-    rules = read_foreign_rules(node.requests, MESH_PRIORITY)
-    tables: dict[int, list[Route]] = {
-        rule.table: dump_routes(node.requests, rule.table) for rule in rules if not rule.refuses
-    }
-    return check_shadows(rules, tables, prefixes[:MAX_SHADOWED])
+    return findings + check_strangers(node, read_strangers(actual))

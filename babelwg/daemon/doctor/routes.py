@@ -1,15 +1,16 @@
 """Checks of the kernel's tables: our routes, our rules, and what others put before or between them."""
 
 import errno
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from ipaddress import ip_address
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.doctor.finding import NODE, Finding, ago, fail, ok, times, warn
 from babelwg.daemon.incidents import Incident, Incidents
+from babelwg.linux.compare import beats
 from babelwg.linux.foreignrules import Coverage, ForeignRule, catches
 from babelwg.linux.netlink import Refusal
-from babelwg.linux.routes import PROTOCOL_BABEL, Route
+from babelwg.linux.routes import Place, Route
 from babelwg.linux.rules import Rule
 
 # Implementation constants
@@ -102,15 +103,11 @@ def check_shadows(
     return findings[:LISTED] or [ok("shadow", NODE, "no rule of others comes before ours")]
 
 
-def check_tables(table: int, routes: Iterable[Route]) -> list[Finding]:
-    """Return what others write into the table that is ours."""
-    present = list(routes)
-    ours = {route.prefix: route.priority for route in present if route.protocol == PROTOCOL_BABEL}
-    foreign = [route for route in present if route.protocol != PROTOCOL_BABEL]
-    strangers = [route.prefix for route in foreign]
-    if not strangers:
-        return [ok("tables", NODE, f"table {table} is ours alone")]
-    beating = [route for route in foreign if route.priority < ours.get(route.prefix, 0)]
+def check_tables(
+    table: int, foreign: Collection[Route], wanted: Callable[[Place], Route | None], shared: bool = False
+) -> list[Finding]:
+    """Return what others write into a table that we use; where it is `shared`, only what is in our way."""
+    beating = [route for route in foreign if (ours := wanted(route.place)) and beats(route, ours)]
     if beating:
         found = f"packets to {_some([route.prefix for route in beating])} do not follow our routes"
         cause = f"another program has a route with a smaller metric in table {table}"
@@ -118,6 +115,11 @@ def check_tables(table: int, routes: Iterable[Route]) -> list[Finding]:
         family = 4 if len(destination.network) == 4 else 6
         mend = f"ip -{family} route del {destination} table {table} metric {metric}"
         return [fail("tables", NODE, found, cause, mend)]
+    if shared:
+        return []
+    if not foreign:
+        return [ok("tables", NODE, f"table {table} is ours alone")]
+    strangers = [route.prefix for route in foreign]
     found = f"table {table} holds {_count(strangers)} of another program: {_some(strangers)}"
     cause = "two programs use one table, and may replace each other's routes"
     return [warn("tables", NODE, found, cause, f"set table under [babel] to another number than {table}")]

@@ -6,6 +6,7 @@ from typing import Any
 
 from babelwg.daemon.control import Params
 from babelwg.daemon.counters import gather_counters
+from babelwg.daemon.doctor.strangers import find_hindrances
 from babelwg.daemon.metrics import Sources, exposition, families
 from babelwg.daemon.peers import describe_peers
 from babelwg.daemon.problems import describe_problems
@@ -31,6 +32,7 @@ class Metrics:
         context = self._context
         node, snapshot, names = context.node, context.snapshot(), context.names
         peers = await describe_peers(node, snapshot, names)
+        problems = describe_problems(node, snapshot, peers, await find_hindrances(node), names.complaints())
         return Sources(
             build={
                 "version": __version__,
@@ -47,7 +49,7 @@ class Metrics:
             counters=await gather_counters(context),
             installed=sum(node.routes.is_installed(prefix) for prefix in node.routes.learned),
             refused=len(node.routes.refused),
-            problems=len(describe_problems(node, snapshot, peers, names.complaints())),
+            problems=len(problems),
             changes=node.recorder.changes,
             lag=(node.lag.last, node.lag.maximum, node.lag.total),
             name_of=names.neighbour,

@@ -1,5 +1,6 @@
 """The node as a whole: its state, its peers, its gateways, its counters."""
 
+import asyncio
 import os
 import time
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Any
 from babelwg.config import Config
 from babelwg.daemon.control import Params
 from babelwg.daemon.counters import gather_counters
+from babelwg.daemon.doctor.strangers import find_hindrances
 from babelwg.daemon.peers import describe_neighbours, describe_peers
 from babelwg.daemon.problems import describe_problems
 from babelwg.daemon.queries.context import Context, Method
@@ -34,7 +36,9 @@ class Overview:
         node, snapshot = self._context.node, self._context.snapshot()
         config = node.config
         overlay = config if isinstance(config, Config) else None
-        peers = await describe_peers(node, snapshot, self._context.names)
+        peers, hindrances = await asyncio.gather(
+            describe_peers(node, snapshot, self._context.names), find_hindrances(node)
+        )
         return {
             "name": self._context.names.node,
             "version": __version__,
@@ -58,7 +62,9 @@ class Overview:
                 "selected": sum(route.state == "selected" for route in snapshot.routes),
                 "total": len(snapshot.routes),
             },
-            "problems": describe_problems(node, snapshot, peers, self._context.names.complaints()),
+            "problems": describe_problems(
+                node, snapshot, peers, hindrances, self._context.names.complaints()
+            ),
         }
 
     async def _peers(self, params: Params) -> Any:
