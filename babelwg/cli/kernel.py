@@ -20,7 +20,8 @@ def kernel(reader: Reader, wanted: str | None, everything: bool) -> None:
     """What the kernel should have of ours, and whether it has it.
 
     Routes and rules are read anew from the kernel. Without FILTER or --all, text shows only what
-    differs. FILTER is a peer, an interface, an address or a prefix. The exit code is 1 when something differs.
+    differs; "beaten" is a route of ours that another program's with a smaller metric takes the packets from.
+    FILTER is a peer, an interface, an address or a prefix. The exit code is 1 when something differs.
     """
     check(wanted)
     is_whole = everything or wanted is not None
@@ -44,4 +45,5 @@ def kernel(reader: Reader, wanted: str | None, everything: bool) -> None:
 
 def _with_interface(row: dict[str, Any]) -> dict[str, Any]:
     """Return a row that an interface selects."""
-    return row | {"interface": (row["present"] or row["wanted"])["interface"]}
+    ours = row["wanted"] if row["state"] == "beaten" else row["present"] or row["wanted"]
+    return row | {"interface": ours["interface"]}

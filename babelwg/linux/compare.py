@@ -1,27 +1,31 @@
 """What the kernel should have of ours beside what it has: routes place by place, and rules."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import PROTOCOL_BABEL, Place, Route, dump_routes
+from babelwg.linux.routes import PROTOCOL_BABEL, PROTOCOL_NAMES, Place, Route, dump_routes
 from babelwg.linux.rules import NODE_PRIORITIES, SOURCE_PRIORITIES, Rule, read_rules
 
-Verdict = Literal["ok", "missing", "different", "refused", "not wanted"]
+Verdict = Literal["ok", "missing", "different", "refused", "beaten", "not wanted"]
 
 
 class Present(NamedTuple):
-    """Routes of Babel's protocol in the tables that we use, and rules with our priorities, as the kernel has them."""
+    """Routes of Babel's protocol in the tables that we use, those of others, and rules with our priorities."""
 
     routes: tuple[Route, ...]
     rules: frozenset[Rule]
+    foreign: tuple[Route, ...] = ()
 
 
 class ComparedRoute(NamedTuple):
-    """A route that is wanted, present, or both; `reason` is the kernel's where it refused."""
+    """A route that is wanted, present, or both; `reason` is the kernel's where it refused.
+
+    Of a route that is beaten, what is present is the one of another program that beats it.
+    """
 
     wanted: Route | None
     present: Route | None
@@ -50,21 +54,27 @@ def read_present(requests: RequestSocket, tables: Iterable[int]) -> Present:
     return Present(
         tuple(route for route in routes if route.protocol == PROTOCOL_BABEL),
         frozenset(read_rules(requests, {*NODE_PRIORITIES, *SOURCE_PRIORITIES})),
+        tuple(route for route in routes if route.protocol != PROTOCOL_BABEL),
     )
 
 
-def compare_routes(fib: KernelRoutes, present: Iterable[Route], whole: bool = True) -> ComparedRoutes:
+def compare_routes(
+    fib: KernelRoutes, present: Iterable[Route], whole: bool = True, foreign: Iterable[Route] = ()
+) -> ComparedRoutes:
     """Return every route of ours with a verdict, by table and prefix; unless `whole`, not those as wanted."""
     wanted = fib.all_wanted()
+    rivals = _rivals(wanted, foreign)
     there: dict[Place, list[Route]] = {}
     for route in present:
         if _is_ours(fib, route) or route.place in wanted:
             there.setdefault(route.place, []).append(route)
     places = wanted.keys() | there.keys()
     if not whole:
-        places = {place for place in places if there.get(place) != [wanted.get(place)]}
+        places = {place for place in places if there.get(place) != [wanted.get(place)] or place in rivals}
     rows = [
-        row for place in sorted(places) for row in _at_place(fib, wanted.get(place), there.get(place, []))
+        row
+        for place in sorted(places)
+        for row in _at_place(fib, wanted.get(place), there.get(place, []), rivals.get(place))
     ]
     held = Counter(place[0] for place, routes in there.items() for _ in routes)
     return ComparedRoutes(rows, Counter(place[0] for place in wanted), held)
@@ -88,13 +98,29 @@ def compare_rules(wanted: Iterable[Rule], present: Iterable[Rule]) -> list[Compa
     return [ComparedRule(rule, verdict(rule)) for rule in rules]
 
 
-def _at_place(fib: KernelRoutes, wanted: Route | None, present: list[Route]) -> list[ComparedRoute]:
+def _rivals(wanted: Mapping[Place, Route], foreign: Iterable[Route]) -> dict[Place, Route]:
+    """Return by place the first of the routes of others that the kernel does not put behind ours."""
+    rivals: dict[Place, Route] = {}
+    for route in sorted(foreign, key=lambda route: route.priority, reverse=True):
+        ours = wanted.get(route.place)
+        if ours is not None and route.priority <= ours.priority:
+            rivals[route.place] = route
+    return rivals
+
+
+def _at_place(
+    fib: KernelRoutes, wanted: Route | None, present: list[Route], rival: Route | None
+) -> list[ComparedRoute]:
     rest = list(present)
     found = []
     if wanted is not None:
         if wanted in rest:
             rest.remove(wanted)
-            found.append(ComparedRoute(wanted, wanted, "ok"))
+            if rival is not None and beats(rival, wanted):
+                why = f"the kernel prefers {_told(rival)}"
+                found.append(ComparedRoute(wanted, rival, "beaten", why))
+            else:
+                found.append(ComparedRoute(wanted, wanted, "ok"))
         else:
             # Of several priorities, the one that stands where ours should is the one to look at.
             other = next((route for route in rest if route.priority == wanted.priority), None)
@@ -105,10 +131,17 @@ def _at_place(fib: KernelRoutes, wanted: Route | None, present: list[Route]) -> 
                 reason = KernelError("", "", refusal.errno, refusal.detail).reason
                 found.append(ComparedRoute(wanted, other, "refused", reason))
             else:
-                found.append(ComparedRoute(wanted, other, "missing" if other is None else "different"))
+                state: Verdict = "missing" if other is None else "different"
+                held = f"its place has {_told(rival)}" if rival is not None else None
+                found.append(ComparedRoute(wanted, other, state, held))
     # In a table that others share, a second route at one of our places may be somebody else's.
     return found + [ComparedRoute(None, route, "not wanted") for route in rest if _is_ours(fib, route)]
 
 
 def _is_ours(fib: KernelRoutes, route: Route) -> bool:
     return fib.is_own_table(route.table) or fib.installed.get(route.place) == route
+
+
+def _told(rival: Route) -> str:
+    protocol = PROTOCOL_NAMES.get(rival.protocol, rival.protocol)
+    return f"a route of another program (protocol {protocol}, metric {rival.priority})"

@@ -35,6 +35,22 @@ KIND_NAMES = {
     PROHIBIT: "prohibit",
     THROW: "throw",
 }
+# Of linux/rtnetlink.h and iproute2's rt_protos
+PROTOCOL_NAMES = {
+    1: "redirect",
+    2: "kernel",
+    3: "boot",
+    4: "static",
+    9: "ra",
+    11: "zebra",
+    12: "bird",
+    16: "dhcp",
+    42: "babel",
+    186: "bgp",
+    187: "isis",
+    188: "ospf",
+    189: "rip",
+}
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_MULTIPATH = 1, 4, 5, 6, 7, 9
 RTA_SRC, RTA_IIF, RTA_TABLE, RTA_VIA = 2, 3, 15, 18
 RTM_F_CLONED, RTM_F_LOOKUP_TABLE, RTM_F_FIB_MATCH = 0x200, 0x1000, 0x2000

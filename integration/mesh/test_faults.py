@@ -105,6 +105,8 @@ def test_what_others_put_in_the_way_of_packets_is_told(
     assert "the reverse path check is strict" in reasons[tunnel]
     (hint,) = {problem["hint"] for problem in m.ask("a", "status")["problems"]}
     assert hint == "doctor"
+    (beaten,) = [route for route in m.ask("a", "kernel")["routes"] if route["state"] != "ok"]
+    assert (beaten["prefix"], beaten["state"], beaten["present"]["priority"]) == (f"{B6}/128", "beaten", 5)
 
 
 def test_a_wrong_key_is_a_peer_that_does_not_answer(

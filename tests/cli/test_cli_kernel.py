@@ -89,6 +89,27 @@ def test_differences_come_first_and_the_exit_code_tells(ask: Ask) -> None:
     assert [line.split()[0] for line in lines[1:8]][-2:] == ["10.23.0.2/32", "10.23.0.3/32"]
 
 
+def test_what_beats_a_route_of_ours_is_shown_with_its_protocol_and_metric(
+    ask: Ask, equal: Any, daemon: Any
+) -> None:
+    foreign = WAY | {
+        "interface": "eth0",
+        "next_hop": None,
+        "source": None,
+        "priority": 5,
+        "protocol": "static",
+    }
+    beaten = row("10.23.0.2/32", "beaten", present=foreign, reason="the kernel prefers another")
+    daemon.answers["kernel"] = equal | {"differences": 1, "routes": [beaten]}
+    shown = ask("show", "kernel").stdout.splitlines()
+    assert shown[1].split()[:3] == ["10.23.0.2/32", "6696", "beaten"]
+    assert "  proto static metric 5 " in shown[1]
+    assert "10.23.0.2/32: the kernel prefers another" in shown
+    document = json.loads(ask("show", "kernel", "bw-bravo", "--json").stdout)
+    assert len(document["data"]["routes"]) == 1
+    Draft202012Validator(compose("kernel")).validate(document)
+
+
 @pytest.mark.parametrize(
     ("wanted", "count"), [("10.23.0.4", 1), ("10.23.0.0/24", 4), ("bw-charlie", 2), ("::/0", 1)]
 )

@@ -9,8 +9,10 @@ import pytest
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.queries import kernel as module
 from babelwg.daemon.queries.kernel import Kernel, rule_text
+from babelwg.linux.compare import read_present
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.monitor import IFF_UP, Link, Mirror
+from babelwg.linux.routes import Route
 from babelwg.linux.rules import Rule, desired_rules
 from tests.linux.fakekernel import FakeKernel
 
@@ -83,6 +85,20 @@ def test_a_lost_route_and_a_lost_rule_are_two_differences(bench: Bench) -> None:
     assert answer["differences"] == 2
     assert (answer["routes"][0]["state"], answer["routes"][0]["present"]) == ("missing", None)
     assert [rule["state"] for rule in answer["rules"]].count("missing") == 1
+
+
+def test_a_route_of_another_program_that_beats_ours_is_a_difference(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreign = Route(P, 6696, interface=3, priority=5, protocol=4)
+    present = read_present(bench.kernel, [6696])
+    monkeypatch.setattr(module, "read_present", lambda *_: present._replace(foreign=(foreign,)))
+    answer = bench.ask()
+    (route,) = answer["routes"]
+    assert (answer["differences"], route["state"]) == (1, "beaten")
+    assert (route["present"]["protocol"], route["present"]["priority"]) == ("static", 5)
+    assert "protocol" not in route["wanted"]
+    assert answer["tables"] == [{"table": 6696, "source": None, "wanted": 1, "present": 1}]
 
 
 def test_what_moved_while_the_kernel_was_read_is_no_difference(bench: Bench) -> None:

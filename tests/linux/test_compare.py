@@ -119,3 +119,25 @@ def test_what_is_as_wanted_is_only_counted_where_that_is_enough(bench: Bench) ->
     compared = compare_routes(bench.fib, bench.kernel.places.values(), whole=False)
     assert [(row.verdict, row.wanted and row.wanted.prefix) for row in compared.rows] == [("missing", P)]
     assert (sum(compared.wanted.values()), sum(compared.present.values())) == (2, 1)
+
+
+def test_a_route_of_another_program_with_a_smaller_metric_beats_ours(bench: Bench) -> None:
+    present = [*bench.kernel.places.values()]
+    behind, before = (Route(P, 6696, interface=9, priority=n, protocol=4) for n in (2000, 5))
+    elsewhere = Route(P, 6700, interface=9, priority=5, protocol=4)
+
+    def compared(*foreign: Route) -> list[tuple[str, Route | None, str | None]]:
+        rows = compare_routes(bench.fib, present, False, foreign).rows
+        return [(row.verdict, row.present, row.reason) for row in rows]
+
+    assert compared(behind, elsewhere) == []
+    reason = "the kernel prefers a route of another program (protocol static, metric 5)"
+    assert compared(before._replace(priority=7), before, behind) == [("beaten", before, reason)]
+
+
+def test_what_lacks_is_told_with_the_route_that_has_its_place(bench: Bench) -> None:
+    del bench.kernel.places[6696, P]
+    foreign = Route(P, 6696, interface=9, protocol=99)
+    rows = compare_routes(bench.fib, bench.kernel.places.values(), False, [foreign]).rows
+    reason = "its place has a route of another program (protocol 99, metric 1024)"
+    assert [(row.verdict, row.present, row.reason) for row in rows] == [("missing", None, reason)]

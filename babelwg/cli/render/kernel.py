@@ -70,7 +70,9 @@ def _present(row: Row) -> str:
 def _way(route: Row | None) -> str:
     if route is None:
         return word(None)
-    words = [] if route["type"] == "unicast" else [route["type"]]
+    # What makes another program's route come first must not be what a narrow terminal cuts off.
+    words = [f"proto {route['protocol']} metric {route['priority']}"] if route.get("protocol") else []
+    words += [] if route["type"] == "unicast" else [route["type"]]
     words += [f"via {route['next_hop']}"] if route.get("next_hop") else []
     words += [f"dev {route['interface']}"] if route.get("interface") else []
     words += [f"src {route['source']}"] if route.get("source") else []

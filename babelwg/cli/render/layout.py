@@ -37,6 +37,7 @@ COLOURS = {
     "not installed": "red",
     "missing": "red",
     "different": "red",
+    "beaten": "red",
     "not wanted": "red",
 }
 

@@ -18,7 +18,7 @@ from babelwg.linux.compare import (
 )
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import KIND_NAMES, Route
+from babelwg.linux.routes import KIND_NAMES, PROTOCOL_BABEL, PROTOCOL_NAMES, Route
 from babelwg.linux.rules import Rule
 
 
@@ -63,7 +63,8 @@ class Kernel:
     def _compare(self, present: Present, whole: bool) -> tuple[ComparedRoutes, list[ComparedRule]]:
         node = self._context.node
         rules = {*node.kernel.rules, *node.routes.sources.rules()}
-        return compare_routes(node.routes, present.routes, whole), compare_rules(rules, present.rules)
+        routes = compare_routes(node.routes, present.routes, whole, present.foreign)
+        return routes, compare_rules(rules, present.rules)
 
     def _describe_route(self, compared: ComparedRoute) -> dict[str, Any]:
         route = compared.wanted or compared.present
@@ -83,7 +84,8 @@ class Kernel:
         if route is None:
             return None
         name = self._context.node.monitor.mirror.name
-        return {
+        foreign = {} if route.protocol == PROTOCOL_BABEL else {"protocol": _protocol_of(route)}
+        return foreign | {
             "type": KIND_NAMES.get(route.kind, str(route.kind)),
             "next_hop": ip_text(route.next_hop) if route.next_hop else None,
             "interface": name(route.interface) if route.interface else None,
@@ -95,6 +97,10 @@ class Kernel:
 def _read(tables: set[int]) -> Present:
     with contextlib.closing(RequestSocket()) as requests:
         return read_present(requests, tables)
+
+
+def _protocol_of(route: Route) -> str:
+    return PROTOCOL_NAMES.get(route.protocol, str(route.protocol))
 
 
 def _differences(routes: ComparedRoutes, rules: list[ComparedRule]) -> int:
