@@ -233,6 +233,10 @@ class RoutingService:
 
     def _wake_at(self, deadline: float | None) -> None:
         if self._timer is not None:
+            # One that comes too early finds nothing to do. One that is due is never put off, or a socket that always
+            # has more to read would keep the Hellos waiting for ever.
+            if deadline is None or self._timer.when() <= deadline:
+                return
             self._timer.cancel()
         self._timer = None if deadline is None else self._loop.call_at(deadline, self._wake)
 
