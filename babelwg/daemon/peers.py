@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from babelwg.babel.snapshot import NeighbourView, Snapshot
 from babelwg.config import Config, PeerConfig, link_local
 from babelwg.daemon.names import Names
+from babelwg.daemon.survey import Told
 from babelwg.daemon.texts import ip_text
 from babelwg.daemon.tunnels import HANDSHAKE_FRESH
 from babelwg.linux.tunnels.tunnel import SocketAddress, TunnelState
@@ -22,10 +23,10 @@ async def describe_peers(node: "Node", snapshot: Snapshot, names: Names) -> list
     """Return a record for each peer, in the order of the configuration."""
     if not isinstance(node.config, Config):
         return []
-    states = await node.tunnels.states()
+    told = await node.tunnels.told()
     neighbours = {n.interface: n for n in snapshot.neighbours}
     return [
-        _describe(node, snapshot, names, peer, states.get(peer.interface), neighbours.get(peer.interface))
+        _describe(node, snapshot, names, peer, told.get(peer.interface), neighbours.get(peer.interface))
         for peer in node.config.peers
     ]
 
@@ -60,11 +61,14 @@ def _describe(
     snapshot: Snapshot,
     names: Names,
     peer: PeerConfig,
-    state: TunnelState | None,
+    told: Told | None,
     neighbour: NeighbourView | None,
 ) -> dict[str, Any]:
+    state = told.state if told else None
     tunnel = node.tunnels.actual.get(peer.interface)
     word, reason = _state_of(node, peer, state, neighbour)
+    if reason and told and told.age:
+        reason = f"{reason}; what is told of it is {told.age:.0f} s old"
     handshake = time.time() - state.latest_handshake if state and state.latest_handshake else None
     return {
         "name": peer.name,
@@ -76,6 +80,7 @@ def _describe(
         "endpoint": _text(state.endpoint) if state and state.endpoint else None,
         "listen_port": state.listen_port if state else tunnel.listen_port if tunnel else None,
         "latest_handshake_s": round(max(0.0, handshake), 3) if handshake is not None else None,
+        "tunnel_age_s": round(told.age, 3) if told else None,
         "rx_bytes": state.rx_bytes if state else 0,
         "tx_bytes": state.tx_bytes if state else 0,
         "keepalive_s": peer.keepalive,
@@ -110,6 +115,8 @@ def _state_of(
         if resolver is not None and resolver.problem:
             return "unresolved", resolver.problem
         return "no-endpoint", "no endpoint is configured and the peer has not called yet"
+    if state is None and peer.interface in node.tunnels.actual:
+        return "connecting", "its back end has not answered yet"
     if state is None or time.time() - state.latest_handshake > HANDSHAKE_FRESH:
         return "connecting", "no answer to the handshake yet"
     if neighbour is not None and neighbour.rxcost < INFINITY:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Implementation constants
 LISTED_REFUSALS = 5
+LISTED_LATE = 3
 
 
 def describe_problems(
@@ -30,7 +31,9 @@ def describe_problems(
 
     `hindrances` is what others have put in the way of packets; `complaints` are about files, by path.
     """
+    peers = list(peers)
     problems = [_problem(peer["name"], peer["reason"], _hint(node, peer)) for peer in peers if peer["reason"]]
+    problems += _late_tunnels(peers)
     problems += [_problem(f.subject, f"{f.found}: {f.cause}", "doctor") for f in hindrances]
     problems += _kernel_problems(node, snapshot)
     problems += _clashes(node, snapshot)
@@ -49,6 +52,19 @@ def why_not_there(refusal: Refusal) -> str:
     if not refusal.errno:
         return f"the route is not used: {refusal.detail}"
     return f"the kernel refused the route: {refusal.detail or f'error {refusal.errno}'}"
+
+
+def _late_tunnels(peers: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return that back ends did not tell the state of tunnels at once, where nothing else says so."""
+    late = {
+        peer["name"]: peer["tunnel_age_s"] for peer in peers if peer["tunnel_age_s"] and not peer["reason"]
+    }
+    if not late:
+        return []
+    more = f" and {len(late) - LISTED_LATE} more" if len(late) > LISTED_LATE else ""
+    names, age = ", ".join([*late][:LISTED_LATE]), max(late.values())
+    why = f"the data plane does not answer; what is told of tunnels to {names}{more} is up to {age:.0f} s old"
+    return [_problem("data plane", why, "doctor")]
 
 
 def _kernel_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:

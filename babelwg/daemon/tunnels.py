@@ -10,6 +10,7 @@ from babelwg.config import Config, PeerConfig
 from babelwg.daemon.endpoints import EndpointResolver
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
+from babelwg.daemon.survey import PATIENCE, Survey, Told
 from babelwg.daemon.tunnel_notes import (
     OUR_MARK,
     Problem,
@@ -25,7 +26,7 @@ from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, alias_of, set_up_tunnel
 from babelwg.linux.monitor import Mirror
 from babelwg.linux.tunnels.embedded import EmbeddedBackend
-from babelwg.linux.tunnels.kernel import KernelBackend, kernel_has_wireguard
+from babelwg.linux.tunnels.kernel import KernelBackend, choose_backend
 from babelwg.linux.tunnels.tunnel import (
     SESSION_LIFE,
     RemoveTunnel,
@@ -46,7 +47,6 @@ log = logging.getLogger(__name__)
 RETRY = 3.0  # seconds until a tunnel that failed is tried again
 CHECK_INTERVAL = 15.0  # seconds between looks at handshakes, for endpoint lists
 HANDSHAKE_FRESH = SESSION_LIFE
-STATE_CONCURRENCY = 16
 FAREWELL = 0.05  # seconds for the last retractions to leave
 
 
@@ -75,6 +75,7 @@ class TunnelService:
         self._programs: dict[str, UapiBackend] = {}
         self.resolvers: dict[str, EndpointResolver] = {}
         self.disabled: set[str] = set()  # names of peers that somebody took down; until then, or our end
+        self._survey = Survey(self._ask)
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
         self._closing = False  # set by withdraw: from then on nothing is made any more
@@ -105,7 +106,7 @@ class TunnelService:
             or self.config is None
             or self.config.tunnels.backend != config.tunnels.backend
         ):
-            self.backend_name = await self._choose_backend(config.tunnels.backend)
+            self.backend_name = await choose_backend(self._iproute, config.tunnels.backend)
         self.config = config
         self.disabled &= {peer.name for peer in config.peers}
         self._update_resolvers(config)
@@ -143,16 +144,17 @@ class TunnelService:
 
     async def states(self) -> dict[str, TunnelState]:
         """Return what the back ends report of each tunnel; those that do not answer are left out."""
-        gate = asyncio.Semaphore(STATE_CONCURRENCY)
+        return await self._survey.answers(self.actual)
 
-        async def ask(name: str, tunnel: Tunnel) -> tuple[str, TunnelState | None]:
-            async with gate:
-                return name, await self._ask(name, tunnel)
+    async def told(self) -> dict[str, Told]:
+        """Return what each tunnel reports, or what it did last where it does not answer at once."""
+        states = await self._survey.answers(self.actual, PATIENCE)
+        return self._survey.told(self.actual, states)
 
-        answers = await asyncio.gather(*(ask(name, tunnel) for name, tunnel in [*self.actual.items()]))
-        states = {name: state for name, state in answers if state is not None}
-        self.watch.look(self.actual, states)
-        return states
+    def ask_soon(self, name: str) -> None:
+        """Have a tunnel tell its state, whose session may be new, to whoever watches."""
+        if (tunnel := self.actual.get(name)) is not None:
+            self._survey.ask(name, tunnel)
 
     async def withdraw(self) -> None:
         """Remove all tunnels and end our data plane."""
@@ -168,6 +170,7 @@ class TunnelService:
 
     async def close(self) -> None:
         """Leave the tunnels as they are."""
+        self._survey.close()
         for resolver in self.resolvers.values():
             resolver.close()
         await self.embedded.detach()
@@ -197,11 +200,6 @@ class TunnelService:
         for name in lost:
             del self.actual[name]
         self.wake()
-
-    async def _choose_backend(self, wanted: str) -> str:
-        if wanted != "auto":
-            return wanted
-        return "kernel" if await kernel_has_wireguard(self._iproute) else "embedded"
 
     def _backend(self, name: str) -> TunnelBackend:
         if name == "kernel":
@@ -251,6 +249,7 @@ class TunnelService:
         if name in self._silent:
             self._silent.discard(name)
             self.problems.pop(name, None)
+        self.watch.look(self.actual, {name: state})
         return state
 
     def _note_silence(self, tunnel: Tunnel, problem: Problem) -> bool:

@@ -109,6 +109,37 @@ def test_what_others_put_in_the_way_of_packets_is_told(
     assert (beaten["prefix"], beaten["state"], beaten["present"]["priority"]) == (f"{B6}/128", "beaten", 5)
 
 
+def test_a_data_plane_that_hangs_holds_up_no_status(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b", backend="embedded")
+    m.wait("a reaches b", lambda: reaches_b(m))
+    (before,) = m.ask("a", "status")["peers"]
+    assert (before["tunnel_age_s"], before["latest_handshake_s"] is None) == (0, False)
+    plane = next(
+        p for p in m.nodes["a"].pids() if b"babelwg.dataplane" in Path(f"/proc/{p}/cmdline").read_bytes()
+    )
+
+    def told() -> list[str]:
+        """Return what is said of a state that is not of now."""
+        data = m.ask("a", "status")
+        (peer,) = data["peers"]
+        # What it said last is still told, with its age.
+        assert (peer["endpoint"], peer["tunnel_age_s"] > 0) == (before["endpoint"], True)
+        return [problem["reason"] for problem in data["problems"]]
+
+    os.kill(plane, signal.SIGSTOP)
+    try:
+        m.wait("its age is told", lambda: [r for r in told() if "what is told of" in r and "s old" in r])
+        m.wait("its failure is told", lambda: [r for r in told() if "gave no proper answer" in r])
+        assert any("what is told of it is " in reason for reason in told())
+    finally:
+        os.kill(plane, signal.SIGCONT)
+    m.wait("the state is of now again", lambda: m.ask("a", "peers")[0]["tunnel_age_s"] == 0)
+    m.wait("nothing is wrong", lambda: not m.ask("a", "status")["problems"])
+
+
 def test_a_wrong_key_is_a_peer_that_does_not_answer(
     mesh: Callable[..., Mesh], needs: Callable[..., None]
 ) -> None:

@@ -38,6 +38,15 @@ def test_a_peer_with_babel_in_the_same_state_has_a_reason() -> None:
     assert state_of(1e9, None, leaf=False)[1] is not None
 
 
+def test_a_tunnel_that_has_not_told_its_state_is_not_blamed_on_the_peer() -> None:
+    peer: Any = SimpleNamespace(name="b", interface="bw-b", leaf_addresses=())
+    tunnels = SimpleNamespace(problems={}, resolvers={}, disabled=set(), actual={"bw-b": None})
+    node: Any = SimpleNamespace(tunnels=tunnels)
+    assert _state_of(node, peer, None, None) == ("connecting", "its back end has not answered yet")
+    tunnels.actual.clear()
+    assert _state_of(node, peer, None, None) == ("connecting", "no answer to the handshake yet")
+
+
 def test_a_tunnel_that_was_taken_down_is_disabled() -> None:
     assert state_of(5, ENDPOINT, leaf=False, disabled=True) == ("disabled", None)
 

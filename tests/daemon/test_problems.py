@@ -8,7 +8,7 @@ from typing import Any
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.wire.mac import MacKey
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.daemon.problems import _clashes, _lan_problems, _state_problems
+from babelwg.daemon.problems import _clashes, _lan_problems, _late_tunnels, _state_problems
 from tests.babel.bench import Bench
 
 
@@ -54,3 +54,13 @@ def test_a_state_directory_that_failed_is_one_problem() -> None:
         "reason": "writing to /s failed 3 times",
         "hint": "doctor",
     }
+
+
+def test_tunnels_whose_state_is_old_are_one_problem_unless_their_own_says_it() -> None:
+    ages = {"a": 0.0, "b": 4.0, "c": 9.2, "d": None, "e": 1.0, "f": 2.0}
+    peers = [{"name": name, "tunnel_age_s": age, "reason": None} for name, age in ages.items()]
+    (problem,) = _late_tunnels(peers)
+    assert problem["reason"] == (
+        "the data plane does not answer; what is told of tunnels to b, c, e and 1 more is up to 9 s old"
+    )
+    assert _late_tunnels([{"name": "b", "tunnel_age_s": 4.0, "reason": "it failed"}]) == []

@@ -1,6 +1,7 @@
 """The tunnel service over back ends that fail in every way."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +33,7 @@ class FakeBackend:
         self.calls: list[str] = []
         self.failures: dict[tuple[str, str], Exception] = {}
         self.received = 0
+        self.handshake = 0.0
 
     def _note(self, verb: str, interface: str) -> None:
         self.calls.append(f"{verb} {interface}")
@@ -48,7 +50,7 @@ class FakeBackend:
     async def state(self, interface: str) -> TunnelState:
         self._note("state", interface)
         settings = settings_of(self.there[interface])
-        return TunnelState(None, 0.0, self.received, 0, settings.listen_port, settings)
+        return TunnelState(None, self.handshake, self.received, 0, settings.listen_port, settings)
 
     async def remove(self, interface: str) -> None:
         self._note("remove", interface)
@@ -123,6 +125,36 @@ def test_a_silent_tunnel_is_a_problem_until_it_answers(lab: Lab, error: Exceptio
     lab.program.failures.clear()
     assert asyncio.run(lab.service.states()).keys() == {"bw-a", "bw-b"}
     assert not lab.service.problems
+
+
+def test_a_session_is_told_as_soon_as_somebody_is_heard(lab: Lab) -> None:
+    notes: list[str] = []
+
+    async def run() -> None:
+        service = lab.service
+        service.watch.note = lambda event, *words, **fields: notes.append(event)
+        await service.configure(lab.config("a"))
+        lab.program.handshake = time.time()
+        service.ask_soon("bw-of-nobody")
+        service.ask_soon("bw-a")
+        async with asyncio.timeout(60):
+            while "handshake-came" not in notes:
+                await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert lab.program.calls.count("state bw-a") == 1
+
+
+def test_what_a_tunnel_told_is_kept_while_it_is_silent(lab: Lab) -> None:
+    async def run() -> None:
+        await lab.service.configure(lab.config("a", "b"))
+        assert {told.age for told in (await lab.service.told()).values()} == {0.0}
+        lab.program.failures["state", "bw-a"] = TunnelError("deaf")
+        told = await lab.service.told()
+        assert (told["bw-a"].age > 0, told["bw-b"].age) == (True, 0.0)
+
+    asyncio.run(run())
+    assert lab.service.problems["bw-a"].reason == "deaf"
 
 
 def test_a_tunnel_that_nothing_serves_is_made_again(lab: Lab) -> None:

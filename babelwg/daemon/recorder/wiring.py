@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from babelwg.babel.events import Event, NeighbourAcquired
 from babelwg.config import Config, ConfigErrors
 from babelwg.config.model import HISTORY
 from babelwg.daemon.recorder.reload import AnyConfig, describe_reload
@@ -32,6 +33,7 @@ def attach_recorder(node: "Node") -> None:
 
     node.routing.listeners.append(node.recorder.listen)
     node.routing.listeners.append(lambda events: watch_seqno(node))
+    node.routing.listeners.append(lambda events: watch_sessions(node, events))
     node.store.clock.incidents = node.incidents
     for service in (node.routing, node.kernel, node.tunnels.watch, node.gateways):
         service.note = note
@@ -44,6 +46,13 @@ def watch_seqno(node: "Node") -> None:
     """Take note when a neighbour asks for a seqno of ours that we never had, as far as we know."""
     ahead = node.routing.speaker.counters["request_ahead.own-seqno"]
     node.incidents.observe("seqno-behind", "own seqno", ahead)
+
+
+def watch_sessions(node: "Node", events: list[Event]) -> None:
+    """Have tunnels tell of their sessions as soon as somebody is heard through them."""
+    for event in events:
+        if isinstance(event, NeighbourAcquired):
+            node.tunnels.ask_soon(event.interface)
 
 
 def note_start(node: "Node") -> None:

@@ -136,6 +136,13 @@ class KernelBackend:
         return found
 
 
+async def choose_backend(iproute: AsyncIPRoute, wanted: str) -> str:
+    """Return the back end that `auto` means on this machine, or the one that is wanted by name."""
+    if wanted != "auto":
+        return wanted
+    return KernelBackend.name if await kernel_has_wireguard(iproute) else "embedded"
+
+
 async def kernel_has_wireguard(iproute: AsyncIPRoute) -> bool:
     """Return whether this kernel can make WireGuard links for us (its module is loaded on demand)."""
     name = f"bwprobe{os.getpid() % 10**8}"  # no peer has it: their interfaces are `bw-` and a name
