@@ -16,7 +16,10 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 AGE = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)([smhd])", re.ASCII)
 DAY_TIME = re.compile(r"\d{1,2}:\d{2}(:\d{2})?", re.ASCII)
 INTERRUPTED = 130  # as shells say of what SIGINT ended
-COLUMNS = ("time", "event", "prefix", "neighbour_name", "interface", "metric", "old_metric", "cause", "text")
+COLUMNS = (
+    "time", "event", "prefix", "neighbour_name", "interface", "metric", "old_metric", "cause", "text",
+    "seq", "peer", "old_peer", "origin", "router_id",
+)  # fmt: skip
 
 
 @click.command()
@@ -49,7 +52,7 @@ def history(reader: Reader, about: str | None, since: str | None, flaps: bool, l
     }
     answer = reader.ask("history", params)
     if reader.output == "tsv":
-        answer = Answer(answer.node, answer.data["records"])
+        answer = Answer(answer.node, [_row(record) for record in answer.data["records"]])
     asked = params["since_s"]
     reader.print(answer, lambda data: render_history(data, line_width(reader.wide), asked))
 
@@ -80,10 +83,15 @@ def _line(reader: Reader, node: str | None, record: dict[str, Any]) -> str:
     if reader.output == "tsv":
         from babelwg.cli.render.tsv import render_tsv
 
-        return render_tsv([{name: record.get(name) for name in COLUMNS}]).splitlines()[1]
+        return render_tsv([_row(record)]).splitlines()[1]
     from babelwg.cli.render.history import render_record
 
     return render_record(record, line_width(reader.wide))
+
+
+def _row(record: dict[str, Any]) -> dict[str, Any]:
+    """Return what a line of tab-separated values has of a record."""
+    return {name: record.get(name) for name in COLUMNS}
 
 
 def _seconds_since(text: str) -> float:

@@ -1,9 +1,9 @@
 """Names instead of numbers: which peer is behind an interface, and which node behind a router-id or an address."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.snapshot import RouteView, Snapshot
 from babelwg.babel.wire.prefix import Prefix
@@ -11,6 +11,7 @@ from babelwg.config import Config, Key
 from babelwg.config.addresses import host_prefix
 from babelwg.config.hosts import Hosts, Stamp, read_hosts, stamp_of
 from babelwg.config.keys import link_local
+from babelwg.daemon.texts import ip_text, prefix_text, router_id_text
 
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
@@ -100,12 +101,31 @@ class Names:
         self.learn(snapshot)
         if name == self.node:
             return _in_order(x.prefix for x in snapshot.xroutes)
-        shown = {name, *self._aliases.get(name, ())}
+        shown = self.shown_as(name)
         said = _in_order(prefix for prefix, known in self._prefixes.items() if known in shown)
         ids = {router_id for router_id, known in self._known.items() if known in shown}
         routes = [route for route in snapshot.routes if route.router_id in ids]
         announced = _in_order(route.prefix for route in sorted(routes, key=_is_unreachable))
         return [*dict.fromkeys((*said, *announced))]
+
+    def shown_as(self, name: str) -> set[str]:
+        """Return the names under which tables have a node: this one, and those that the hosts file puts first."""
+        self._follow_configuration()
+        self._follow_hosts()
+        return {name, *self._aliases.get(name, ())}
+
+    def identities(self, name: str) -> set[str]:
+        """Return all by which a node of this name may be recorded, also from before it was known by it."""
+        shown = self.shown_as(name)
+
+        def of(table: Mapping[Any, str]) -> list[Any]:
+            return [key for key, known in table.items() if known in shown]
+
+        prefixes = of(self._prefixes)
+        addresses = [*_in_order(prefixes), *of(self._by_address), *(key[1] for key in of(self._near))]
+        router_ids = of(self._router_ids | self._known)
+        texts = [*map(prefix_text, prefixes), *map(ip_text, addresses), *map(router_id_text, router_ids)]
+        return shown | {*texts, *of(self._peers)}
 
     def all(self) -> list[str]:
         """Return every name that means something here, for suggestions."""

@@ -176,6 +176,7 @@ class Node:
     async def switch(self, peer: PeerConfig, *, down: bool, up: bool) -> None:
         """Take the tunnel of a peer down, bring it up, or one after the other."""
         async with self._changing:
+            wiring.note_switch(self, peer, down, up)
             await self.tunnels.switch(peer, down, up)
             apply_announcements(self)
 

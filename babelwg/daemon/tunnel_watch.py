@@ -30,7 +30,7 @@ class TunnelWatch:
 
     def tell_removal(self, tunnel: Tunnel, is_switched: bool) -> None:
         """Take note that a tunnel is gone: somebody switched it off, or the configuration is without it."""
-        cause = "`babelwg down` or `restart`" if is_switched else "it is not wanted any more"
+        cause = "it is taken down" if is_switched else "it is not wanted any more"
         self.tell("removed", tunnel, "is removed", cause)
 
     def tell_next(self, peer: str) -> None:

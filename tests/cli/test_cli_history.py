@@ -111,8 +111,14 @@ def test_history_of_nothing_lately_says_no_more_than_was_asked(ask: Ask, daemon:
 def test_history_follows_the_schema_and_has_rows(ask: Ask) -> None:
     assert valid("history", ask("history", "--json").stdout) == HISTORY
     names, values = ask("history", "-o", "tsv").stdout.splitlines()
-    assert names.split("\t")[:3] == ["time", "seq", "event"]
-    assert values.split("\t")[3] == "10.23.0.2/32"
+    assert names.split("\t")[:3] == ["time", "event", "prefix"]
+    assert values.split("\t")[2] == "10.23.0.2/32"
+
+
+def test_history_and_monitor_have_the_same_columns(ask: Ask, daemon: Any) -> None:
+    told = ask("history", "-o", "tsv").stdout
+    head(daemon, *HISTORY["records"])
+    assert ask("monitor", "-o", "tsv").stdout == told
 
 
 def test_flaps_are_a_table(ask: Ask, daemon: Any) -> None:
@@ -174,8 +180,8 @@ def test_monitor_in_columns_has_one_line_of_names(ask: Ask, daemon: Any) -> None
     head(daemon, RECORD, {"time": "t", "event": "daemon-started", "text": "a\tb", "cause": None})
     lines = [line.split("\t") for line in ask("monitor", "-o", "tsv").stdout.splitlines()]
     assert lines[0][:3] == ["time", "event", "prefix"]
-    assert lines[2] == ["t", "daemon-started", "", "", "", "", "", "", "a\\tb"]
-    assert {len(line) for line in lines} == {9}
+    assert lines[2] == ["t", "daemon-started", "", "", "", "", "", "", "a\\tb", "", "", "", "", ""]
+    assert {len(line) for line in lines} == {14}
 
 
 def test_monitor_that_was_too_slow_is_told_so(ask: Ask, daemon: Any) -> None:

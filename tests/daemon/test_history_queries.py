@@ -38,7 +38,10 @@ class SomeNames:
         return None
 
     def all(self) -> list[str]:
-        return ["alpha", "bravo", "charlie"]
+        return ["alpha", "bravo", "charlie", "delta"]
+
+    def identities(self, name: str) -> set[str]:
+        return {name, "00:00:00:00:00:00:00:0d"} if name == "delta" else {name}
 
 
 class SomeRoutes:
@@ -94,9 +97,9 @@ def converse(path: Path, talk: Talk, routes: int = 3) -> None:
     asyncio.run(run())
 
 
-def selected(text: str, peer: str = "bravo") -> RouteSelected:
+def selected(text: str, peer: str = "bravo", router_id: bytes = bytes(8)) -> RouteSelected:
     way = f"bw-{peer}"
-    return RouteSelected(Prefix.parse(text), B, way, 96, bytes(8), B, 1, 0, "update", (way, B))
+    return RouteSelected(Prefix.parse(text), B, way, 96, router_id, B, 1, 0, "update", (way, B))
 
 
 def validate(answer: str, data: Any) -> None:
@@ -123,6 +126,15 @@ def test_history_chooses_by_name_time_and_number(tmp_path: Path) -> None:
         flaps = (await client.ask("flaps", limit=5))["result"]
         validate("flaps", flaps)
         assert [row["prefix"] for row in flaps] == ["10.0.0.0/24"]
+
+    converse(tmp_path / "s", talk)
+
+
+def test_history_of_a_name_has_what_happened_before_anybody_knew_the_name(tmp_path: Path) -> None:
+    async def talk(client: Client, node: SimpleNamespace) -> None:
+        node.recorder.listen([selected("10.0.0.0/24"), selected("10.0.1.0/24", router_id=bytes(7) + b"\x0d")])
+        (record,) = (await client.ask("history", about="delta"))["result"]["records"]
+        assert (record["prefix"], record["origin"]) == ("10.0.1.0/24", None)
 
     converse(tmp_path / "s", talk)
 

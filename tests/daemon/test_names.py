@@ -147,6 +147,23 @@ def test_a_name_leads_to_the_addresses_that_the_node_announces(bench: Bench) -> 
     assert bench.names.all() == ["alpha", "bravo", "far", "phone", "remote", "unheard"]
 
 
+def test_another_name_is_shown_as_the_first_and_stands_for_all_that_is_known(bench: Bench) -> None:
+    bench.routes = [route("10.0.0.2/32", BRAVO_ID, 0), route("10.0.0.3/32", FAR_ID)]
+    lines = f"{BRAVO} b bee\n{FAR_ID.hex(':')} far farther\n10.0.0.3 far\n10.9.0.0/16 far\n"
+    bench.hosts(lines, 1)
+    # The hosts file is read at once, also before anybody has looked at the tables.
+    assert bench.names.shown_as("farther") == {"far", "farther"}
+    assert bench.names.identities("far") == {
+        "far", FAR_ID.hex(":"), "10.0.0.3/32", "10.0.0.3", "10.9.0.0/16"
+    }  # fmt: skip
+    names = bench.learn()
+    assert names.identities("farther") == names.identities("far") | {"farther"}
+    near = {"bravo", "bw-bravo", BRAVO_ID.hex(":"), str(ip_address(link_local(BRAVO)))}
+    assert names.identities("bravo") == near
+    assert names.identities("bee") == near | {"bee"}
+    assert names.shown_as("nobody") == {"nobody"}
+
+
 def test_a_peer_that_leaves_the_configuration_leaves_no_name(bench: Bench) -> None:
     bench.routes = [route("10.0.0.2/32", BRAVO_ID, 0)]
     assert bench.learn().origin(BRAVO_ID) == "bravo"

@@ -7,6 +7,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from babelwg.config import Config, ConfigError, ConfigErrors, load
 from babelwg.config.keys import generate_private, public_of
 from babelwg.daemon.kernelside import KernelSide
@@ -68,7 +70,7 @@ def test_a_removal_tells_whether_somebody_switched_the_tunnel_off() -> None:
     watch.note = notes.note
     for is_switched in (True, False):
         watch.tell_removal(tunnel("bravo"), is_switched)
-    assert [note["cause"] for note in notes] == ["`babelwg down` or `restart`", "it is not wanted any more"]
+    assert [note["cause"] for note in notes] == ["it is taken down", "it is not wanted any more"]
 
 
 def test_a_tunnel_that_is_gone_is_forgotten() -> None:
@@ -166,3 +168,28 @@ def test_a_refusal_of_the_kernel_is_told_once() -> None:
     asyncio.run(story())
     assert [note["text"] for note in notes] == ["the kernel refused rules"]
     assert notes[0]["cause"].startswith("add rule 6696: ")
+
+
+@pytest.mark.parametrize(
+    ("down", "up", "text"),
+    [
+        (True, False, "the tunnel to bravo is taken down: `babelwg down`"),
+        (False, True, "the tunnel to bravo is brought up: `babelwg up`"),
+        (True, True, "the tunnel to bravo is restarted: `babelwg restart`"),
+    ],
+)
+def test_what_somebody_asks_of_a_tunnel_is_told_before_what_comes_of_it(
+    down: bool, up: bool, text: str
+) -> None:
+    notes = Notes()
+    peer: Any = SimpleNamespace(name="bravo", interface="bw-bravo")
+    disabled = {"bravo"} if not down else set()
+    node: Any = SimpleNamespace(
+        recorder=SimpleNamespace(note=notes.note), tunnels=SimpleNamespace(disabled=disabled)
+    )
+    wiring.note_switch(node, peer, down, up)
+    (note,) = notes
+    assert f"{note['text']}: {note['cause']}" == text
+    disabled.clear()
+    wiring.note_switch(node, peer, False, up)
+    assert len(notes) == 1  # what is up already is not brought up

@@ -45,7 +45,7 @@ class Tabled(Bench):
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tabled:
     monkeypatch.setattr("babelwg.daemon.names.SYSTEM_HOSTS", tmp_path / "none")
     bench = Tabled(tmp_path)
-    bench.hosts("00:00:00:00:00:00:00:03 far\nfe80::9 delta", 1)
+    bench.hosts("00:00:00:00:00:00:00:03 far farther\nfe80::9 delta", 1)
     bench.routes = [
         route("10.0.0.2/32", BRAVO_ID, 0),
         route("10.0.0.2/32", BRAVO_ID, state="feasible")._replace(interface="eth0", neighbour=LAN_ADDRESS),
@@ -68,6 +68,10 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tabled:
 )  # fmt: skip
 def test_the_daemon_chooses_what_the_command_line_would(wanted: str, bench: Tabled) -> None:
     assert bench.ask(wanted) == select(bench.ask(), wanted)
+
+
+def test_another_name_of_the_hosts_file_selects_as_the_one_that_is_shown(bench: Tabled) -> None:
+    assert bench.ask("farther") == bench.ask("far") != []
 
 
 def test_an_address_selects_what_leads_to_it_and_a_network_what_lies_inside(bench: Tabled) -> None:

@@ -101,8 +101,8 @@ class History:
             return None
         if not isinstance(text, str) or not text:
             raise RequestError(INVALID_PARAMS, "`about` is a prefix, an address, or a name")
-        about = About(text)
         names = self._names()
+        about = About(text, self._context.names.identities(text) if text in names else ())
         if about.network or text in names or any(about.matches(entry) for entry in entries):
             return about
         near = difflib.get_close_matches(text, names, n=1, cutoff=0.6)

@@ -40,14 +40,18 @@ def _meets(prefix: Prefix, network: Prefix) -> bool:
 
 
 def _is_named(wanted: str, names: Names) -> Test:
+    shown = names.shown_as(wanted)
+
     def test(route: RouteView) -> bool:
-        return wanted in (
-            route.interface,
-            names.peer_on(route.interface),
-            names.neighbour(route.interface, route.neighbour),
-            names.origin(route.router_id),
-            ip_text(route.neighbour),
-            router_id_text(route.router_id),
+        return not shown.isdisjoint(
+            (
+                route.interface,
+                names.peer_on(route.interface),
+                names.neighbour(route.interface, route.neighbour),
+                names.origin(route.router_id),
+                ip_text(route.neighbour),
+                router_id_text(route.router_id),
+            )
         )
 
     return test

@@ -40,18 +40,19 @@ class About:
     """The choice of records that a word stands for.
 
     An address stands for every prefix that leads to it, a prefix for itself and what lies inside, any other word for
-    the peer, interface or origin of that name.
+    the peer, interface or origin of that name; `also` are other words for the same.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, also: Iterable[str] = ()) -> None:
         self.text = text
+        self._words = frozenset((text, *also))
         self.network = network_of(text)
         self._exact = " from " in text
         self._host = self.network is not None and "/" not in text
 
     def matches(self, entry: Entry) -> bool:
         """Return whether a record is meant."""
-        if self.text in entry.names or self.text == entry.prefix:
+        if entry.prefix in self._words or not self._words.isdisjoint(entry.names):
             return True
         if self.network is None or not entry.prefix or self._exact:
             return False

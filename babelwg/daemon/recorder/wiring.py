@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.events import Event, NeighbourAcquired
-from babelwg.config import Config, ConfigErrors
+from babelwg.config import Config, ConfigErrors, PeerConfig
 from babelwg.config.model import HISTORY
 from babelwg.daemon.recorder.reload import AnyConfig, describe_reload
 from babelwg.version import __version__
@@ -69,6 +69,19 @@ def note_reload(node: "Node", config: AnyConfig) -> None:
     """Take note of what a new configuration changes."""
     changed, about = describe_reload(node.config, config)
     node.recorder.note("configuration-applied", "a new configuration is applied", changed, **about)
+
+
+def note_switch(node: "Node", peer: PeerConfig, down: bool, up: bool) -> None:
+    """Take note that somebody takes a tunnel down, brings it up again, or both."""
+    if not down and peer.name not in node.tunnels.disabled:
+        return
+    verb, command = (
+        ("restarted", "restart") if down and up else ("brought up", "up") if up else ("taken down", "down")
+    )
+    about = {"peer": peer.name, "interface": peer.interface, "up": up}
+    node.recorder.note(
+        "tunnel-switched", f"the tunnel to {peer.name} is {verb}", f"`babelwg {command}`", **about
+    )
 
 
 def note_refusal(node: "Node", errors: ConfigErrors) -> None:
