@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from babelwg.cli.client import Answer, ask
+from babelwg.cli.client import Answer
 from babelwg.cli.exits import NEGATIVE, PERMISSION, Failure
 from babelwg.cli.group import envelope, settings_of, socket_of, socket_option
 from babelwg.cli.render.layout import Column, line_width, table
-from babelwg.cli.setup import DEFAULT_CONFIG
+from babelwg.cli.setup import daemons_config_option, daemons_file
 
 if TYPE_CHECKING:
     from babelwg.cli.report.contents import Part
@@ -38,13 +38,7 @@ COLUMNS = (
 )
 @click.option("--list", "only_list", is_flag=True, help="Print what would be in it, and write nothing.")
 @click.option("--private", is_flag=True, help="Give addresses and host names other names, always the same.")
-@click.option(
-    "-c",
-    "--config",
-    type=click.Path(path_type=Path, readable=False),
-    metavar="FILE",
-    help=f"The configuration.  [default: the daemon's, else {DEFAULT_CONFIG}]",
-)
+@daemons_config_option
 @socket_option
 @json_option
 @click.pass_context
@@ -78,23 +72,13 @@ def _collect(socket: Path, path: Path | None, private: bool) -> "Iterator[Part]"
     """Yield the parts of a report, each as it may be seen by others."""
     from babelwg.cli.report.contents import Part, answers, programs, system
 
-    config, complaint = _load(*_place(socket, path))
+    place = daemons_file(socket) if path is None else (path, path.suffix != ".toml")
+    config, complaint = _load(*place)
     clean = _cleaner(config, private)
     yield Part("config.txt", clean(_config_text(config) if config is not None else complaint))
     for source in (system(), answers(socket), programs()):
         for part in source:
             yield Part(clean(part.name), clean(part.text))
-
-
-def _place(socket: Path, path: Path | None) -> tuple[Path, bool]:
-    """Return where the configuration is, and whether it is in babeld's language alone."""
-    if path is not None:
-        return path, path.suffix != ".toml"
-    try:
-        status = ask(socket, "status").data
-    except Failure:
-        return DEFAULT_CONFIG, False
-    return Path(status["config"]), status["mode"] == "babeld"
 
 
 def _load(path: Path, is_babeld: bool) -> "tuple[Config | BabeldConfig | None, str]":

@@ -7,8 +7,8 @@ import click
 
 from babelwg.cli.client import Answer
 from babelwg.cli.exits import CONFIGURATION
-from babelwg.cli.group import SuggestingGroup, envelope, settings_of
-from babelwg.cli.setup import DEFAULT_CONFIG, config_option
+from babelwg.cli.group import SuggestingGroup, envelope, settings_of, socket_of
+from babelwg.cli.setup import daemons_config, daemons_config_option, daemons_file
 
 if TYPE_CHECKING:
     from babelwg.config import BabeldConfig, Config
@@ -22,14 +22,7 @@ def config() -> None:
 
 
 @config.command()
-@click.option(
-    "-c",
-    "--config",
-    "file",
-    type=click.Path(path_type=Path, readable=False),
-    metavar="FILE",
-    help=f"The configuration.  [default: {DEFAULT_CONFIG}]",
-)
+@daemons_config_option
 @click.option(
     "--babeld-conf",
     type=click.Path(path_type=Path, readable=False),
@@ -38,18 +31,19 @@ def config() -> None:
 )
 @json_option
 @click.pass_context
-def show(ctx: click.Context, file: Path | None, babeld_conf: Path | None, as_json: bool) -> None:
+def show(ctx: click.Context, config: Path | None, babeld_conf: Path | None, as_json: bool) -> None:
     """Print every setting with the value that holds, defaults and implicit lines included.
 
     The output is a configuration again; the values of keys are left out.
     """
-    if file is not None and babeld_conf is not None:
+    if config is not None and babeld_conf is not None:
         raise click.UsageError("--config and --babeld-conf exclude each other", ctx)
     from babelwg.config import ConfigErrors, load, load_babeld
 
-    path = babeld_conf or file or DEFAULT_CONFIG
+    given = config or babeld_conf
+    path, is_babeld = (given, babeld_conf is not None) if given else daemons_file(socket_of(ctx, None))
     try:
-        loaded = load(path) if babeld_conf is None else load_babeld(path)
+        loaded = load_babeld(path) if is_babeld else load(path)
     except ConfigErrors as errors:
         click.echo(str(errors), err=True)
         ctx.exit(CONFIGURATION)
@@ -60,12 +54,13 @@ def show(ctx: click.Context, file: Path | None, babeld_conf: Path | None, as_jso
 
 
 @config.command()
-@config_option
+@daemons_config_option
 @json_option
 @click.pass_context
-def path(ctx: click.Context, config: Path, as_json: bool) -> None:
+def path(ctx: click.Context, config: Path | None, as_json: bool) -> None:
     """Print where the configuration is read from."""
-    file, peers = config.absolute(), config.absolute().with_name("peers.d")
+    file = daemons_config(socket_of(ctx, None), config).absolute()
+    peers = file.with_name("peers.d")
     if as_json or settings_of(ctx).as_json:
         click.echo(envelope(Answer(None, {"config": str(file), "peers_directory": str(peers)})))
     else:

@@ -11,7 +11,7 @@ from babelwg.cli.client import Answer, ask
 from babelwg.cli.exits import CONFIGURATION, NEGATIVE, USAGE, Failure
 from babelwg.cli.group import Reader, reading
 from babelwg.cli.peers import no_reload
-from babelwg.cli.setup import config_option
+from babelwg.cli.setup import daemons_config, daemons_config_option
 
 if TYPE_CHECKING:
     from babelwg.config import Config, Endpoint, Key, PeerConfig
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 @click.option(
     "--keepalive", type=click.IntRange(0, 65535), default=25, show_default=True, help="Seconds; 0 for none."
 )
-@config_option
+@daemons_config_option
 @no_reload
 @reading
-def export(reader: Reader, config: Path, no_reload: bool, peer: str, **options: Any) -> None:
+def export(reader: Reader, config: Path | None, no_reload: bool, peer: str, **options: Any) -> None:
     """Write a file for a device without Babel, such as a phone.
 
     The device becomes a peer with a new key pair and an address that this node announces. Its private key is in the
@@ -54,8 +54,9 @@ def export(reader: Reader, config: Path, no_reload: bool, peer: str, **options: 
     from babelwg.config.wgquick import leaf_text
 
     _check_before(options)
-    with changing(config):
-        node, private, notes = _ensure_peer(reader, config, no_reload, peer, options)
+    path = daemons_config(reader.socket, config)
+    with changing(path):
+        node, private, notes = _ensure_peer(reader, path, no_reload, peer, options)
     entry = next(known for known in node.peers if known.name == peer)
     leaf = _leaf(reader, node, entry, private, options)
     text = leaf_text(leaf)

@@ -11,7 +11,7 @@ from babelwg.cli.exits import CONFIGURATION, Failure
 from babelwg.cli.group import Reader, reading
 from babelwg.cli.peers import no_reload
 from babelwg.cli.render.layout import line_width, wrap
-from babelwg.cli.setup import KEY_FILE, config_option, node_name
+from babelwg.cli.setup import KEY_FILE, daemons_config, daemons_config_option, node_name
 
 if TYPE_CHECKING:
     from babelwg.config.wgquick import WgPeer, WgQuick
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--name", metavar="NAME", help="The node's name in a new configuration; the host's by default.")
-@config_option
+@daemons_config_option
 @no_reload
 @reading
-def import_(reader: Reader, config: Path, no_reload: bool, file: Path, name: str | None) -> None:
+def import_(reader: Reader, config: Path | None, no_reload: bool, file: Path, name: str | None) -> None:
     """Take over tunnels from a file of wg-quick.
 
     Where there is no configuration yet, one is written with the file's key, addresses and peers; else only the peers
@@ -36,10 +36,11 @@ def import_(reader: Reader, config: Path, no_reload: bool, file: Path, name: str
         found = read_file(file)
     except ConfigErrors as errors:
         raise Failure(str(errors), CONFIGURATION) from None
-    if config.exists():
-        data, node = _add(found, config, None if no_reload else reader.socket)
+    path = daemons_config(reader.socket, config)
+    if path.exists():
+        data, node = _add(found, path, None if no_reload else reader.socket)
     else:
-        data, node = _write_new(found, config, node_name(name))
+        data, node = _write_new(found, path, node_name(name))
     data["left_out"] = [entry._asdict() for entry in found.left_out]
     data["notes"] += _open_to_others(file)
     reader.print(Answer(node, data), lambda data: _text(data, line_width(reader.wide)))

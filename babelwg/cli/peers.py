@@ -12,7 +12,7 @@ from babelwg.cli.exits import CONFIGURATION, USAGE, Failure
 from babelwg.cli.group import Reader, SuggestingGroup, reading
 from babelwg.cli.render.layout import Column, line_width, table
 from babelwg.cli.render.units import word
-from babelwg.cli.setup import config_option
+from babelwg.cli.setup import daemons_config, daemons_config_option
 
 NUMBERS = ("keepalive", "cost")
 LISTS = ("endpoint", "leaf-addresses")
@@ -40,15 +40,15 @@ def peer() -> None:
 
 
 @peer.command("list")
-@config_option
+@daemons_config_option
 @reading
-def list_peers(reader: Reader, config: Path) -> None:
+def list_peers(reader: Reader, config: Path | None) -> None:
     """Print the peers of the configuration; no daemon has to run."""
     from babelwg.cli.render.configuration import peer_data
     from babelwg.config import ConfigErrors, load
 
     try:
-        loaded = load(config)
+        loaded = load(daemons_config(reader.socket, config))
     except ConfigErrors as errors:
         raise Failure(str(errors), CONFIGURATION) from None
     rows = [peer_data(entry, loaded) for entry in loaded.peers]
@@ -68,35 +68,33 @@ def list_peers(reader: Reader, config: Path) -> None:
 )
 @click.option("--keepalive", type=int, metavar="SECONDS", help="Keep holes in firewalls open.")
 @click.option("--cost", type=int, help="What to add to the measured cost.")
-@config_option
+@daemons_config_option
 @no_reload
 @reading
-def add(reader: Reader, config: Path, no_reload: bool, **options: Any) -> None:
+def add(reader: Reader, config: Path | None, no_reload: bool, **options: Any) -> None:
     """Add a peer at the end of the configuration."""
     from babelwg.config.files import read_text
     from babelwg.config.toml.edit import add_peer
     from babelwg.config.toml.table import parse_document
 
-    values = peer_values(config, **options)
-
-    def edit() -> Texts:
+    def edit(config: Path) -> Texts:
         text = read_text(config)
         parse_document(text, str(config))
-        return {config: add_peer(text, values)}
+        return {config: add_peer(text, peer_values(config, **options))}
 
     _change(reader, config, no_reload, ("added", options["name"]), edit)
 
 
 @peer.command()
 @click.argument("name")
-@config_option
+@daemons_config_option
 @no_reload
 @reading
-def remove(reader: Reader, config: Path, no_reload: bool, name: str) -> None:
+def remove(reader: Reader, config: Path | None, no_reload: bool, name: str) -> None:
     """Remove a peer; a file of peers.d that held nothing else goes too."""
     from babelwg.config.toml.edit import peer_names, remove_peer
 
-    def edit() -> Texts:
+    def edit(config: Path) -> Texts:
         file, text = find_peer(config, name)
         alone = file != config and len(peer_names(text)) == 1
         return {file: None if alone else remove_peer(text, name)}
@@ -107,10 +105,10 @@ def remove(reader: Reader, config: Path, no_reload: bool, name: str) -> None:
 @peer.command()
 @click.argument("old")
 @click.argument("new")
-@config_option
+@daemons_config_option
 @no_reload
 @reading
-def rename(reader: Reader, config: Path, no_reload: bool, old: str, new: str) -> None:
+def rename(reader: Reader, config: Path | None, no_reload: bool, old: str, new: str) -> None:
     """Give a peer another name; unless it has an `interface` of its own, its tunnel is made anew."""
     _set(reader, config, no_reload, ("renamed", new), old, {"name": new})
 
@@ -118,10 +116,12 @@ def rename(reader: Reader, config: Path, no_reload: bool, old: str, new: str) ->
 @peer.command("set")
 @click.argument("name")
 @click.argument("assignments", nargs=-1, required=True, metavar="KEY=VALUE...")
-@config_option
+@daemons_config_option
 @no_reload
 @reading
-def set_keys(reader: Reader, config: Path, no_reload: bool, name: str, assignments: tuple[str, ...]) -> None:
+def set_keys(
+    reader: Reader, config: Path | None, no_reload: bool, name: str, assignments: tuple[str, ...]
+) -> None:
     """Set keys of a peer; KEY= without a value takes the key away.
 
     Several endpoints or leaf-addresses are given with commas between them.
@@ -159,11 +159,16 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 
 def _set(
-    reader: Reader, config: Path, no_reload: bool, done: tuple[str, str], name: str, changes: dict[str, Any]
+    reader: Reader,
+    config: Path | None,
+    no_reload: bool,
+    done: tuple[str, str],
+    name: str,
+    changes: dict[str, Any],
 ) -> None:
     from babelwg.config.toml.edit import set_peer
 
-    def edit() -> Texts:
+    def edit(config: Path) -> Texts:
         file, text = find_peer(config, name)
         return {file: set_peer(text, name, changes)}
 
@@ -171,14 +176,15 @@ def _set(
 
 
 def _change(
-    reader: Reader, config: Path, no_reload: bool, done: tuple[str, str], edit: Callable[[], Texts]
+    reader: Reader, config: Path | None, no_reload: bool, done: tuple[str, str], edit: Callable[[Path], Texts]
 ) -> None:
     """Change the configuration and say what was done."""
     action, name = done
-    with changing(config):
-        texts = edit()
-        node = propose(config, texts).node.name
-        reloaded, notes = put_in_place(config, texts, None if no_reload else reader.socket)
+    path = daemons_config(reader.socket, config)
+    with changing(path):
+        texts = edit(path)
+        node = propose(path, texts).node.name
+        reloaded, notes = put_in_place(path, texts, None if no_reload else reader.socket)
     (file,) = texts
     data = {"peer": name, "action": action, "file": str(file), "reloaded": reloaded, "notes": notes}
     reader.print(Answer(node, data), _sentence)

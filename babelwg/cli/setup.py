@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
-from babelwg.cli.client import Answer
+from babelwg.cli.client import Answer, ask
 from babelwg.cli.exits import CONFIGURATION, PERMISSION, USAGE, Failure
-from babelwg.cli.group import envelope, settings_of
+from babelwg.cli.group import envelope, settings_of, socket_of
 
 DEFAULT_CONFIG = Path("/etc/babelwg/babelwg.toml")
 KEY_FILE = "node.key"
@@ -47,6 +47,34 @@ config_option = click.option(
     help="The configuration.",
 )
 
+daemons_config_option = click.option(
+    "-c",
+    "--config",
+    type=click.Path(path_type=Path, readable=False),
+    metavar="FILE",
+    help=f"The configuration.  [default: the daemon's, else {DEFAULT_CONFIG}]",
+)
+
+
+def daemons_config(socket: Path, given: Path | None) -> Path:
+    """Return the configuration that is named, else the one that the daemon reads, else the usual one."""
+    if given is not None:
+        return given
+    path, is_babeld = daemons_file(socket)
+    return DEFAULT_CONFIG if is_babeld else path
+
+
+def daemons_file(socket: Path) -> tuple[Path, bool]:
+    """Return the file that the daemon reads, and whether it is in babeld's language alone; without one the usual."""
+    try:
+        told = ask(socket, "status").data
+    except Failure:
+        return DEFAULT_CONFIG, False
+    status = told if isinstance(told, dict) else {}
+    path = Path(str(status.get("config")))
+    # A relative name would be one of the daemon's directory, and not of ours.
+    return (path, status.get("mode") == "babeld") if path.is_absolute() else (DEFAULT_CONFIG, False)
+
 
 @click.command()
 @config_option
@@ -77,7 +105,7 @@ def init(config: Path, name: str | None) -> None:
 
 
 @click.command("check-config")
-@config_option
+@daemons_config_option
 @click.option(
     "--babeld-conf",
     type=click.Path(path_type=Path, readable=False),
@@ -86,7 +114,7 @@ def init(config: Path, name: str | None) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (schema babelwg/1).")
 @click.pass_context
-def check_config(ctx: click.Context, config: Path, babeld_conf: Path | None, as_json: bool) -> None:
+def check_config(ctx: click.Context, config: Path | None, babeld_conf: Path | None, as_json: bool) -> None:
     """Read a configuration and tell everything that is wrong with it."""
     from babelwg.config import ConfigErrors, load, load_babeld
 
@@ -99,9 +127,10 @@ def check_config(ctx: click.Context, config: Path, babeld_conf: Path | None, as_
             interfaces = len(load_babeld(babeld_conf).interfaces)
             summary = f"{babeld_conf}: ok, {_count(interfaces, 'interface')}"
         else:
-            loaded = load(config)
+            path = daemons_config(socket_of(ctx, None), config)
+            loaded = load(path)
             name = loaded.node.name
-            summary = f"{config}: ok, node {name}, {_count(len(loaded.peers), 'peer')}"
+            summary = f"{path}: ok, node {name}, {_count(len(loaded.peers), 'peer')}"
     except ConfigErrors as found:
         errors = found
     if as_json:

@@ -85,7 +85,7 @@ class Node:
         self.names = Names(self)
         self.recorder = Recorder(self.names)
         self.lag = LagMeter()
-        self.config_path = config_path
+        self.config_path = config_path.absolute()
         self.incidents = Incidents()
         self._state_dir = state_dir
         self._socket_path = socket

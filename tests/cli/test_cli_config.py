@@ -163,7 +163,8 @@ def test_config_show_of_two_files_is_wrong_usage(run: Run) -> None:
 
 
 def test_config_path_says_where_it_is_read_from(run: Run, tmp_path: Path) -> None:
-    assert run("config", "path").stdout == "/etc/babelwg/babelwg.toml\n/etc/babelwg/peers.d\n"
+    lonely = ["--socket", str(tmp_path / "none")]
+    assert run(*lonely, "config", "path").stdout == "/etc/babelwg/babelwg.toml\n/etc/babelwg/peers.d\n"
     document = json.loads(run("config", "path", "-c", str(tmp_path / "x.toml"), "--json").stdout)
     validate(document, "config_path")
     assert document["data"] == {"config": f"{tmp_path}/x.toml", "peers_directory": f"{tmp_path}/peers.d"}

@@ -219,3 +219,38 @@ def test_a_change_as_json_follows_the_schema(ask: Ask, toml: Path) -> None:
         "reloaded": True,
         "notes": [],
     }
+
+
+def test_without_a_name_it_is_the_daemons_configuration_that_is_changed_and_named(
+    ask: Ask, toml: Path, daemon: Any
+) -> None:
+    result = ask("peer", "add", "delta", "--public-key", DELTA)
+    assert result.stdout == f"Added delta to {toml}; the daemon has taken it.\n"
+    assert toml.read_text() == TEXT + ADDED
+    assert asked(daemon) == ["status", "status", "reload"]
+    assert [row["name"] for row in json.loads(ask("peer", "list", "--json").stdout)["data"]] == [
+        "bravo",
+        "delta",
+    ]
+    assert ask("config", "path").stdout.splitlines()[0] == str(toml)
+    assert ask("check-config").stdout == f"{toml}: ok, node alpha, 2 peers\n"
+    assert 'name = "delta"' in ask("config", "show").stdout
+
+
+@pytest.mark.parametrize(
+    "status", [{"config": "babelwg.toml"}, {"config": "/nowhere/babeld.conf", "mode": "babeld"}, {}, None]
+)
+def test_a_daemon_that_names_no_configuration_of_ours_leaves_the_usual_one(
+    status: Any, ask: Ask, toml: Path, daemon: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("babelwg.cli.setup.DEFAULT_CONFIG", toml)
+    daemon.answers["status"] = status
+    assert ask("config", "path").stdout.splitlines()[0] == str(toml)
+
+
+def test_without_a_daemon_it_is_the_usual_configuration(
+    run: Ask, toml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("babelwg.cli.setup.DEFAULT_CONFIG", toml)
+    result = run("--socket", str(tmp_path / "none"), "peer", "remove", "bravo")
+    assert result.stdout.startswith(f"Removed bravo from {toml}.\n")
