@@ -28,6 +28,13 @@ class TunnelWatch:
         about = {"peer": tunnel.peer, "interface": tunnel.interface}
         self.note(f"tunnel-{what}", f"the tunnel to {tunnel.peer} {text}", cause, **about)
 
+    def tell_setting(self, tunnel: Tunnel, previous: Tunnel | None) -> None:
+        """Take note that a tunnel was told its settings."""
+        cause = "it is configured" if previous is None else "its settings changed"
+        if previous is not None and previous.preshared_key != tunnel.preshared_key:
+            cause = "its preshared key changed, and its session begins anew"
+        self.tell("set", tunnel, "is set", cause)
+
     def tell_removal(self, tunnel: Tunnel, is_switched: bool) -> None:
         """Take note that a tunnel is gone: somebody switched it off, or the configuration is without it."""
         cause = "it is taken down" if is_switched else "it is not wanted any more"

@@ -302,9 +302,7 @@ class TunnelService:
             self._sysctls([tunnel.interface])
         self.actual[tunnel.interface] = tunnel
         log.info("tunnel-set interface=%s peer=%s backend=%s", tunnel.interface, tunnel.peer, tunnel.backend)
-        self.watch.tell(
-            "set", tunnel, "is set", "it is configured" if previous is None else "its settings changed"
-        )
+        self.watch.tell_setting(tunnel, previous)
         self._routing.want(tunnel.interface, self._wanted(tunnel))
 
     async def _create(self, backend: TunnelBackend, tunnel: Tunnel) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from babelwg.config.keys import generate_private, public_of
+from babelwg.config.keys import generate_private, generate_psk, public_of
 from babelwg.lab.netns.mesh import Mesh
 from babelwg.lab.netns.node import Node
 
@@ -138,6 +138,28 @@ def test_a_data_plane_that_hangs_holds_up_no_status(
         os.kill(plane, signal.SIGCONT)
     m.wait("the state is of now again", lambda: m.ask("a", "peers")[0]["tunnel_age_s"] == 0)
     m.wait("nothing is wrong", lambda: not m.ask("a", "status")["problems"])
+
+
+def test_a_preshared_key_that_changes_holds_at_once(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b")
+    m.wait("a reaches b", lambda: reaches_b(m))
+    psk = generate_psk()
+    for name, other in ("ab", "ba"):
+        key, path = m.home(name) / "peer.psk", m.home(name) / "babelwg.toml"
+        key.write_text(f"{psk}\n")
+        key.chmod(0o600)
+        line = f'name = "{other}"\n'
+        path.write_text(path.read_text().replace(line, f'{line}preshared-key-file = "peer.psk"\n'))
+    m.ask("a", "reload")
+    # The old session would have gone on for minutes with the old key.
+    m.wait("the session is over", lambda: state_of(m, "a", "b")[0] == "connecting")
+    m.ask("b", "reload")
+    m.wait("both have the new key", lambda: reaches_b(m) and state_of(m, "a", "b") == ("up", None))
+    causes = [record["cause"] for record in m.ask("a", "history", about="b")["records"]]
+    assert "its preshared key changed, and its session begins anew" in causes
 
 
 def test_a_wrong_key_is_a_peer_that_does_not_answer(

@@ -73,6 +73,19 @@ def test_a_removal_tells_whether_somebody_switched_the_tunnel_off() -> None:
     assert [note["cause"] for note in notes] == ["it is taken down", "it is not wanted any more"]
 
 
+def test_a_setting_tells_whether_it_began_a_session_anew() -> None:
+    notes, watch = Notes(), TunnelWatch()
+    watch.note = notes.note
+    keyed = replace(tunnel("bravo"), preshared_key=KEY)
+    for now, before in ((keyed, None), (keyed, replace(keyed, keepalive=25)), (keyed, tunnel("bravo"))):
+        watch.tell_setting(now, before)
+    assert [note["cause"] for note in notes] == [
+        "it is configured",
+        "its settings changed",
+        "its preshared key changed, and its session begins anew",
+    ]
+
+
 def test_a_tunnel_that_is_gone_is_forgotten() -> None:
     notes, watch = Notes(), TunnelWatch()
     watch.note = notes.note

@@ -74,6 +74,27 @@ def test_another_peer_is_replaced_with_everything(tmp_path: Path) -> None:
     assert {"listen_port=5000", "endpoint=192.0.2.1:9", "allowed_ip=::/0"} <= set(said)
 
 
+def test_another_preshared_key_ends_the_session_and_keeps_the_endpoint(tmp_path: Path) -> None:
+    peer = replace(
+        THERE,
+        preshared_key=bytes(range(32)),
+        endpoint="198.51.100.1:77",
+        last_handshake_time_sec=int(time.time()) - 20,
+        persistent_keepalive_interval=25,
+    )
+    device = DeviceState(PRIVATE.octets, 5000, 7, (peer,))
+    # No key is one too, and a peer that is made anew has none, no keepalive and no addresses.
+    anew = ["set=1", "replace_peers=true", "endpoint=198.51.100.1:77", "replace_allowed_ips=true"]
+    assert told(tmp_path, device, TUNNEL) == [*anew, "allowed_ip=0.0.0.0/0", "allowed_ip=::/0"]
+    keyed = replace(TUNNEL, preshared_key=PRIVATE)
+    (text,) = talk(tmp_path, format_get(device), lambda path: configure(path, keyed, TUNNEL))
+    assert f"preshared_key={PRIVATE.octets.hex()}" in text
+    assert "replace_peers=true" in text
+    device = replace(device, peers=(replace(peer, preshared_key=PRIVATE.octets),))
+    (text,) = talk(tmp_path, format_get(device), lambda path: configure(path, keyed, TUNNEL))
+    assert "replace_peers" not in text
+
+
 def test_a_changed_endpoint_is_told_to_a_live_session(tmp_path: Path) -> None:
     peer = replace(THERE, endpoint="198.51.100.1:77", last_handshake_time_sec=int(time.time()) - 20)
     device = DeviceState(PRIVATE.octets, 5000, 7, (peer,))

@@ -202,7 +202,8 @@ PEER = (
         "preshared-key-file",
         "path",
         None,
-        "A file of mode 0600 with a key that both share; `babelwg genpsk` writes one.",
+        "A file of mode 0600 with a key that both share; `babelwg genpsk` writes one. A change ends the session at"
+        " once, and the next one needs the new key on both sides.",
     ),
     Key("keepalive", "seconds", "0", "Between keepalives, for a side behind NAT; 0 for none."),
     Key("cost", "integer", "0", "Added to the cost that is measured."),

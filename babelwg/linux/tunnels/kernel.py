@@ -25,6 +25,7 @@ from babelwg.linux.tunnels.tunnel import (
     TunnelError,
     TunnelGone,
     TunnelState,
+    preshared_key_of,
 )
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,23 @@ class KernelBackend:
             "replace_allowed_ips": True,
             "allowed_ips": list(ANY_ADDRESS),
         }
-        if tunnel.endpoint and not await self._keeps_endpoint(tunnel, previous):
-            peer["endpoint_addr"], peer["endpoint_port"] = _text(tunnel.endpoint[0]), tunnel.endpoint[1]
+        state = await self.state(tunnel.interface)
+        known = (
+            state.settings
+            if state.settings and state.settings.public_key == tunnel.public_key.octets
+            else None
+        )
+        # With another preshared key the session that was agreed on with the old one would go on for minutes.
+        is_rekeyed = known is not None and known.preshared_key != preshared_key_of(tunnel)
+        keep = _keeps_endpoint(tunnel, previous, state)
+        endpoint = tunnel.endpoint if tunnel.endpoint and not keep else state.endpoint if is_rekeyed else None
+        if endpoint:
+            peer["endpoint_addr"], peer["endpoint_port"] = _text(endpoint[0]), endpoint[1]
         try:
             async with _open() as wireguard:
-                for stranger in await self._strangers(wireguard, tunnel):
-                    await wireguard.set(tunnel.interface, peer={"public_key": stranger, "remove": True})
+                leaving = await self._strangers(wireguard, tunnel)
+                for key in [*leaving, *([str(tunnel.public_key)] if is_rekeyed else [])]:
+                    await wireguard.set(tunnel.interface, peer={"public_key": key, "remove": True})
                 await wireguard.set(
                     tunnel.interface,
                     private_key=str(tunnel.private_key),
@@ -115,15 +127,6 @@ class KernelBackend:
             frozenset(_allowed_ips(messages)),
         )
 
-    async def _keeps_endpoint(self, tunnel: Tunnel, previous: Tunnel | None) -> bool:
-        """Return whether the endpoint is left alone: the peer may have roamed, and its session lives."""
-        if previous is not None and previous.endpoint and previous.public_key == tunnel.public_key:
-            return previous.endpoint == tunnel.endpoint
-        state = await self.state(tunnel.interface)
-        if state.settings is None or state.settings.public_key != tunnel.public_key.octets:
-            return False
-        return state.endpoint is not None and time.time() - state.latest_handshake < SESSION_LIFE
-
     @staticmethod
     async def _strangers(wireguard: AsyncWireGuard, tunnel: Tunnel) -> list[str]:
         """Return the public keys of other peers on this interface: one tunnel has one peer."""
@@ -134,6 +137,15 @@ class KernelBackend:
                 if text != str(tunnel.public_key):
                     found.append(text)
         return found
+
+
+def _keeps_endpoint(tunnel: Tunnel, previous: Tunnel | None, state: TunnelState) -> bool:
+    """Return whether the endpoint is left alone: the peer may have roamed, and its session lives."""
+    if previous is not None and previous.endpoint and previous.public_key == tunnel.public_key:
+        return previous.endpoint == tunnel.endpoint
+    if state.settings is None or state.settings.public_key != tunnel.public_key.octets:
+        return False
+    return state.endpoint is not None and time.time() - state.latest_handshake < SESSION_LIFE
 
 
 async def choose_backend(iproute: AsyncIPRoute, wanted: str) -> str:

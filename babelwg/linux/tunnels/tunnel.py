@@ -57,12 +57,17 @@ def settings_of(tunnel: Tunnel) -> Settings:
     """Return what a back end should report for a tunnel."""
     return Settings(
         tunnel.public_key.octets,
-        tunnel.preshared_key.octets if tunnel.preshared_key else bytes(32),
+        preshared_key_of(tunnel),
         tunnel.keepalive,
         tunnel.fwmark,
         tunnel.listen_port,
         frozenset(ANY_ADDRESS),
     )
+
+
+def preshared_key_of(tunnel: Tunnel) -> bytes:
+    """Return the preshared key of a tunnel, of zeros for none."""
+    return tunnel.preshared_key.octets if tunnel.preshared_key else bytes(32)
 
 
 class TunnelError(Exception):

@@ -22,6 +22,7 @@ from babelwg.linux.tunnels.tunnel import (
     TunnelError,
     TunnelGone,
     TunnelState,
+    preshared_key_of,
 )
 from babelwg.wireguard.uapi import (
     DeviceConfig,
@@ -129,7 +130,8 @@ class UapiBackend:
 async def configure(path: Path, tunnel: Tunnel, previous: Tunnel | None) -> None:
     """Give a UAPI socket the tunnel's keys, port, mark and its one peer. Raises TunnelError.
 
-    Only what differs is said: a tunnel of an earlier life keeps its session, and loses no packet.
+    Only what differs is said: a tunnel of an earlier life keeps its session, and loses no packet. With another
+    preshared key the peer is made anew, for a session that was agreed on with the old one would go on for minutes.
     """
     device = await _read_device(path)
     private_key = tunnel.private_key.octets
@@ -139,7 +141,7 @@ async def configure(path: Path, tunnel: Tunnel, previous: Tunnel | None) -> None
         # A port that could not be taken is reported as well; without the peer it is said again.
         listen_port=None if alone and device.listen_port == tunnel.listen_port else tunnel.listen_port,
         fwmark=tunnel.fwmark if device.fwmark != tunnel.fwmark else None,
-        replace_peers=not alone,
+        replace_peers=not alone or device.peers[0].preshared_key != preshared_key_of(tunnel),
         peers=(_peer_config(device, tunnel, previous),),
     )
     answer = await request(path, format_set(config))
@@ -155,21 +157,23 @@ async def configure(path: Path, tunnel: Tunnel, previous: Tunnel | None) -> None
 
 def _peer_config(device: DeviceState, tunnel: Tunnel, previous: Tunnel | None) -> PeerConfig:
     """Return what to say of the tunnel's peer to a device that is as given."""
-    key = tunnel.public_key.octets
-    preshared_key = tunnel.preshared_key.octets if tunnel.preshared_key else bytes(32)
+    key, preshared_key = tunnel.public_key.octets, preshared_key_of(tunnel)
     there = device.peers[0] if [peer.public_key for peer in device.peers] == [key] else PeerState(key)
-    same_networks = set(there.allowed_ips) == set(ANY_ADDRESS)
     alive = time.time() - there.last_handshake_time_sec < SESSION_LIFE
     # The peer may have roamed since: a session that lives keeps its endpoint, unless another is asked for now.
     if previous is not None and previous.endpoint and previous.public_key == tunnel.public_key:
         keep = there.endpoint is not None and previous.endpoint == tunnel.endpoint
     else:
         keep = there.endpoint is not None and alive
+    endpoint = _format_endpoint(tunnel.endpoint) if tunnel.endpoint and not keep else None
+    if there.preshared_key != preshared_key:
+        there, endpoint = PeerState(key), endpoint or there.endpoint
+    same_networks = set(there.allowed_ips) == set(ANY_ADDRESS)
     interval = there.persistent_keepalive_interval
     return PeerConfig(
         public_key=key,
         preshared_key=preshared_key if there.preshared_key != preshared_key else None,
-        endpoint=_format_endpoint(tunnel.endpoint) if tunnel.endpoint and not keep else None,
+        endpoint=endpoint,
         persistent_keepalive_interval=tunnel.keepalive if interval != tunnel.keepalive else None,
         replace_allowed_ips=not same_networks,
         allowed_ips=() if same_networks else ANY_ADDRESS,
