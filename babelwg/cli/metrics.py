@@ -25,13 +25,17 @@ babelwg_up 0
 def metrics(reader: Reader, textfile: Path | None) -> None:
     """Print figures of this node for Prometheus, in its text format.
 
-    With --textfile the file is replaced whole. When no daemon answers it says so: babelwg_up is 0 then.
+    With --textfile the file is replaced whole. When no daemon answers, babelwg_up is 0 there or on standard output,
+    and the exit code is 3.
     """
     try:
         answer = reader.ask("metrics")
     except Failure as failure:
-        if textfile is not None and failure.exit_code == NO_DAEMON:
-            _write(textfile, DOWN)
+        if failure.exit_code == NO_DAEMON:
+            if textfile is not None:
+                _write(textfile, DOWN)
+            elif reader.output == "text":
+                click.echo(DOWN, nl=False)
         raise
     if textfile is None:
         reader.print(answer, lambda data: str(data["text"]).rstrip("\n"))

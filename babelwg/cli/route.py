@@ -27,7 +27,8 @@ def route() -> None:
 def route_get(reader: Reader, address: str, source: tuple[str, ...]) -> None:
     """Print the way that a packet to ADDRESS takes, and what the kernel says.
 
-    The name of a node stands for the first of its addresses that can be reached.
+    The name of a node stands for the first of its addresses that can be reached. The exit code is 1 when packets have
+    no way, and when the kernel's is not the one that Babel selected.
     """
     from babelwg.cli.render.route import render_route_get
 
@@ -41,7 +42,7 @@ def route_get(reader: Reader, address: str, source: tuple[str, ...]) -> None:
         raise click.UsageError("ADDRESS and SOURCE are of different families")
     answer = reader.ask("route_get", params)
     reader.print(answer, lambda data: render_route_get(data, line_width(reader.wide)))
-    if not _has_way(answer.data):
+    if not _has_way(answer.data) or answer.data.get("agrees") is False:
         raise SystemExit(NEGATIVE)
 
 
@@ -52,7 +53,8 @@ def route_get(reader: Reader, address: str, source: tuple[str, ...]) -> None:
 def route_explain(reader: Reader, prefix: str, source: tuple[str, ...]) -> None:
     """Print why PREFIX is routed as it is, or why it is not.
 
-    PREFIX is a prefix, an address (the longest prefix that holds it is explained), or the name of a node.
+    PREFIX is a prefix, an address (the longest prefix that holds it is explained), or the name of a node. The exit
+    code is 1 when there is no route, and when the kernel goes another way than the one that Babel selected.
     """
     from babelwg.cli.render.explain import render_explain
 
@@ -63,7 +65,7 @@ def route_explain(reader: Reader, prefix: str, source: tuple[str, ...]) -> None:
     text = f"{prefix} from {origin}" if origin else prefix
     answer = reader.ask("route_explain", {"prefix": text})
     reader.print(answer, lambda data: render_explain(data, line_width(reader.wide), reader.wide))
-    if not answer.data.get("has_route"):
+    if not answer.data.get("has_route") or answer.data.get("agrees") is False:
         raise SystemExit(NEGATIVE)
 
 

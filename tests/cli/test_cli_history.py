@@ -251,6 +251,10 @@ def test_metrics_of_a_daemon_that_is_gone_say_so(run: Ask, tmp_path: Path) -> No
     result = run("--socket", str(tmp_path / "none"), "metrics", "--textfile", str(path))
     assert result.exit_code == 3
     assert path.read_text().splitlines()[-1] == "babelwg_up 0"
+    printed = run("--socket", str(tmp_path / "none"), "metrics")
+    assert (printed.exit_code, printed.stdout) == (3, path.read_text())
+    as_json = run("--socket", str(tmp_path / "none"), "metrics", "--json")
+    assert (as_json.exit_code, as_json.stdout) == (3, "")
 
 
 def test_metrics_that_cannot_be_written_are_exit_1(ask: Ask, tmp_path: Path) -> None:

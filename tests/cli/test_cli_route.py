@@ -95,3 +95,13 @@ def test_a_name_is_asked_for_as_it_is_and_shown_with_its_address(ask: Ask, daemo
     address = daemon.answers["route_get"]["address"]
     assert (result.exit_code, result.stdout.splitlines()[0]) == (0, f"bravo ({address})")
     assert daemon.requests[-1]["params"] == {"address": "bravo", "source": None}
+
+
+@pytest.mark.parametrize(("agrees", "code"), [(True, 0), (None, 0), (False, 1)])
+def test_a_kernel_that_goes_another_way_is_exit_1(
+    agrees: bool | None, code: int, ask: Ask, daemon: Any
+) -> None:
+    daemon.answers["route_get"]["agrees"] = agrees
+    daemon.answers["route_explain"] = NOTHING | {"has_route": True, "agrees": agrees}
+    assert ask("route", "get", "10.23.0.2").exit_code == code
+    assert ask("route", "explain", "10.9.0.0/16").exit_code == code

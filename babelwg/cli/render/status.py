@@ -3,7 +3,7 @@
 from typing import Any
 
 from babelwg.cli.render.layout import Column, Row, table, wrap
-from babelwg.cli.render.units import age, metric, plain, round_trip, share, word
+from babelwg.cli.render.units import age, measured, metric, plain, round_trip, share, word
 
 HEAD = 11  # columns of a title and the space behind it
 COMMANDS = frozenset(
@@ -30,8 +30,8 @@ def _path(row: Row) -> str:
 
 
 MEASURED = (
-    Column("RTT", lambda row: round_trip(row.get("rtt_s")), True),
-    Column("LOSS", lambda row: share(row.get("loss")), True),
+    Column("RTT", lambda row: round_trip(measured(row, "rtt_s")), True),
+    Column("LOSS", lambda row: share(measured(row, "loss")), True),
     Column("COST", lambda row: metric(row.get("cost")), True),
     Column("ROUTES", lambda row: word(row.get("routes")), True),
     Column("SEEN", lambda row: age(row.get("last_heard_s")), True),

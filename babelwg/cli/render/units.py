@@ -3,6 +3,9 @@
 Strings that came from the network pass through `plain` on their way to a terminal; tables and wrapped lines do it.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 ABSENT = "-"
 INFINITY = 65535
 
@@ -55,6 +58,11 @@ def metric(value: int | None) -> str:
     if value is None:
         return ABSENT
     return "inf" if value >= INFINITY else str(value)
+
+
+def measured(row: Mapping[str, Any], key: str) -> Any:
+    """Return what was measured of a link, None of one that is down: its last values tell nothing of now."""
+    return None if row.get("cost") == INFINITY else row.get(key)
 
 
 def word(value: object) -> str:

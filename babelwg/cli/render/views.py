@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from babelwg.cli.render.layout import Column, Columns, Keyed, Row, column_of, table, wrap
-from babelwg.cli.render.units import age, interval, metric, octets, round_trip, share, word
+from babelwg.cli.render.units import age, interval, measured, metric, octets, round_trip, share, word
 
 
 class View(NamedTuple):
@@ -106,8 +106,8 @@ VIEWS: dict[str, View] = {
             _ages("HANDSHAKE", "latest_handshake_s", 1),
             TRAFFIC,
             _metrics("COST", "cost"),
-            Column("RTT", lambda row: round_trip(row.get("rtt_s")), True, 0, 7),
-            number("RTTCOST", "rttcost", 8),
+            Column("RTT", lambda row: round_trip(measured(row, "rtt_s")), True, 0, 7),
+            Column("RTTCOST", lambda row: word(measured(row, "rttcost")), True, 0, 8),
             number("ROUTES", "routes", 4),
             text("BACKEND", "backend", spare=6),
             text("KEY", "public_key", 9, 5),
