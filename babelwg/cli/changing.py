@@ -74,8 +74,13 @@ def find_peer(config: Path, name: str) -> tuple[Path, str]:
 def propose(config: Path, texts: Texts) -> "Config":
     """Return the configuration that new texts would make; where it has mistakes, a Failure tells them."""
     from babelwg.config import ConfigErrors
+    from babelwg.config.files import MAX_SIZE
     from babelwg.config.toml import load_proposed
 
+    for path, text in texts.items():
+        if text is not None and len(text.encode()) > MAX_SIZE:
+            limit = f"{path} would be larger than {MAX_SIZE >> 20} MiB, which no configuration is"
+            raise Failure(f"nothing is changed: {limit}", CONFIGURATION)
     try:
         return load_proposed(config, texts)
     except ConfigErrors as errors:

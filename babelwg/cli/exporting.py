@@ -1,6 +1,8 @@
 """`export`: a file of wg-quick for a device without Babel, whose address this node announces."""
 
 import os
+from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +79,11 @@ def export(reader: Reader, config: Path | None, no_reload: bool, peer: str, **op
 
 def _check_before(options: dict[str, Any]) -> None:
     """Refuse what cannot be handed over before a key is made that nobody would see again."""
+    from babelwg.config.addresses import parse_prefix
+
     parse_endpoint(options["endpoint"], 1)
+    _check_words("--dns", options["dns"], _address_of)
+    _check_words("--allowed", options["allowed"], parse_prefix)
     if options["qr"]:
         from babelwg.cli.render.qr import check_segno
 
@@ -85,6 +91,20 @@ def _check_before(options: dict[str, Any]) -> None:
     target: Path | None = options["to"]
     if target is not None and not os.access(target.absolute().parent, os.W_OK):
         raise Failure(f"cannot write {target}: no such directory, or none of yours", NEGATIVE)
+
+
+def _check_words(option: str, words: tuple[str, ...], parse: Callable[[str], object]) -> None:
+    """Refuse what would become a line of its own in the file, such as a command that wg-quick runs."""
+    for word in words:
+        try:
+            parse(word)
+        except ValueError as error:
+            raise Failure(f"{option}: {error}", USAGE) from None
+
+
+def _address_of(text: str) -> object:
+    # A zone may hold anything, a line feed too.
+    return ip_address("" if "%" in text else text)
 
 
 def parse_endpoint(text: str, port: int) -> "Endpoint":
@@ -105,7 +125,7 @@ def _ensure_peer(
     """Return the configuration with the device in it, its private key if it is new, and what there is to say."""
     from babelwg.config import Key, generate_private, load, public_of
     from babelwg.config.files import read_text
-    from babelwg.config.toml.edit import add_peer
+    from babelwg.config.toml.edit import add_peers
 
     before = load(config)
     if (known := next((p for p in before.peers if p.name == name), None)) is not None:
@@ -123,7 +143,7 @@ def _ensure_peer(
         raise Failure(str(error), USAGE) from None
     values: dict[str, Any] = {"name": name, "public-key": str(public)}
     values["leaf-addresses"] = addresses
-    texts: Texts = {config: add_peer(read_text(config), values)}
+    texts: Texts = {config: add_peers(read_text(config), [values])}
     node = propose(config, texts)
     reloaded, notes = put_in_place(config, texts, None if no_reload else reader.socket)
     added = f"Added {name} to {config}{'; the daemon has taken it' * reloaded}."

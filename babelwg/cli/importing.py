@@ -50,14 +50,12 @@ def _add(found: "WgQuick", config: Path, socket: Path | None) -> tuple[dict[str,
     """Add the peers to a configuration that exists."""
     from babelwg.config import load, public_of
     from babelwg.config.files import read_text
-    from babelwg.config.toml.edit import add_peer
+    from babelwg.config.toml.edit import add_peers
 
     with changing(config):
         before = load(config)
         tables, keys = _peer_tables(found.peers, {before.node.name, *(peer.name for peer in before.peers)})
-        text = read_text(config)
-        for table in tables:
-            text = add_peer(text, table)
+        text = add_peers(read_text(config), tables)
         with secrets({config.with_name(name): key for name, key in keys.items()}) as files:
             texts: Texts = {config: text}
             propose(config, texts)
@@ -71,7 +69,7 @@ def _add(found: "WgQuick", config: Path, socket: Path | None) -> tuple[dict[str,
 
 def _write_new(found: "WgQuick", config: Path, name: str) -> tuple[dict[str, Any], str]:
     """Write a configuration with all that the file says."""
-    from babelwg.config.toml.edit import add_peer, value_text
+    from babelwg.config.toml.edit import add_peers, value_text
 
     tables, keys = _peer_tables(found.peers, {name})
     addresses = [str(address) for address in found.addresses]
@@ -80,8 +78,7 @@ def _write_new(found: "WgQuick", config: Path, name: str) -> tuple[dict[str, Any
     numbers = {"listen-port": found.listen_port, "mtu": found.mtu, "fwmark": found.fwmark}
     lines = [f"{key} = {value}\n" for key, value in numbers.items() if value is not None]
     text += "\n[tunnels]\n" + "".join(lines) if lines else ""
-    for table in tables:
-        text = add_peer(text, table)
+    text = add_peers(text, tables)
     keys[KEY_FILE] = str(found.private_key)
     with (
         changing(config, is_new=True),

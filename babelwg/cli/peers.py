@@ -74,13 +74,13 @@ def list_peers(reader: Reader, config: Path | None) -> None:
 def add(reader: Reader, config: Path | None, no_reload: bool, **options: Any) -> None:
     """Add a peer at the end of the configuration."""
     from babelwg.config.files import read_text
-    from babelwg.config.toml.edit import add_peer
+    from babelwg.config.toml.edit import add_peers
     from babelwg.config.toml.table import parse_document
 
     def edit(config: Path) -> Texts:
         text = read_text(config)
         parse_document(text, str(config))
-        return {config: add_peer(text, peer_values(config, **options))}
+        return {config: add_peers(text, [peer_values(config, **options)])}
 
     _change(reader, config, no_reload, ("added", options["name"]), edit)
 

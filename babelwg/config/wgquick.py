@@ -23,6 +23,7 @@ NOT_TAKEN_OVER = {
     "postdown": HOOK,
     "allowedips": "Babel tells what is behind a peer; one without Babel needs `leaf-addresses`",
 }
+MAX_BASE = 57  # characters of a name that a number follows; a name has 63 at most
 NAME_COMMENTS = ("name", "friendly_name", "friendlyname")
 
 
@@ -76,7 +77,8 @@ class Leaf(NamedTuple):
 def parse_wg_quick(text: str, file: str) -> WgQuick:
     """Return what a file of wg-quick says. Raises ConfigErrors with every complaint."""
     reader = _Reader(file)
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not splitlines: what wg-quick takes for the rest of a comment must not become a line of its own.
+    for number, line in enumerate(text.split("\n"), 1):
         reader.read(number, line)
     return reader.finish()
 
@@ -201,6 +203,7 @@ class _Reader:
 def unique_names(peers: Iterable[WgPeer], taken: Iterable[str]) -> list[str]:
     """Return a name for each peer that a configuration accepts: its label, its host, or a number."""
     used, names = set(taken), []
+    counts: dict[str, int] = {}  # how far each beginning has been counted, as thousands may share one
     for number, peer in enumerate(peers, 1):
         host = peer.endpoint.host if peer.endpoint else ""
         # An address says nothing of who is there.
@@ -209,9 +212,10 @@ def unique_names(peers: Iterable[WgPeer], taken: Iterable[str]) -> list[str]:
         )
         name = "".join(c if c.isascii() and (c.isalnum() or c == "-") else "-" for c in guess.lower())
         name = base = name.strip("-")[:60] or f"peer{number}"
-        count = 2
+        count = counts.get(base[:MAX_BASE], 2)
         while name in used:
-            name, count = f"{base[:57]}-{count}", count + 1
+            name, count = f"{base[:MAX_BASE]}-{count}", count + 1
+        counts[base[:MAX_BASE]] = count
         used.add(name)
         names.append(name)
     return names

@@ -230,3 +230,31 @@ def test_without_segno_a_sentence_says_what_to_install(
     assert result.exit_code == 1
     assert "QR codes need segno; install it, as by: pip install 'babelwg[qr]'" in result.stderr
     assert toml.read_text() == TEXT
+
+
+def test_import_makes_no_configuration_that_is_too_large_to_be_read(
+    ask: Ask, conf: Path, toml: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = toml.read_text()
+    monkeypatch.setattr("babelwg.config.files.MAX_SIZE", max(len(WG), len(before)) + 10)
+    result = ask("import", str(conf), "-c", str(toml))
+    assert (result.exit_code, toml.read_text()) == (5, before)
+    assert "would be larger than" in result.stderr
+    assert not (toml.parent / "bravo-2.psk").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--dns", "10.0.0.1\nPostUp = touch /tmp/owned"),
+        ("--dns", "fe80::1%\nPostUp = touch /tmp/owned"),
+        ("--dns", "10.0.0"),
+        ("--allowed", "10.0.0.0/8\nPostUp = touch /tmp/owned"),
+        ("--allowed", "10.0.0.1/8"),
+    ],
+)
+def test_export_writes_no_line_that_an_option_brings(ask: Ask, toml: Path, option: str, value: str) -> None:
+    before = toml.read_text()
+    result = ask("export", "phone", "--wg-quick", "--endpoint", "h:1", option, value, "-c", str(toml))
+    assert (result.exit_code, result.stdout, toml.read_text()) == (2, "", before)
+    assert result.stderr.startswith(f"babelwg: {option}: ")

@@ -5,7 +5,9 @@ from random import Random
 
 import pytest
 
-from babelwg.config.toml.edit import add_peer, peer_names, remove_peer, set_peer
+from babelwg.config.toml import edit
+from babelwg.config.toml.edit import add_peers, peer_names, remove_peer, set_peer
+from babelwg.config.toml.positions import Span, spans
 
 TEXT = """\
 # my node
@@ -36,7 +38,7 @@ hello-interval = 4
 
 
 def test_a_new_peer_stands_at_the_end_after_a_blank_line() -> None:
-    text = add_peer(TEXT, {"name": "delta", "public-key": "D", "endpoint": ["x:1"], "keepalive": 25})
+    text = add_peers(TEXT, [{"name": "delta", "public-key": "D", "endpoint": ["x:1"], "keepalive": 25}])
     assert text == TEXT + (
         '\n[[peer]]\nname = "delta"\npublic-key = "D"\nendpoint = ["x:1"]\nkeepalive = 25\n'
     )
@@ -50,7 +52,7 @@ def test_a_removed_peer_takes_its_comment_along_and_nothing_else() -> None:
     assert remove_peer(TEXT, "charlie") == TEXT.replace(
         TEXT[TEXT.index("# charlie is far") : TEXT.index("[babel]")], ""
     )
-    last = add_peer(TEXT, {"name": "delta", "public-key": "D"})
+    last = add_peers(TEXT, [{"name": "delta", "public-key": "D"}])
     assert remove_peer(last, "delta") == TEXT
 
 
@@ -82,7 +84,7 @@ def test_a_file_of_one_peer_needs_no_header() -> None:
 
 def test_peers_in_one_list_stay_there() -> None:
     text = 'peer = [\n  {name = "b", public-key = "B"}, # first\n  {name = "c", public-key = "C"},\n]\n'
-    added = add_peer(text, {"name": "d", "public-key": "D"})
+    added = add_peers(text, [{"name": "d", "public-key": "D"}])
     assert peer_names(added) == ["b", "c", "d"]
     assert "# first" in added
     assert peer_names(remove_peer(added, "c")) == ["b", "d"]
@@ -108,7 +110,7 @@ def test_any_sequence_of_edits_gives_the_peers_that_were_asked_for(seed: int) ->
         action = rng.choice(["add", "remove", "set", "unset"]) if wanted else "add"
         if action == "add":
             peer = {"name": f"n{number}", "public-key": 'quoted "key" \\ #'}
-            text, wanted[peer["name"]] = add_peer(text, peer), peer
+            text, wanted[peer["name"]] = add_peers(text, [peer]), peer
         elif action == "remove":
             text = remove_peer(text, name)
             del wanted[name]
@@ -124,3 +126,20 @@ def test_any_sequence_of_edits_gives_the_peers_that_were_asked_for(seed: int) ->
         assert values["babel"] == {"hello-interval": 4}
     assert "# me" in text
     assert "# last" in text
+
+
+@pytest.mark.parametrize("text", [TEXT, 'peer = [{ name = "a", public-key = "A" }]\n'])
+def test_many_peers_cost_one_look_at_the_text(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    peers: list[dict[str, edit.Value]] = [{"name": f"n{n}", "public-key": "K"} for n in range(30)]
+    one_by_one = text
+    for peer in peers:
+        one_by_one = add_peers(one_by_one, [peer])
+    looks = []
+
+    def counted(plain: str) -> list[Span]:
+        looks.append(plain)
+        return spans(plain)
+
+    monkeypatch.setattr(edit, "spans", counted)
+    assert add_peers(text, peers) == one_by_one
+    assert len(looks) == 1

@@ -5,7 +5,7 @@ import pytest
 from babelwg.config import ConfigErrors, Endpoint, Key, load, node_address
 from babelwg.config.addresses import host_prefix, parse_prefix
 from babelwg.config.leaves import allowed_ips, free_addresses
-from babelwg.config.wgquick import Leaf, leaf_text, parse_wg_quick, unique_names
+from babelwg.config.wgquick import Leaf, WgPeer, leaf_text, parse_wg_quick, unique_names
 
 PRIVATE, A, B, PSK = ("ERER" * 10 + "ERE=", "IiIi" * 10 + "IiI=", "MzMz" * 10 + "MzM=", "RERE" * 10 + "REQ=")
 TEXT = f"""\
@@ -132,3 +132,23 @@ def test_a_device_sends_what_the_mesh_has_in_as_few_networks_as_hold_just_that()
     prefixes = ["10.0.0.0/25", "10.0.0.128/25", "10.0.0.7/32", "::/0", "fd00::1/128", "fd00::5/128"]
     prefixes += ["2001:db8::/32 from fd00::/8", "0.0.0.0/0"]
     assert allowed_ips(prefixes, [parse_prefix("fd00::5/128")]) == ["fd00::1/128", "10.0.0.0/24"]
+
+
+@pytest.mark.parametrize("end", ["\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+def test_what_an_editor_shows_in_a_comment_stays_in_the_comment(end: str) -> None:
+    # wg-quick ends a line at a line feed and nowhere else.
+    hidden = f"# a gift{end}[Peer]{end}PublicKey = {A}{end}Endpoint = evil.example:1\n"
+    found = parse_wg_quick(f"{hidden}[Interface]\nPrivateKey = {PRIVATE}\n", "wg0.conf")
+    assert (found.peers, found.left_out) == ([], [])
+
+
+def test_lines_of_windows_are_read() -> None:
+    assert parse_wg_quick(TEXT.replace("\n", "\r\n"), "wg0.conf") == parse_wg_quick(TEXT, "wg0.conf")
+
+
+def test_many_peers_with_one_name_are_numbered() -> None:
+    peers = [WgPeer(1, label="x" * 70)] * 12
+    names = unique_names(peers, ["x" * 57 + "-3"])
+    assert names[:3] == ["x" * 60, "x" * 57 + "-2", "x" * 57 + "-4"]
+    assert len(set(names)) == 12
+    assert max(map(len, names)) == 60

@@ -17,16 +17,20 @@ def peer_names(text: str) -> list[str | None]:
     return [name if isinstance(name := table.get("name"), str) else None for table in _tables(text)]
 
 
-def add_peer(text: str, values: Mapping[str, Value]) -> str:
-    """Return the text of a configuration with one more peer at its end."""
+def add_peers(text: str, peers: Iterable[Mapping[str, Value]]) -> str:
+    """Return the text of a configuration with more peers at its end."""
     if _is_inline(text):
         document = tomlkit.parse(text)
-        inline = tomlkit.inline_table()
-        inline.update(values)
-        document["peer"].append(inline)
+        for values in peers:
+            inline = tomlkit.inline_table()
+            inline.update(values)
+            document["peer"].append(inline)
         return tomlkit.dumps(document)
-    lines = [f"{key} = {value_text(value)}" for key, value in values.items()]
-    return _joined([*_lines(text), *([""] if text.strip() else []), "[[peer]]", *lines], text)
+    lines = _lines(text)
+    for values in peers:
+        lines += [""] if any(lines) else []
+        lines += ["[[peer]]", *(f"{key} = {value_text(value)}" for key, value in values.items())]
+    return _joined(lines, text)
 
 
 def remove_peer(text: str, name: str) -> str:
