@@ -37,6 +37,8 @@ class Page(NamedTuple):
 @click.pass_context
 def man(ctx: click.Context, output: Path) -> None:
     """Write the manual pages to a directory where `man` looks."""
+    from babelwg.config.files import write_named
+
     root = ctx.find_root().command
     assert isinstance(root, LazyGroup), "the command at the top has all others"
     made = pages(root)
@@ -44,7 +46,8 @@ def man(ctx: click.Context, output: Path) -> None:
         for page in made:
             path = output / page.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(page.text)
+            # A link that is there is replaced, and not what it leads to.
+            write_named(path, page.text.encode(), 0o644)
     except OSError as error:
         code = PERMISSION if isinstance(error, PermissionError) else NEGATIVE
         raise Failure(f"cannot write {error.filename or output}: {error.strerror}", code) from None

@@ -5,6 +5,7 @@ import contextlib
 import errno
 import grp
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -17,15 +18,15 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 async def listen(path: Path, serve: Serve, limit: int) -> asyncio.Server:
     """Serve at a path. Raises FileExistsError when another daemon answers there, OSError when it cannot be made."""
-    return await _listen(path, lambda: asyncio.start_unix_server(serve, path, limit=limit))
+    return await asyncio.start_unix_server(serve, sock=await _bound(path), limit=limit)
 
 
 async def listen_by(path: Path, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
     """Serve at a path with a protocol for each connection; raises as `listen` does."""
-    return await _listen(path, lambda: asyncio.get_running_loop().create_unix_server(factory, path))
+    return await asyncio.get_running_loop().create_unix_server(factory, sock=await _bound(path))
 
 
-async def _listen(path: Path, start: Callable[[], Awaitable[asyncio.Server]]) -> asyncio.Server:
+async def _bound(path: Path) -> socket.socket:
     path.parent.mkdir(parents=True, exist_ok=True)
     if await _answers(path):
         raise FileExistsError(f"a daemon already answers on {path}")
@@ -33,15 +34,19 @@ async def _listen(path: Path, start: Callable[[], Awaitable[asyncio.Server]]) ->
         raise OSError(errno.ENOTSOCK, f"{path} is there and is no socket")
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
-    old = os.umask(0o177)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Born with its mode, and no link is followed: whoever owns the directory may have put one there since.
+    old = os.umask(0o117)
     try:
-        server = await start()
+        made.bind(os.fspath(path))
+        with contextlib.suppress(KeyError, PermissionError):
+            os.chown(path, -1, grp.getgrnam(GROUP).gr_gid, follow_symlinks=False)
+    except OSError:
+        made.close()
+        raise
     finally:
         os.umask(old)
-    with contextlib.suppress(KeyError, PermissionError):
-        os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
-    path.chmod(0o660)
-    return server
+    return made
 
 
 async def end(writer: asyncio.StreamWriter) -> None:

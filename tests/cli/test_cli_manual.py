@@ -112,3 +112,16 @@ def test_pages_are_written_where_they_are_asked_for(run: Run, tmp_path: Path) ->
     refused = run("man", "--output", str(tmp_path / "file"))
     assert refused.exit_code == 1
     assert refused.stderr.startswith("babelwg: cannot write ")
+
+
+def test_pages_replace_a_link_and_not_what_it_leads_to(run: Run, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    link = tmp_path / "man" / "man1" / "babelwg.1"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(precious)
+    result = run("man", "--output", str(tmp_path / "man"))
+    assert result.exit_code == 0, result.stderr
+    assert precious.read_text() == "mine"
+    assert not link.is_symlink()
+    assert link.read_text().startswith(".TH")

@@ -4,13 +4,16 @@ import asyncio
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from babelwg.daemon import unixsocket
 from babelwg.daemon.control import REQUEST_LIMIT, ControlServer, RequestError
 
 
@@ -180,3 +183,32 @@ def test_the_group_shares_the_loop_and_the_operator_never_waits_for_it(
 
     assert asyncio.run(run(os.geteuid() + 1)) > 1.2
     assert asyncio.run(run(os.geteuid())) < 1.0
+
+
+def test_no_link_that_takes_the_place_of_the_socket_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The directory may belong to a user who waits for the moment between making the socket and opening it to others.
+    path, secret = tmp_path / "s", tmp_path / "shadow"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    before = secret.stat()
+
+    def swap(_: str) -> SimpleNamespace:
+        path.rename(tmp_path / "moved")
+        path.symlink_to(secret)
+        return SimpleNamespace(gr_gid=os.getgid() + (os.geteuid() == 0))
+
+    monkeypatch.setattr(unixsocket.grp, "getgrnam", swap)
+
+    async def run() -> None:
+        (await unixsocket.listen(path, serve_nobody, 100)).close()
+
+    asyncio.run(run())
+    after = secret.stat()
+    assert (after.st_mode, after.st_gid) == (before.st_mode, before.st_gid)
+    assert stat.S_IMODE((tmp_path / "moved").stat().st_mode) == 0o660
+
+
+async def serve_nobody(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    raise AssertionError("nobody asks")
