@@ -47,9 +47,15 @@ def test_replies_and_errors_about_our_requests_are_read(family: int) -> None:
     assert read(family, echo(REPLY[family])) == Message("reply", 0, 7)
     assert read(family, error(family, EXPIRED[family], 0, quoted)) == Message("expired", 0, 9)
     assert read(family, error(family, UNREACHABLE[family], 1, quoted)) == Message("unreachable", 1, 9)
-    # A router may quote no more than the first eight octets.
-    short = error(family, EXPIRED[family], 0, quoted[: -len(TOKEN)])
-    assert read(family, short) == Message("expired", 0, 9)
+
+
+def test_only_routers_of_ipv4_may_quote_no_more_than_eight_octets() -> None:
+    # Whoever is not on the path could guess these, but not the token.
+    quoted = {family: packet(family, echo(REQUEST[family], 9)) for family in (4, 6)}
+    short = {family: error(family, EXPIRED[family], 0, quoted[family][: -len(TOKEN)]) for family in (4, 6)}
+    assert read(4, short[4]) == Message("expired", 0, 9)
+    assert read(6, short[6]) is None
+    assert read(6, error(6, EXPIRED[6], 0, quoted[6][:-1])) is None
 
 
 @pytest.mark.parametrize("family", [4, 6])

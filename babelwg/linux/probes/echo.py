@@ -169,9 +169,10 @@ def _read_quoted(packet: bytes, destination: bytes, identifier: int, token: byte
     kind, _, _, number, sequence = ECHO.unpack_from(message)
     if kind != TYPES[len(destination)][0] or number != identifier:
         return None
-    # A router may quote no more than the first eight octets.
     quoted = message[ECHO.size : ECHO.size + TOKEN]
-    return sequence if token.startswith(quoted) else None
+    # A router of IPv4 may quote no more than the first eight octets, one of IPv6 quotes all (RFC 4443, section 2.4).
+    is_ours = token.startswith(quoted) if len(destination) == 4 else quoted == token
+    return sequence if is_ours else None
 
 
 def _after_header(packet: bytes) -> bytes:
