@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 import click
 
 from babelwg.cli.client import DEFAULT_SOCKET, Answer, ask
-from babelwg.cli.exits import nearest
+from babelwg.cli.exits import NEGATIVE, Failure, nearest
+from babelwg.version import __version__
 
 ALIASES = {"neighbors": "neighbours"}
 SCHEMA = "babelwg/1"
@@ -164,6 +165,25 @@ def reading(function: Callable[..., None]) -> Callable[..., None]:
         **arguments: Any,
     ) -> None:
         chosen: Output = "json" if as_json else output or settings_of(ctx).output
-        function(Reader(socket_of(ctx, socket), chosen, wide), **arguments)
+        reader = Reader(socket_of(ctx, socket), chosen, wide)
+        try:
+            function(reader, **arguments)
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            if (other := _other_version(reader.socket)) is None:
+                raise
+            words = f"it is {other}, this command is version {__version__}; restart the daemon"
+            raise Failure(f"the daemon's answer is not understood: {words}", NEGATIVE) from error
 
     return command
+
+
+def _other_version(path: Path) -> str | None:
+    """Return which version the daemon is where it is not this one, as after an upgrade without a restart."""
+    try:
+        status = ask(path, "status").data
+    except Failure:
+        return None
+    version = status.get("version") if isinstance(status, dict) else None
+    if version == __version__:
+        return None
+    return f"version {version}" if isinstance(version, str) else "another version"

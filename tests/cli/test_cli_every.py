@@ -1,6 +1,7 @@
 """Every command against a daemon that is not there, says nothing, or breaks off: one sentence, and the right code."""
 
 import socket
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from babelwg.cli import client
+from babelwg.version import __version__
 from tests.cli.invocations import INVOCATIONS, leaves
 
 Run = Callable[..., Result]
@@ -84,3 +86,22 @@ def test_every_command_helps(name: str, run: Run) -> None:
     assert result.exit_code == 0
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
     assert run(*name.split(), "--no-such-option").exit_code == 2
+
+
+@pytest.mark.parametrize("name", [name for name in ASKING if not INVOCATIONS[name].streams])
+def test_a_daemon_of_another_version(name: str, daemon: Any, run: Run) -> None:
+    daemon.answers = defaultdict(lambda: [{"other": 1}], status={"version": "9.9"})
+    result = call(run, name, daemon.path)
+    if result.exit_code:
+        assert is_one_sentence(result), result.stderr
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+
+
+def test_a_daemon_of_another_version_is_named(daemon: Any, run: Run) -> None:
+    daemon.answers |= {"trace": {"way": []}, "status": {"version": "9.9"}}
+    result = call(run, "trace", daemon.path)
+    assert result.exit_code == 1
+    assert "it is version 9.9, this command is version" in result.stderr
+    # The same version would be a mistake of ours, and is to be seen.
+    daemon.answers["status"] = {"version": __version__}
+    assert isinstance(call(run, "trace", daemon.path).exception, KeyError)
