@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,9 @@ RESERVED_CLIENTS = 4  # of them are kept for root: the group must not lock the o
 REQUEST_RATE, REQUEST_BURST = 50.0, 100  # requests of one connection in a second, and at once
 IDLE_TIMEOUT = 60.0  # seconds a client may be silent
 WRITE_TIMEOUT = 10.0  # seconds for a client to take its answer
+
+# Whether who asks may change the daemon too, for methods that keep places for them
+asked_by_operator: ContextVar[bool] = ContextVar("asked_by_operator", default=False)
 
 Params = dict[str, Any]
 Method = Callable[[Params], Awaitable[Any]]
@@ -82,6 +86,7 @@ class ControlServer:
         task = asyncio.current_task()
         assert task is not None
         trusted = _is_trusted(_user_of(writer))
+        asked_by_operator.set(trusted)
         if len(self._clients) >= MAX_CLIENTS - (0 if trusted else RESERVED_CLIENTS):
             self._count("client_refused.too-many")
             await end(writer)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from babelwg.daemon import unixsocket
-from babelwg.daemon.control import REQUEST_LIMIT, ControlServer, RequestError
+from babelwg.daemon.control import REQUEST_LIMIT, ControlServer, RequestError, asked_by_operator
 
 
 async def echo(params: dict[str, Any]) -> Any:
@@ -183,6 +183,17 @@ def test_the_group_shares_the_loop_and_the_operator_never_waits_for_it(
 
     assert asyncio.run(run(os.geteuid() + 1)) > 1.2
     assert asyncio.run(run(os.geteuid())) < 1.0
+
+
+def test_a_method_knows_whether_the_operator_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def who(params: dict[str, Any]) -> Any:
+        return asked_by_operator.get()
+
+    monkeypatch.setitem(METHODS, "who", who)
+    question = b'{"id": 1, "method": "who"}\n'
+    assert converse(tmp_path / "s", question)[0][0]["result"] is True
+    monkeypatch.setattr("babelwg.daemon.control._user_of", lambda writer: 12345)
+    assert converse(tmp_path / "s", question)[0][0]["result"] is False
 
 
 def test_no_link_that_takes_the_place_of_the_socket_is_followed(

@@ -14,12 +14,12 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.cli.schema import definitions
 from babelwg.config import BabelConfig, Config, Key, NodeConfig, PeerConfig, TunnelsConfig
 from babelwg.config.keys import link_local
-from babelwg.daemon.control import RequestError
+from babelwg.daemon.control import RequestError, asked_by_operator
 from babelwg.daemon.feed import Feed
 from babelwg.daemon.names import Names
 from babelwg.daemon.queries import probes
 from babelwg.daemon.queries.context import Context
-from babelwg.daemon.queries.probes import MAX_PINGS, MAX_TRACES, Probes
+from babelwg.daemon.queries.probes import MAX_PINGS, MAX_TRACES, RESERVED, Probes
 from babelwg.linux.probes.echo import Reply
 from babelwg.linux.probes.uplink import ProbeFailed
 from babelwg.linux.routes import Route
@@ -129,6 +129,28 @@ def test_who_is_not_known_is_told_with_the_nearest_name(asked: Probes) -> None:
     assert FakeEchoes.opened == []
 
 
+@pytest.mark.parametrize("method", ["trace", "ping"])
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        *((text, "is not the address of one node") for text in ("ff02::1", "224.0.0.1", "255.255.255.255")),
+        *((text, "is not the address of one node") for text in ("::", "0.0.0.0", "::ffff:224.0.0.1")),
+        ("fe80::1", "is link-local"),
+    ],
+)
+def test_nothing_is_sent_to_more_than_one_node(
+    method: str, target: str, sentence: str, asked: Probes
+) -> None:
+    with pytest.raises(RequestError, match=sentence):
+        call(asked, method, target=target)
+    assert FakeEchoes.opened == []
+
+
+def test_an_ipv4_address_in_the_clothes_of_ipv6_is_one_of_ipv4(asked: Probes) -> None:
+    data = call(asked, "trace", target="::ffff:10.0.0.3")
+    assert (data["address"], data["name"], data["end"]) == ("10.0.0.3", "charlie", "reached")
+
+
 @pytest.mark.parametrize(
     "params", [{"count": 0}, {"count": True}, {"interval_s": 0.1}, {"interval_s": "1"}, {"count": 10**9}]
 )
@@ -170,7 +192,12 @@ def test_ping_puts_a_line_for_each_answer_and_ends(asked: Probes, monkeypatch: p
 def test_ping_ends_with_its_client_and_there_are_only_so_many(asked: Probes) -> None:
     async def run() -> None:
         ping = asked.methods()["ping"]
-        feeds = [await ping({"target": "bravo"}) for _ in range(MAX_PINGS)]
+        feeds = [await ping({"target": "bravo"}) for _ in range(MAX_PINGS - RESERVED)]
+        with pytest.raises(RequestError, match="7 pings are under way"):
+            await ping({"target": "bravo"})
+        # The last place is for the operator, whom the group must not lock out.
+        asked_by_operator.set(True)
+        feeds.append(await ping({"target": "bravo"}))
         with pytest.raises(RequestError, match="8 pings are under way"):
             await ping({"target": "bravo"})
         feeds[0].close()
@@ -191,7 +218,12 @@ def test_only_so_many_traces_are_under_way(asked: Probes, monkeypatch: pytest.Mo
     async def run() -> None:
         trace = asked.methods()["trace"]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(trace({"target": "bravo"})) for _ in range(MAX_TRACES)]
+            tasks = [group.create_task(trace({"target": "bravo"})) for _ in range(MAX_TRACES - RESERVED)]
+            await asyncio.sleep(0.01)
+            with pytest.raises(RequestError, match="3 traces are under way"):
+                await trace({"target": "bravo"})
+            asked_by_operator.set(True)
+            tasks.append(group.create_task(trace({"target": "bravo"})))
             await asyncio.sleep(0.01)
             with pytest.raises(RequestError, match="4 traces are under way"):
                 await trace({"target": "bravo"})

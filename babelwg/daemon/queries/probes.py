@@ -9,7 +9,7 @@ from babelwg.babel.events import address_text
 from babelwg.babel.snapshot import RouteView, Snapshot
 from babelwg.babel.wire.tlv import INFINITY
 from babelwg.config.addresses import host_prefix, serves
-from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError, notification
+from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError, asked_by_operator, notification
 from babelwg.daemon.explain.subject import MAX_TEXT, resolve
 from babelwg.daemon.feed import Feed
 from babelwg.daemon.queries.context import Context, Method
@@ -24,9 +24,12 @@ log = logging.getLogger(__name__)
 # Implementation constants
 MAX_TRACES = 4  # at once
 MAX_PINGS = 8  # at once
+RESERVED = 1  # place of each is kept for root: the group must not lock the operator out
 MIN_INTERVAL, MAX_INTERVAL = 0.25, 60.0  # seconds between two requests of one client
 MAX_COUNT = 1_000_000
 PATIENCE = 2.0  # seconds for an answer
+
+BROADCAST = bytes(4 * [255])
 
 
 class Probes:
@@ -43,9 +46,9 @@ class Probes:
 
     async def _trace(self, params: Params) -> Any:
         text, address = self._target(params)
-        if self._traces >= MAX_TRACES:
+        if self._traces >= _places(MAX_TRACES):
             raise RequestError(
-                INVALID_PARAMS, f"{MAX_TRACES} traces are under way; try again in some seconds"
+                INVALID_PARAMS, f"{self._traces} traces are under way; try again in some seconds"
             )
         source = self._source(address)
         self._traces += 1
@@ -72,8 +75,8 @@ class Probes:
         text, address = self._target(params)
         count = _number(params, "count", 1, MAX_COUNT)
         interval = _number(params, "interval_s", MIN_INTERVAL, MAX_INTERVAL) or 1.0
-        if len(self._pings) >= MAX_PINGS:
-            raise RequestError(INVALID_PARAMS, f"{MAX_PINGS} pings are under way already")
+        if len(self._pings) >= _places(MAX_PINGS):
+            raise RequestError(INVALID_PARAMS, f"{len(self._pings)} pings are under way already")
         source = self._source(address)
         try:
             sender = Echoes(address, source)
@@ -147,7 +150,7 @@ class Probes:
         text = str(params.get("target") or "")
         if not text or len(text) > MAX_TEXT:
             raise RequestError(INVALID_PARAMS, "a name or an address is needed")
-        return text, resolve(text, self._context.names)[0]
+        return text, _of_one_node(text, resolve(text, self._context.names)[0])
 
     def _source(self, address: bytes) -> bytes | None:
         """Return our own address (packed) that the kernel prefers for packets to an address."""
@@ -195,6 +198,25 @@ class Probes:
             return names.node
         owners = {route.router_id for route in snapshot.routes if route.prefix == host}
         return names.origin(owners.pop()) if len(owners) == 1 else None
+
+
+def _places(most: int) -> int:
+    """Return how many of `most` places are there for who asks now."""
+    return most if asked_by_operator.get() else most - RESERVED
+
+
+def _of_one_node(text: str, packed: bytes) -> bytes:
+    """Return an address that one node has; the group must not make root ask all of a wire. Raises RequestError."""
+    address = ip_address(packed)
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_multicast or address.is_unspecified or address.packed == BROADCAST:
+        raise RequestError(INVALID_PARAMS, f'"{text}" is not the address of one node')
+    if address.version == 6 and address.is_link_local:
+        raise RequestError(
+            INVALID_PARAMS,
+            f'"{text}" is link-local and has no way of its own; `show neighbours` has the delay of each link',
+        )
+    return address.packed
 
 
 def _best(snapshot: Snapshot, address: bytes) -> RouteView | None:
