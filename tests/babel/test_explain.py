@@ -103,6 +103,8 @@ def test_a_lone_route_and_one_that_is_as_good_say_so() -> None:
     assert said(found) == ("selected", "it is the only route")
     receive(found, 2, update(metric=100, number=2))
     assert said(found) == ("selected", "none of 2 usable routes has a smaller metric")
+    receive(found, 3, update(metric=120, number=3))
+    assert said(found) == ("selected", "none of 3 usable routes has a smaller metric")
 
 
 def test_an_equal_metric_is_not_feasible() -> None:
@@ -319,6 +321,24 @@ def test_a_route_that_becomes_feasible_when_its_source_is_forgotten_is_selected(
     assert explained(found).outcome == "unselected"
     receive(found, 2, update(metric=500, number=2))
     assert via(explained(found).winner) == "tun2"
+
+
+@pytest.mark.parametrize("metric", [500, 510])
+def test_nobody_is_asked_for_a_newer_seqno_of_what_the_kernel_refuses(metric: int) -> None:
+    found = make()
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 2, update(metric=500, number=2))
+    receive(found, 1, retraction())
+    found.speaker.refuse(frozenset({P}), found.now)
+    found.live(31)
+    assert (explained(found).outcome, explained(found).requests) == ("refused", ())
+    receive(found, 2, update(metric=metric, number=2))
+    assert seqno_requests(found.sent()) == []
+    assert explained(found).requests == ()
+    found.speaker.refuse(frozenset(), found.now)
+    receive(found, 2, update(metric=metric, number=2))
+    assert [(r.router_id, r.seqno) for r in seqno_requests(found.sent())] == [(ORIGIN, 8)]
 
 
 def check(speaker: Speaker, prefix: Prefix, now: float) -> Explanation:

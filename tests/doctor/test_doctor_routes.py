@@ -47,6 +47,9 @@ def test_many_refused_routes_are_summed_up() -> None:
     refused = {Prefix.parse(f"fd00::{i}/128"): Refusal(0, "it covers an endpoint") for i in range(1, 9)}
     findings = check_refused(refused)
     assert len(findings) == 6
+    # It was not the kernel that refused these.
+    assert findings[0].found == "the selected route is not installed"
+    assert findings[0].cause == "it covers an endpoint"
     assert findings[-1].found == "3 more routes are refused"
     assert check_refused({})[0].verdict == "ok"
 

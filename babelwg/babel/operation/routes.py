@@ -147,7 +147,7 @@ def _repeats(route: Route, update: Update) -> bool:
 
 def _try_again(state: State, route: Route, feasible: bool, now: float) -> None:
     """Look again at a route to a prefix that has none: its source may be forgotten, or our request was lost."""
-    if is_shut(state, route.prefix) or not _would_be_selected(state, route):
+    if not _would_be_selected(state, route):
         return
     if feasible:
         select_route(state, route.prefix, "source-forgotten", now)
@@ -170,7 +170,7 @@ def _refresh(state: State, route: Route, update: Update, now: float) -> None:
 
 def _would_be_selected(state: State, route: Route) -> bool:
     """Return whether only its unfeasibility keeps a route from being selected (erratum 7373)."""
-    if route.metric == INFINITY or route.filtered or route.prefix in state.xroutes:
+    if route.metric == INFINITY or route.filtered or is_shut(state, route.prefix):
         return False
     selection = state.routes.selected.get(route.prefix)
     return selection is None or route.metric < selection.route.metric
