@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from babelwg.babel.operation.cost import reception
 from babelwg.babel.state import State
@@ -105,13 +105,12 @@ class Snapshot:
 def take_snapshot(state: State, now: float) -> Snapshot:
     """Return a picture of all tables."""
     interfaces, neighbours = view_links(state, now)
-    routes = (view for prefix in sorted(state.routes.by_prefix) for view in view_routes(state, prefix, now))
     return Snapshot(
         router_id=state.router_id,
         seqno=state.seqno,
         interfaces=interfaces,
         neighbours=neighbours,
-        routes=tuple(routes),
+        routes=_view_all_routes(state, now),
         xroutes=tuple(XrouteView(*xroute) for _, xroute in sorted(state.xroutes.items())),
         sources=_view_sources(state, now),
         held=tuple(sorted(state.holds)),
@@ -129,12 +128,7 @@ def view_links(state: State, now: float) -> tuple[tuple[InterfaceView, ...], tup
 
 def view_routes(state: State, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
     """Return a picture of the routes for one prefix, the selected one first, then by metric."""
-    selection = state.routes.selected.get(prefix)
-    selected = selection.route if selection is not None else None
-    views = [_view_route(state, route, selected, now) for route in state.routes.candidates(prefix)]
-    if len(views) > 1:
-        views.sort(key=lambda view: (view.state != "selected", view.metric, view.interface, view.neighbour))
-    return tuple(views)
+    return tuple(map(RouteView._make, _rows_for(state, prefix, now)))
 
 
 def hello_seqnos(state: State) -> dict[str, int]:
@@ -180,13 +174,32 @@ def _view_neighbour(neighbour: Neighbour, now: float) -> NeighbourView:
 def view_route(state: State, route: Route, now: float) -> RouteView:
     """Return a picture of one route."""
     selection = state.routes.selected.get(route.prefix)
-    return _view_route(state, route, selection.route if selection is not None else None, now)
+    return RouteView._make(_row_of(state, route, selection.route if selection is not None else None, now))
 
 
-def _view_route(state: State, route: Route, selected: Route | None, now: float) -> RouteView:
+def _view_all_routes(state: State, now: float) -> tuple[RouteView, ...]:
+    rows = [row for prefix in sorted(state.routes.by_prefix) for row in _rows_for(state, prefix, now)]
+    return tuple(map(RouteView._make, rows))
+
+
+def _rows_for(state: State, prefix: Prefix, now: float) -> list[tuple[Any, ...]]:
+    selection = state.routes.selected.get(prefix)
+    selected = selection.route if selection is not None else None
+    rows = [_row_of(state, route, selected, now) for route in state.routes.candidates(prefix)]
+    if len(rows) > 1:
+        rows.sort(key=_place_of)
+    return rows
+
+
+def _place_of(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    view = RouteView._make(row)
+    return view.state != "selected", view.metric, view.interface, view.neighbour
+
+
+def _row_of(state: State, route: Route, selected: Route | None, now: float) -> tuple[Any, ...]:
+    """Return the fields of a RouteView, in their order."""
     neighbour, metric = route.neighbour, route.metric
-    # In the order of the fields, which is faster than by name.
-    return RouteView(
+    return (
         route.prefix,
         route.router_id,
         neighbour.address,

@@ -98,11 +98,13 @@ class Reader:
         """Return the daemon's answer."""
         return ask(self.socket, method, params)
 
-    def relay(self, method: str) -> None:
-        """Print the daemon's whole answer as JSON."""
+    def relay(self, method: str, params: dict[str, Any] | None = None) -> bool:
+        """Print the daemon's whole answer as JSON; return whether there is anything in it."""
         from babelwg.cli.client import ask_json
 
-        click.echo(ask_json(self.socket, method, SCHEMA))
+        text = ask_json(self.socket, method, SCHEMA, params)
+        click.echo(text)
+        return not text.endswith('"data": []}')
 
     def print(self, answer: Answer, render: Callable[[Any], str]) -> None:
         """Print an answer as JSON, as tab-separated values, or as the text that `render` makes of its data."""

@@ -1,7 +1,7 @@
 """`status` and `show`: questions to the daemon."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
 
 import click
 
@@ -9,7 +9,7 @@ from babelwg.cli.client import Answer
 from babelwg.cli.exits import NEGATIVE, Failure, nearest
 from babelwg.cli.group import Reader, SuggestingGroup, reading
 from babelwg.cli.kernel import kernel
-from babelwg.cli.render.layout import Columns, line_width
+from babelwg.cli.render.layout import Columns, Row, line_width
 from babelwg.cli.render.status import render_status
 from babelwg.cli.render.views import VIEWS, fields_of, render_view, rows_of
 from babelwg.cli.selection import check, names_in, select
@@ -51,9 +51,10 @@ def _view_command(name: str) -> click.Command:
 
 def _show(reader: Reader, name: str, wanted: str | None) -> None:
     check(wanted)
-    if wanted is None and reader.output == "json":
-        reader.relay(name)
-        return
+    if reader.output == "json" and (wanted is None or name == "routes"):
+        if reader.relay(name, _params(reader, name, wanted)) or wanted is None:
+            return
+        _complain(reader, name, wanted, [])
     answer = reader.ask(name, _params(reader, name, wanted))
     rows = rows_of(name, answer.data)
     # Tab-separated values are rows, whatever the shape of the answer.
@@ -62,7 +63,8 @@ def _show(reader: Reader, name: str, wanted: str | None) -> None:
         shown = rows if is_tsv or isinstance(rows, Columns) else answer.data
         reader.print(Answer(answer.node, shown), _renderer(reader, name))
         return
-    chosen = select(rows, wanted)
+    # Of ten thousand routes the daemon chooses.
+    chosen = rows if name == "routes" else select(rows, wanted)
     if name == "stats" and not is_tsv:
         data: Any = {"counters": {row["name"]: row["value"] for row in chosen}}
     else:
@@ -70,17 +72,21 @@ def _show(reader: Reader, name: str, wanted: str | None) -> None:
     if chosen or reader.output != "text":
         reader.print(Answer(answer.node, data), _renderer(reader, name))
     if not chosen:
-        hint = nearest(wanted, names_in(rows or rows_of(name, reader.ask(name).data)))
-        raise Failure(f'nothing in `show {name}` matches "{wanted}"{hint}', NEGATIVE)
+        _complain(reader, name, wanted, rows)
+
+
+def _complain(reader: Reader, name: str, wanted: str, rows: Sequence[Row]) -> NoReturn:
+    few = {"columns": ["peer", "interface"]} if name == "routes" else None
+    hint = nearest(wanted, names_in(rows or rows_of(name, reader.ask(name, few).data)))
+    raise Failure(f'nothing in `show {name}` matches "{wanted}"{hint}', NEGATIVE)
 
 
 def _params(reader: Reader, name: str, wanted: str | None) -> dict[str, Any] | None:
     """Return what keeps an answer small where it may have ten thousand rows."""
     if name != "routes":
         return None
-    if wanted is not None:
-        return {"filter": wanted}
-    return {"columns": fields_of(name) if reader.output == "text" else True}
+    columns = {"text": fields_of(name), "tsv": True, "json": None}[reader.output]
+    return {"filter": wanted, "columns": columns}
 
 
 def _renderer(reader: Reader, name: str) -> Callable[[Any], str]:

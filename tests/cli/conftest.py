@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from babelwg.cli.commands import cli
+from babelwg.cli.selection import select
 
 ANSWERS = Path(__file__).with_name("answers.json")
 
@@ -72,7 +73,10 @@ class FakeDaemon:
         head = {"jsonrpc": "2.0", "id": request["id"]}
         if self.error is not None:
             return head | {"error": self.error}
-        return head | {"result": {"node": "alpha", "data": self.answers[request["method"]]}}
+        data = self.answers[request["method"]]
+        if request["method"] == "routes" and (wanted := request["params"].get("filter")) is not None:
+            data = select(data, wanted)
+        return head | {"result": {"node": "alpha", "data": data}}
 
 
 Run = Callable[..., Result]

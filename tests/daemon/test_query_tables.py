@@ -6,12 +6,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.cli.render.layout import Columns
 from babelwg.cli.selection import select
 from babelwg.daemon.control import RequestError
 from babelwg.daemon.queries.context import Context
+from babelwg.daemon.queries.routetable import ROUTE_FIELDS
 from babelwg.daemon.queries.tables import SLICE, Tables
 from babelwg.daemon.texts import ip_text, prefix_text
 from babelwg.linux.netlink import Refusal
@@ -38,7 +41,7 @@ class Tabled(Bench):
     def ask(self, wanted: str | None = None) -> list[dict[str, Any]]:
         params = {} if wanted is None else {"filter": wanted}
         answer: Any = asyncio.run(Tables(self.context).methods()["routes"](params))  # type: ignore[arg-type]
-        return list(answer)
+        return list(msgspec.json.decode(answer))
 
 
 @pytest.fixture
@@ -123,7 +126,7 @@ def test_many_routes_come_in_order_and_others_get_the_loop_between(bench: Tabled
         finally:
             counting.cancel()
 
-    assert [row["prefix"] for row in asyncio.run(ask())] == prefixes
+    assert [row["prefix"] for row in msgspec.json.decode(asyncio.run(ask()))] == prefixes
     assert len(turns) >= 2
 
 
@@ -140,12 +143,25 @@ def test_fast_texts_are_those_of_python(text: str) -> None:
 
 def test_columns_hold_what_the_rows_say(bench: Tabled) -> None:
     rows = bench.ask()
+    assert {tuple(row) for row in rows} == {ROUTE_FIELDS}
     methods = Tables(bench.context).methods()
     whole: Any = asyncio.run(methods["routes"]({"columns": True}))  # type: ignore[arg-type]
-    assert [
-        dict(zip(whole["columns"], row, strict=True)) for row in zip(*whole["columns"].values(), strict=True)
-    ] == rows
+    assert list(Columns.from_answer(whole)) == rows
     some: Any = asyncio.run(methods["routes"]({"columns": ["metric", "origin"]}))  # type: ignore[arg-type]
-    assert some == {"columns": {name: [row[name] for row in rows] for name in ("metric", "origin")}}
+    assert list(Columns.from_answer(some)) == [
+        {key: row[key] for key in ("metric", "origin")} for row in rows
+    ]
     with pytest.raises(RequestError, match="columns is a list of prefix"):
         asyncio.run(methods["routes"]({"columns": ["nonsense"]}))  # type: ignore[arg-type]
+
+
+def test_a_record_by_itself_is_a_row_of_the_table(bench: Tabled) -> None:
+    rows = bench.ask()
+    assert [bench.context.describe_route(route) for route in bench.routes] == rows
+
+
+def test_prefixes_that_came_or_went_since_the_last_question_are_told_as_they_are(bench: Tabled) -> None:
+    prefixes = [f"10.{n >> 8}.{n & 255}.0/24" for n in range(SLICE + 5)]
+    for told in (prefixes, prefixes, [*prefixes[:7], *prefixes[8:]], ["0.0.0.0/0", *prefixes], prefixes[:3]):
+        bench.routes = [route(prefix, FAR_ID) for prefix in told]
+        assert [row["prefix"] for row in bench.ask()] == told

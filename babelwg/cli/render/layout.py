@@ -4,7 +4,8 @@ import os
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, overload
 
 import click
@@ -42,14 +43,43 @@ COLOURS = {
 }
 
 
-class Columns(Sequence[Row]):
-    """Rows that came as columns, a list of values for each field."""
+class Shared(NamedTuple):
+    """Fields that rows have in common: the values of each kind, and the kind of each row."""
 
-    def __init__(self, columns: Mapping[str, list[Any]]) -> None:
-        self.columns = columns
+    fields: Mapping[str, list[Any]]
+    rows: list[int]
+
+
+class Columns(Sequence[Row]):
+    """Rows that came as columns: a list of values for each field, or the fields that rows have in common."""
+
+    def __init__(self, fields: Sequence[str], own: Mapping[str, list[Any]], groups: Sequence[Shared]) -> None:
+        self.fields = fields
+        self._own = own
+        self._groups = groups
+
+    @classmethod
+    def from_answer(cls, data: Mapping[str, Any]) -> "Columns":
+        """Return the rows of an answer."""
+        groups = [Shared(group["fields"], group["rows"]) for group in data["shared"]]
+        return cls(data["fields"], data["columns"], groups)
+
+    def kinds(self, *fields: str) -> tuple[list[tuple[Any, ...]], list[int]] | None:
+        """Return the values of some fields for each kind of row, and the kind of each row, where they are told so."""
+        for group in self._groups:
+            if all(field in group.fields for field in fields):
+                return [*zip(*(group.fields[field] for field in fields), strict=True)], group.rows
+        return None
+
+    def column(self, field: str) -> list[Any]:
+        """Return one field of all rows, None where it is not told."""
+        if (found := self.kinds(field)) is not None:
+            kinds, rows = found
+            return [kinds[kind][0] for kind in rows]
+        return self._own.get(field) or [None] * len(self)
 
     def __len__(self) -> int:
-        return len(next(iter(self.columns.values()), ()))
+        return len(next(iter(self._own.values()), self._groups[0].rows if self._groups else ()))
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -57,15 +87,40 @@ class Columns(Sequence[Row]):
     def __getitem__(self, index: slice) -> Sequence[Row]: ...
     def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
         if isinstance(index, slice):
-            return Columns({key: values[index] for key, values in self.columns.items()})
-        return {key: values[index] for key, values in self.columns.items()}
+            own = {field: values[index] for field, values in self._own.items()}
+            return Columns(
+                self.fields, own, [Shared(group.fields, group.rows[index]) for group in self._groups]
+            )
+        shared = {f: values[g.rows[index]] for g in self._groups for f, values in g.fields.items()}
+        own = {field: values[index] for field, values in self._own.items()}
+        return {field: shared[field] if field in shared else own[field] for field in self.fields}
 
 
 def column_of(rows: Sequence[Row], key: str) -> list[Any]:
     """Return one field of all rows, None where a row has none."""
     if isinstance(rows, Columns):
-        return rows.columns.get(key) or [None] * len(rows)
+        return rows.column(key)
     return [row.get(key) for row in rows]
+
+
+class Texts(NamedTuple):
+    """What is said of each row: the text of each kind, and the kind of each row; None where the kinds are the rows."""
+
+    kinds: Mapping[Any, str]
+    rows: Sequence[Any] | None = None
+
+    @classmethod
+    def of_each(cls, texts: Iterable[str]) -> "Texts":
+        """Return what is said of rows one by one."""
+        return cls(dict(enumerate(texts)))
+
+    def changed(self, change: Callable[[Iterable[str]], Iterable[str]]) -> "Texts":
+        """Return the texts after a change of all kinds."""
+        return Texts(dict(zip(self.kinds, change(self.kinds.values()), strict=True)), self.rows)
+
+    def all(self) -> Iterable[str]:
+        """Return the text of each row."""
+        return self.kinds.values() if self.rows is None else map(self.kinds.__getitem__, self.rows)
 
 
 class Keyed:
@@ -83,17 +138,20 @@ class Keyed:
         """Return what the column says of a row."""
         return self.unit(*map(row.get, self.keys))
 
-    def all(self, rows: Sequence[Row]) -> list[str]:
+    def all(self, rows: Sequence[Row]) -> Texts:
         """Return what the column says of each row."""
-        if len(self.keys) == 1:
-            values = column_of(rows, self.keys[0])
-            if self.is_whole:
-                values = [None if value is None else int(value) for value in values]
-            texts = {value: self.unit(value) for value in set(values)}
-        else:
-            values = list(zip(*(column_of(rows, key) for key in self.keys), strict=True))
-            texts = {value: self.unit(*value) for value in set(values)}
-        return [texts[value] for value in values]
+        if isinstance(rows, Columns) and (found := rows.kinds(*self.keys)) is not None:
+            return Texts(dict(enumerate(self.unit(*values) for values in found[0])), found[1])
+        if len(self.keys) > 1:
+            combined = list(zip(*(column_of(rows, key) for key in self.keys), strict=True))
+            return Texts({values: self.unit(*values) for values in set(combined)}, combined)
+        values = column_of(rows, self.keys[0])
+        if self.is_whole:
+            values = [None if value is None else int(value) for value in values]
+        kinds = set(values)
+        if 2 * len(kinds) > len(values):
+            return Texts.of_each(map(self.unit, values))
+        return Texts({value: self.unit(value) for value in kinds}, values)
 
 
 class Column(NamedTuple):
@@ -148,17 +206,17 @@ def wrap(line: str, width: int, indent: str) -> str:
 
 
 class _Cells:
-    """What a column says of all rows; ten thousand of them are worked on at once, column by column."""
+    """What a column says of all rows; of ten thousand, most say what others have said."""
 
     def __init__(self, column: Column, rows: Sequence[Row]) -> None:
         self.column = column
         value = column.value
-        cells = value.all(rows) if isinstance(value, Keyed) else [value(row) for row in rows]
-        if not "".join(cells).isprintable():
-            cells = [plain(cell) for cell in cells]
-        self.cells = cells
-        self.natural = max(len(column.title), max(map(len, cells), default=0))
-        self.is_empty = all(cell == ABSENT for cell in cells)
+        texts = value.all(rows) if isinstance(value, Keyed) else Texts.of_each(map(value, rows))
+        if not "".join(texts.kinds.values()).isprintable():
+            texts = texts.changed(partial(map, plain))
+        self._texts = texts
+        self.natural = max(len(column.title), max(map(len, texts.kinds.values()), default=0))
+        self.is_empty = all(text == ABSENT for text in texts.kinds.values())
 
     @property
     def least(self) -> int:
@@ -168,22 +226,21 @@ class _Cells:
 
     def padded(self, width: int, colour: bool) -> list[str]:
         """Return the title and the cells, each with this width on the screen."""
-        cells, kinds = self.cells, set(self.cells)
-        if 4 * len(kinds) < len(cells):
-            # Most rows say what others have said.
-            made = {cell: self._pad(cell, width, colour) for cell in kinds}
-            return [self._pad(self.column.title, width, False), *[made[cell] for cell in cells]]
-        return [
-            self._pad(self.column.title, width, False),
-            *[self._pad(cell, width, colour) for cell in cells],
-        ]
+        cells = self._texts.changed(lambda cells: self._pad(cells, width, colour))
+        return [*self._pad([self.column.title], width, False), *cells.all()]
 
-    def _pad(self, cell: str, width: int, colour: bool) -> str:
-        if len(cell) > width:
-            text = shorten(cell, width)
+    def _pad(self, cells: Iterable[str], width: int, colour: bool) -> list[str]:
+        fill = str.rjust if self.column.right else str.ljust
+        if self.natural > width:
+            padded = [fill(shorten(cell, width), width) for cell in cells]
         else:
-            text = cell.rjust(width) if self.column.right else cell.ljust(width)
-        return click.style(text, fg=COLOURS[cell]) if colour and cell in COLOURS else text
+            padded = [fill(cell, width) for cell in cells]
+        if not colour:
+            return padded
+        return [
+            click.style(text, fg=COLOURS[cell]) if cell in COLOURS else text
+            for cell, text in zip(cells, padded, strict=True)
+        ]
 
 
 def _total(widths: Sequence[int]) -> int:

@@ -1,9 +1,10 @@
 """Tab-separated values for `cut`, `awk` and spreadsheets: a line of field names, then a line for each row."""
 
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from babelwg.cli.render.layout import Columns, column_of
+from babelwg.cli.render.layout import Columns, Row, Texts, column_of
 from babelwg.cli.render.units import plain
 
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -14,20 +15,22 @@ def render_tsv(data: Any) -> str:
     if isinstance(data, dict):
         return "".join([f"{key}\t{_cell(value)}\n" for key, value in data.items()])
     names = list(
-        data.columns if isinstance(data, Columns) else dict.fromkeys(name for row in data for name in row)
+        data.fields if isinstance(data, Columns) else dict.fromkeys(name for row in data for name in row)
     )
     # Column by column: of ten thousand routes, most say what others have said.
-    columns = [[name, *_cells(column_of(data, name))] for name in names] if len(data) else []
+    columns = [[name, *_cells(data, name)] for name in names] if len(data) else []
     return "".join(["\t".join(line) + "\n" for line in zip(*columns, strict=True)])
 
 
-def _cells(values: list[Any]) -> list[str]:
-    kinds = set(map(type, values)) - {type(None)}
+def _cells(data: Sequence[Row], name: str) -> Iterable[str]:
+    if isinstance(data, Columns) and (found := data.kinds(name)) is not None:
+        return Texts(dict(enumerate(_cell(value) for (value,) in found[0])), found[1]).all()
+    values = column_of(data, name)
+    types = set(map(type, values)) - {type(None)}
     # True and 1 are equal and read differently, so only a column of one kind is asked once for each value.
-    if len(kinds) > 1 or kinds & {list, dict}:
-        return [_cell(value) for value in values]
-    texts = {value: _cell(value) for value in set(values)}
-    return [texts[value] for value in values]
+    if len(types) > 1 or types & {list, dict}:
+        return map(_cell, values)
+    return Texts({value: _cell(value) for value in set(values)}, values).all()
 
 
 def _cell(value: Any) -> str:

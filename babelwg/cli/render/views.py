@@ -47,7 +47,7 @@ def rows_of(name: str, data: Any) -> Sequence[Row]:
     if isinstance(data, Columns):
         return data
     if isinstance(data, dict) and "columns" in data:
-        return Columns(data["columns"])
+        return Columns.from_answer(data)
     if name == "stats":
         return [{"name": key, "value": value} for key, value in sorted(data["counters"].items())]
     return list(data)

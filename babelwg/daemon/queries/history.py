@@ -83,12 +83,12 @@ class History:
         speaker, count = self._context.node.routing.speaker, 0
         prefixes = speaker.prefixes()
         for start in range(0, len(prefixes), REPLAYED_AT_ONCE):
-            for prefix in prefixes[start : start + REPLAYED_AT_ONCE]:
-                for route in speaker.routes_for(prefix, self._context.now()):
-                    entry = _replayed(self._context.describe_route(route))
-                    if about is None or about.matches(entry):
-                        feed.put(event_line(entry.line))
-                        count += 1
+            part, now = prefixes[start : start + REPLAYED_AT_ONCE], self._context.now()
+            routes = [route for prefix in part for route in speaker.routes_for(prefix, now)]
+            for entry in map(_replayed, self._context.describe_routes(routes)):
+                if about is None or about.matches(entry):
+                    feed.put(event_line(entry.line))
+                    count += 1
             await asyncio.sleep(0)
             if not await feed.room():
                 return

@@ -1,6 +1,7 @@
 """Which routes a word selects: a peer, an interface, an address or a prefix."""
 
 from collections.abc import Callable
+from functools import cache
 
 from babelwg.babel.snapshot import RouteView
 from babelwg.babel.wire.prefix import Prefix
@@ -42,16 +43,13 @@ def _meets(prefix: Prefix, network: Prefix) -> bool:
 def _is_named(wanted: str, names: Names) -> Test:
     shown = names.shown_as(wanted)
 
-    def test(route: RouteView) -> bool:
-        return not shown.isdisjoint(
-            (
-                route.interface,
-                names.peer_on(route.interface),
-                names.neighbour(route.interface, route.neighbour),
-                names.origin(route.router_id),
-                ip_text(route.neighbour),
-                router_id_text(route.router_id),
-            )
-        )
+    @cache
+    def is_link(interface: str, neighbour: bytes) -> bool:
+        named = names.peer_on(interface), names.neighbour(interface, neighbour)
+        return not shown.isdisjoint((interface, ip_text(neighbour), *named))
 
-    return test
+    @cache
+    def is_origin(router_id: bytes) -> bool:
+        return not shown.isdisjoint((names.origin(router_id), router_id_text(router_id)))
+
+    return lambda route: is_link(route.interface, route.neighbour) or is_origin(route.router_id)

@@ -6,7 +6,8 @@ from typing import Any
 
 from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError
 from babelwg.daemon.peers import describe_neighbours
-from babelwg.daemon.queries.context import ROUTE_FIELDS, Context, Method
+from babelwg.daemon.queries.context import Context, Method
+from babelwg.daemon.queries.routetable import ROUTE_FIELDS
 from babelwg.daemon.queries.selection import chosen_routes
 from babelwg.daemon.texts import prefix_text, router_id_text
 
@@ -39,17 +40,12 @@ class Tables:
         whole = wanted is None
         routes = self._context.snapshot().routes if whole else chosen_routes(str(wanted), self._context)
         fields = _fields_of(params)
-        found: list[Any] = [] if fields is None else [[] for _ in fields]
+        table = self._context.route_table()
         for start in range(0, len(routes), SLICE):
-            part = routes[start : start + SLICE]
-            if fields is None:
-                found += self._context.describe_routes(part)
-            else:
-                for column, values in zip(found, self._context.route_columns(part, fields), strict=True):
-                    column += values
+            table.add(start, routes[start : start + SLICE])
             # Whoever asks for a large table must not hold up the Hellos.
             await asyncio.sleep(0)
-        return found if fields is None else {"columns": dict(zip(fields, found, strict=True))}
+        return table.octets() if fields is None else table.columns(fields)
 
     async def _xroutes(self, params: Params) -> Any:
         del params

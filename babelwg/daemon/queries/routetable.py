@@ -1,0 +1,170 @@
+"""Routes as `show routes` tells them: as columns, or as the JSON of a record for each."""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from babelwg.babel.snapshot import RouteState, RouteView
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.daemon.control import encode
+from babelwg.daemon.problems import why_not_there
+from babelwg.daemon.texts import ip_text, prefix_text, router_id_text
+from babelwg.linux.routes import UNREACHABLE
+
+if TYPE_CHECKING:
+    from babelwg.daemon.node import Node
+
+ROUTE_FIELDS = (
+    "prefix", "router_id", "origin", "neighbour", "neighbour_name", "peer", "interface", "next_hop", "seqno",
+    "refmetric", "metric", "state", "installed", "table", "held", "reason", "age_s", "expires_s",
+)  # fmt: skip
+OF_ORIGIN = ("router_id", "origin")
+OF_LINK = ("neighbour", "neighbour_name", "peer", "interface", "next_hop")
+OF_PLACE = ("state", "installed", "table", "held", "reason")
+OWN = ("prefix", "seqno", "refmetric", "metric", "age_s", "expires_s")
+# Implementation constants
+FULL_PART = 1000  # routes; the texts of their prefixes are kept
+
+
+class Shared:
+    """Fields that many routes have in common: worked out once for each kind, and the kind of each route."""
+
+    def __init__(self, fields: Sequence[str], describe: Callable[..., Sequence[Any]]) -> None:
+        self.fields = fields
+        self.kinds: list[Sequence[Any]] = []
+        self.rows: list[int] = []
+        self._describe = describe
+        self._numbers: dict[Hashable, int] = {}
+
+    def add(self, keys: Iterable[tuple[Any, ...]]) -> None:
+        """Take in the kind of each of some routes."""
+        keys = [*keys]
+        for key in set(keys) - self._numbers.keys():
+            self._numbers[key] = len(self.kinds)
+            self.kinds.append(self._describe(*key))
+        numbers = self._numbers
+        self.rows += [numbers[key] for key in keys]
+
+    def columns(self) -> dict[str, Any]:
+        """Return the fields of each kind, and the kind of each route by its number."""
+        kinds = [*zip(*self.kinds, strict=True)] or [()] * len(self.fields)
+        return {"fields": dict(zip(self.fields, kinds, strict=True)), "rows": self.rows}
+
+    def has_any(self, fields: Sequence[str]) -> bool:
+        """Return whether any of some fields is among these."""
+        return not {*self.fields}.isdisjoint(fields)
+
+    def values(self) -> dict[str, list[Any]]:
+        """Return each field of all routes."""
+        kinds = [*zip(*self.kinds, strict=True)] or [()] * len(self.fields)
+        return {f: [of_kind[n] for n in self.rows] for f, of_kind in zip(self.fields, kinds, strict=True)}
+
+    def octets(self) -> list[str]:
+        """Return the JSON of the fields of each route, without braces."""
+        kinds = [encode(dict(zip(self.fields, kind, strict=True)))[1:-1].decode() for kind in self.kinds]
+        return [kinds[number] for number in self.rows]
+
+
+class PrefixTexts:
+    """Prefixes as text; those of large tables are kept, as they seldom change from one question to the next."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Sequence[Prefix], list[str]]] = {}
+
+    def of(self, start: int, prefixes: Sequence[Prefix]) -> list[str]:
+        """Return the text of each prefix of a part that begins at this row."""
+        known = self._known.get(start)
+        if known is not None and known[0] == prefixes:
+            return known[1]
+        texts = [prefix_text(prefix) for prefix in prefixes]
+        if len(prefixes) >= FULL_PART:
+            self._known[start] = prefixes, texts
+        return texts
+
+
+class RouteTable:
+    """Routes as `show routes` tells them; what many have in common is worked out and told once."""
+
+    def __init__(self, node: "Node", texts: PrefixTexts) -> None:
+        self._node = node
+        self._texts = texts
+        self._own: dict[str, list[Any]] = {field: [] for field in OWN}
+        names = node.names
+        self._origins = Shared(OF_ORIGIN, lambda known: (router_id_text(known), names.origin(known)))
+        self._links = Shared(OF_LINK, self._describe_link)
+        self._places = Shared(OF_PLACE, _describe_place)
+
+    def add(self, start: int, routes: Sequence[RouteView]) -> None:
+        """Take in some more routes, which begin at this row of a table."""
+        if not routes:
+            return
+        prefixes, router_ids, neighbours, interfaces, next_hops, *numbers = zip(*routes, strict=True)
+        seqnos, refmetrics, metrics, _, states, ages, expires = numbers
+        self._origins.add(zip(router_ids, strict=True))
+        self._links.add(zip(interfaces, neighbours, next_hops, strict=True))
+        self._places.add(map(self._place, prefixes, states))
+        # In milliseconds; round() would take longer than all other fields together.
+        times = [[int(seconds * 1000) / 1000 for seconds in column] for column in (ages, expires)]
+        texts = self._texts.of(start, prefixes)
+        for field, values in zip(OWN, (texts, seqnos, refmetrics, metrics, *times), strict=True):
+            self._own[field] += values
+
+    def columns(self, fields: Sequence[str]) -> dict[str, Any]:
+        """Return these fields: a list of values for each of a route's own, and those that routes have in common."""
+        shared = [group for group in (self._origins, self._links, self._places) if group.has_any(fields)]
+        return {
+            "fields": fields,
+            "columns": {field: self._own[field] for field in OWN if field in fields},
+            "shared": [group.columns() for group in shared],
+        }
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a record for each route."""
+        found = dict(self._own)
+        for group in (self._origins, self._links, self._places):
+            found |= group.values()
+        columns = zip(*(found[field] for field in ROUTE_FIELDS), strict=True)
+        return [dict(zip(ROUTE_FIELDS, row, strict=True)) for row in columns]
+
+    def octets(self) -> msgspec.Raw:
+        """Return the JSON of all records; to make the records first would take several times as long."""
+        own = (self._own[field] for field in OWN)
+        shared = (group.octets() for group in (self._origins, self._links, self._places))
+        rows = [
+            f'{{"prefix":"{prefix}",{origin},{link},"seqno":{seqno},"refmetric":{refmetric},"metric":{metric},'
+            f'{place},"age_s":{age},"expires_s":{expires}}}'
+            for prefix, seqno, refmetric, metric, age, expires, origin, link, place in zip(
+                *own, *shared, strict=True
+            )
+        ]
+        return msgspec.Raw(f"[{','.join(rows)}]".encode())
+
+    def _describe_link(self, interface: str, neighbour: bytes, next_hop: bytes) -> tuple[str | None, ...]:
+        names = self._node.names
+        return (
+            ip_text(neighbour),
+            names.neighbour(interface, neighbour),
+            names.peer_on(interface),
+            interface,
+            ip_text(next_hop),
+        )
+
+    def _place(self, prefix: Prefix, state: RouteState) -> tuple[RouteState, int | None, bool, str | None]:
+        """Return the state of a route, the table that has it, whether it is held, and why the kernel has it not."""
+        kernel = self._node.routes
+        wanted = kernel.learned.get(prefix)
+        if wanted is not None and state == "selected" and kernel.is_installed(prefix):
+            return state, wanted.table, False, None
+        reason = None
+        if state in ("selected", "feasible"):
+            refusal = kernel.refused.get(prefix)
+            if refusal is not None:
+                reason = why_not_there(refusal)
+            elif prefix in self._node.routing.installer.guarded:
+                reason = "a route of the operator leads there"
+        return state, None, wanted is not None and wanted.kind == UNREACHABLE, reason
+
+
+def _describe_place(state: RouteState, table: int | None, held: bool, reason: str | None) -> tuple[Any, ...]:
+    return state, table is not None, table, held, reason
