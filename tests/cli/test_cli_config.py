@@ -1,6 +1,7 @@
 """`config show` and `config path`: what holds, in the language it was written in or as JSON, and no secrets."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from babelwg.cli.schema import compose
 from babelwg.config import load, parse_babeld
+from babelwg.config.toml.reference import SECTIONS
 
 DIRECTIVES = "expected interface, default, key, in, out, redistribute, install or the name of a setting"
 
@@ -40,6 +42,33 @@ keys = ["lan"]
 name = "bravo"
 public-key = "{BRAVO}"
 """
+GATEWAYS = """\
+[[gateway]]
+prefix = "::/0"
+from = "2001:db8::/48"
+metric = 5
+interface = "eth0"
+interval = 7
+fall = 4
+require = "any"
+check = [
+    { ping = "2001:db8::1" }, { tcp = "[2001:db8::1]:53" }, { http = "https://[2001:db8::1]/x?y=1", status = 204 },
+    { http = "http://example.net:8080" }, { dns = "example.net", server = "192.0.2.1" },
+    { command = ["/bin/check", "a \\"b\\""] },
+]
+
+[[gateway]]
+prefix = "0.0.0.0/0"
+
+[web]
+hosts = ["mesh.example"]
+"""
+# Keys with a default that need not stand there: an empty list, what the kernel or chance decides, another way to say
+# the same, and what depends on the type of an interface that is left open.
+UNSAID = {
+    "node.leaf-networks", "peer.leaf-addresses", "babel.local-readwrite", "babel.ipv6-subtrees", "babel.router-id",
+    "babel.shutdown-delay-ms", "babel.interface.faraway", "babel.interface.rxcost", "babel.interface.max-rtt-penalty",
+}  # fmt: skip
 BABELD = f"key id lan type hmac-sha256 value {SECRET}\ninterface eth0 type wired key lan\nin eq 0 deny\n"
 
 
@@ -88,6 +117,37 @@ def test_config_show_prints_toml_that_loads(run: Run, toml: Path) -> None:
     assert config.babel.babeld is not None
     assert again.babel.babeld.in_filters == config.babel.babeld.in_filters
     assert again.babel.interfaces[0].keys == config.babel.interfaces[0].keys
+
+
+def test_config_show_prints_every_table_of_the_reference(run: Run, toml: Path) -> None:
+    toml.write_text(f"{TOML}\n{GATEWAYS}")
+    config = load(toml)
+    written = run("config", "show", "-c", str(toml)).stdout
+    unsaid: set[str] = set()
+    for section in SECTIONS:
+        assert f"\n{section.heading}\n" in f"\n{written}"
+        said = "".join(part.partition("\n[")[0] for part in written.split(f"{section.heading}\n")[1:])
+        names = set(re.findall(r"^(?:# )?([a-z0-9-]+) = ", said, re.MULTILINE))
+        unsaid |= {f"{section.name}.{key.name}" for key in section.keys if key.default is not None} - {
+            f"{section.name}.{name}" for name in names
+        }
+    assert unsaid == UNSAID
+    toml.write_text(written.replace("# value left out", f'value = "{SECRET}"'))
+    again = load(toml)
+    assert again.gateways == config.gateways
+    assert (len(config.gateways), len(config.gateways[0].checks)) == (2, 6)
+    assert again.web == config.web is not None
+
+
+def test_config_show_has_gateways_and_the_page_in_json(run: Run, toml: Path) -> None:
+    toml.write_text(f"{TOML}\n{GATEWAYS}")
+    document = json.loads(run("config", "show", "-c", str(toml), "--json").stdout)
+    validate(document, "config_show")
+    first, second = document["data"]["gateways"]
+    assert (first["prefix"], first["require"], first["interval_s"]) == ("::/0 from 2001:db8::/48", "any", 7)
+    assert first["checks"][:2] == [{"ping": "2001:db8::1"}, {"tcp": "[2001:db8::1]:53"}]
+    assert (second["prefix"], second["checks"]) == ("0.0.0.0/0", [])
+    assert document["data"]["web"]["hosts"] == ["mesh.example"]
 
 
 def test_config_show_prints_babelds_language_without_secrets(run: Run, babeld: Path) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 from babelwg.config import BabelConfig, BabeldConfig, BabelInterface, Config, PeerConfig, public_of
 from babelwg.config.babeld.filter_text import clauses_text
 from babelwg.config.babeld.text import directives, filters_of, implicit_lines, is_open, value_text
+from babelwg.config.model import GatewayConfig, WebConfig
+from babelwg.config.toml.text import check_keys
 
 SECONDS = ("hello_interval", "update_interval", "rtt_min", "rtt_max")
 
@@ -20,6 +22,8 @@ def config_data(config: Config | BabeldConfig, file: str) -> dict[str, Any]:
             "tunnels": None,
             "babel": None,
             "peers": [],
+            "gateways": [],
+            "web": None,
             **_babeld(config),
         }
     return {
@@ -34,6 +38,8 @@ def config_data(config: Config | BabeldConfig, file: str) -> dict[str, Any]:
         },
         "babel": _babel(config.babel),
         "peers": [peer_data(peer, config) for peer in config.peers],
+        "gateways": [_gateway(gateway) for gateway in config.gateways],
+        "web": _web(config.web),
         **_babeld(config.babel.babeld or BabeldConfig(implicit_local=False)),
     }
 
@@ -67,6 +73,27 @@ def _node(config: Config) -> dict[str, Any]:
         "history_file": None if node.history_file is None else str(node.history_file),
         "leaf_networks": [str(prefix) for prefix in node.leaf_networks],
     }
+
+
+def _gateway(gateway: GatewayConfig) -> dict[str, Any]:
+    return {
+        "prefix": str(gateway.prefix),
+        "metric": gateway.metric,
+        "interface": gateway.interface,
+        "interval_s": gateway.interval,
+        "timeout_s": gateway.timeout,
+        "fall": gateway.fall,
+        "rise": gateway.rise,
+        "require": "all" if gateway.require_all else "any",
+        "checks": [check_keys(check) for check in gateway.checks],
+    }
+
+
+def _web(web: WebConfig | None) -> dict[str, Any] | None:
+    if web is None:
+        return None
+    token_file = None if web.token_file is None else str(web.token_file)
+    return {"listen": str(web.listen), "token_file": token_file, "hosts": list(web.hosts)}
 
 
 def _babel(babel: BabelConfig) -> dict[str, Any]:

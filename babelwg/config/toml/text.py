@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 
+from babelwg.config.addresses import Endpoint
 from babelwg.config.babeld import BabeldConfig, BabelInterface
 from babelwg.config.babeld.filter_text import clauses_text
 from babelwg.config.babeld.text import (
@@ -22,7 +24,9 @@ from babelwg.config.keys import public_of
 from babelwg.config.model import (
     MAIN_TABLE,
     BabelConfig,
+    Check,
     Config,
+    GatewayConfig,
     NodeConfig,
     PeerConfig,
     TunnelsConfig,
@@ -35,10 +39,11 @@ NUMBER = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?", re.ASCII)
 
 def toml_text(config: Config) -> str:
     """Return a text in TOML that says all that a configuration holds; read again it gives an equal one."""
-    sections = [_node(config.node), _tunnels(config.tunnels), _babel(config.babel)]
+    sections: list[Iterable[str]] = [_node(config.node), _tunnels(config.tunnels), _babel(config.babel)]
     if config.babel.babeld is not None:
         sections += [_key(key.id, key.algorithm) for key in config.babel.babeld.keys]
         sections += [_interface(interface) for interface in config.babel.babeld.interfaces]
+    sections += [section for gateway in config.gateways for section in _gateway(gateway)]
     sections += [] if config.web is None else [_web(config.web)]
     sections += [_peer(peer, config) for peer in config.peers]
     return "\n".join("".join(f"{line}\n" for line in section) for section in sections)
@@ -118,6 +123,40 @@ def _interface(interface: BabelInterface) -> Iterator[str]:
         yield f"# {DETECTED}"
     yield from (_assignment(setting) for setting in parameters(interface))
     yield f"keys = {_list(key.id for key in interface.keys)}"
+
+
+def check_keys(check: Check) -> Mapping[str, str | int | list[str]]:
+    """Return the keys by which a check of a gateway is said."""
+    if check.kind == "command":
+        return {"command": list(check.command)}
+    if check.kind == "tcp":
+        return {"tcp": str(Endpoint(check.host, check.port))}
+    if check.kind == "http":
+        url = f"http{'s' * check.tls}://{Endpoint(check.host, check.port)}{check.path}"
+        return {"http": url} | ({} if check.status is None else {"status": check.status})
+    if check.server is not None:
+        return {check.kind: check.host, "server": str(ip_address(check.server))}
+    return {check.kind: check.host}
+
+
+def _gateway(gateway: GatewayConfig) -> Iterator[Iterable[str]]:
+    lines = ["[[gateway]]", f"prefix = {string(str(gateway.prefix.destination))}"]
+    if gateway.prefix.source is not None:
+        lines.append(f"from = {string(str(gateway.prefix.source))}")
+    lines.append(f"metric = {gateway.metric}")
+    if gateway.interface is not None:
+        lines.append(f"interface = {string(gateway.interface)}")
+    lines += [f"interval = {_number(gateway.interval)}", f"timeout = {_number(gateway.timeout)}"]
+    lines += [f"fall = {gateway.fall}", f"rise = {gateway.rise}"]
+    yield [*lines, f"require = {string('all' if gateway.require_all else 'any')}"]
+    for check in gateway.checks:
+        yield ["[[gateway.check]]", *(f"{key} = {_value(value)}" for key, value in check_keys(check).items())]
+
+
+def _value(value: str | int | list[str]) -> str:
+    if isinstance(value, list):
+        return _list(value)
+    return string(value) if isinstance(value, str) else str(value)
 
 
 def _web(web: WebConfig) -> Iterator[str]:
