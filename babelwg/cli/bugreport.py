@@ -13,7 +13,7 @@ import click
 from babelwg.cli.client import Answer
 from babelwg.cli.exits import NEGATIVE, PERMISSION, Failure
 from babelwg.cli.group import envelope, settings_of, socket_of, socket_option
-from babelwg.cli.render.layout import Column, line_width, table
+from babelwg.cli.render.layout import Column, line_width, table, wrap
 from babelwg.cli.setup import daemons_config_option, daemons_file
 
 if TYPE_CHECKING:
@@ -147,7 +147,5 @@ def _write(target: Path, data: bytes) -> None:
 def _render(data: dict[str, Any], width: int) -> str:
     if data["file"] is None:
         return table(COLUMNS, data["files"], width)
-    return (
-        f"Wrote {data['file']}: {len(data['files'])} files, without keys.\n"
-        "Look through it before you publish it: it has names and addresses of your network."
-    )
+    advice = "Look through it before you publish it: it has names and addresses of your network."
+    return f"Wrote {data['file']}: {len(data['files'])} files, without keys.\n{wrap(advice, width, '')}"

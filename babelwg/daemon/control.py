@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
@@ -36,6 +37,7 @@ MAX_CLIENTS = 32
 RESERVED_CLIENTS = 4  # of them are kept for root: the group must not lock the operator out
 REQUEST_RATE, REQUEST_BURST = 50.0, 100  # requests of one connection in a second, and at once
 IDLE_TIMEOUT = 60.0  # seconds a client may be silent
+LOOK_INTERVAL = 0.5  # seconds between looks whether a client still waits for its answer
 WRITE_TIMEOUT = 10.0  # seconds for a client to take its answer
 
 # Whether who asks may change the daemon too, for methods that keep places for them
@@ -120,15 +122,32 @@ class ControlServer:
             while not allowance.spend(1, REQUEST_BURST, REQUEST_RATE, clock()):
                 self._count("request_delayed")
                 await asyncio.sleep(1 / REQUEST_RATE)
-            user = _user_of(writer)
-            answering = self._answer(line, user)
-            # What the group asks must hold up neither the Hellos nor the operator.
-            answer = await (answering if _is_trusted(user) else self._turns.take(answering))
+            answer = await self._answer_while_wanted(line, writer)
             if isinstance(answer, Feed):
                 await self._stream(reader, writer, answer)
                 return
             writer.write(answer)
             await _drain(writer)
+
+    async def _answer_while_wanted(self, line: bytes, writer: asyncio.StreamWriter) -> bytes | Feed:
+        """Return the answer to a request; when its client goes away, what only reads is given up."""
+        user = _user_of(writer)
+        answering = self._answer(line, user)
+        if _is_trusted(user):
+            if self._is_change(line):
+                return await answering  # never left half done
+        else:
+            # What the group asks must hold up neither the Hellos nor the operator.
+            answering = self._turns.take(answering)
+        task = asyncio.create_task(answering)
+        try:
+            while not (await asyncio.wait([task], timeout=LOOK_INTERVAL))[0]:
+                if _is_gone(writer):
+                    raise ConnectionResetError("the client is gone")
+            return task.result()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, feed: Feed) -> None:
         """Send what a feed holds until its client says anything more, goes away, or is too slow."""
@@ -171,6 +190,12 @@ class ControlServer:
             return _result(identity, result)
         result.begin(_result(identity, result.head))
         return result
+
+    def _is_change(self, line: bytes) -> bool:
+        try:
+            return _parse(line)["method"] in self._changing
+        except RequestError:
+            return False
 
     def _count(self, reason: str) -> None:
         self.counters[reason] = self.counters.get(reason, 0) + 1
@@ -220,6 +245,16 @@ def _user_of(writer: asyncio.StreamWriter) -> int:
     """Return the user id of the process at the other end."""
     credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     return int(struct.unpack("=iII", credentials)[1])
+
+
+def _is_gone(writer: asyncio.StreamWriter) -> bool:
+    """Return whether nobody is at the other end; who only has nothing more to ask still waits for the answer."""
+    descriptor = writer.get_extra_info("socket").fileno()
+    if descriptor < 0:
+        return True
+    poll = select.poll()
+    poll.register(descriptor, 0)  # an end is told unasked
+    return bool(poll.poll(0))
 
 
 async def _drain(writer: asyncio.StreamWriter) -> None:

@@ -174,3 +174,24 @@ def test_one_address_has_one_name_wherever_it_stands() -> None:
     assert words[5].startswith("host-")
     assert words[6].startswith("mac-")
     assert Pseudonyms(b"other")("192.0.2.1") != words[4]
+
+
+def test_a_link_local_address_that_tells_the_machine_has_another_name() -> None:
+    rename = Pseudonyms(b"seed")
+    text = rename("inet6 fe80::211:22ff:fe33:4455/64 dev eth0, via fe80::211:22ff:fe33:4455%eth0")
+    assert "22ff" not in text
+    first, second = text.split()[1].removesuffix("/64"), text.split()[5].removesuffix("%eth0")
+    assert first == second
+    assert first.startswith("ip6-")
+
+
+def test_what_is_said_of_the_file_fits_a_terminal(
+    home: Path, ask: Callable[..., Result], daemon: Any
+) -> None:
+    for method in contents.ANSWERS:
+        daemon.answers.setdefault(method, {})
+    target, config = home / "report.tar.gz", home / "babelwg.toml"
+    first, *rest = ask("bugreport", "-o", str(target), "-c", str(config)).stdout.splitlines()
+    assert first.startswith(f"Wrote {target}: ")
+    assert " ".join(rest).startswith("Look through it before you publish it")
+    assert max(map(len, rest)) <= 80

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from babelwg.daemon import unixsocket
-from babelwg.daemon.control import REQUEST_LIMIT, ControlServer, RequestError, asked_by_operator
+from babelwg.daemon import control, unixsocket
+from babelwg.daemon.control import REQUEST_LIMIT, ControlServer, RequestError, _is_gone, asked_by_operator
 
 
 async def echo(params: dict[str, Any]) -> Any:
@@ -223,3 +223,111 @@ def test_no_link_that_takes_the_place_of_the_socket_is_followed(
 
 async def serve_nobody(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     raise AssertionError("nobody asks")
+
+
+class Slow:
+    """Methods that wait until they are told to go on, or are given up."""
+
+    def __init__(self) -> None:
+        self.begun, self.go_on, self.ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.calls: list[str] = []
+
+    async def look(self, params: dict[str, Any]) -> Any:
+        return await self._work("look")
+
+    async def change(self, params: dict[str, Any]) -> Any:
+        return await self._work("change")
+
+    async def _work(self, name: str) -> str:
+        self.calls.append(name)
+        self.begun.set()
+        try:
+            await self.go_on.wait()
+            self.calls.append(f"{name} done")
+        finally:
+            self.ended.set()
+        return name
+
+
+def on_slow_server(path: Path, action: Callable[[Slow, ControlServer], Awaitable[None]]) -> None:
+    async def run() -> None:
+        slow = Slow()
+        server = ControlServer(path, {"look": slow.look, "change": slow.change}, frozenset({"change"}))
+        await server.start()
+        try:
+            async with asyncio.timeout(60):
+                await action(slow, server)
+        finally:
+            await server.close()
+
+    asyncio.run(run())
+
+
+async def asked(path: Path, method: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(json.dumps({"id": 1, "method": method}).encode() + b"\n")
+    return reader, writer
+
+
+def test_a_question_is_given_up_when_its_client_goes_away(tmp_path: Path) -> None:
+    async def action(slow: Slow, server: ControlServer) -> None:
+        _, writer = await asked(tmp_path / "s", "look")
+        await slow.begun.wait()
+        writer.close()
+        await slow.ended.wait()
+        while not server.counters:
+            await asyncio.sleep(0)
+        assert (slow.calls, server.counters) == (["look"], {"client_lost": 1})
+
+    on_slow_server(tmp_path / "s", action)
+
+
+def test_a_client_that_says_no_more_still_gets_its_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[bool] = []
+    enough = asyncio.Event()
+
+    def look(writer: asyncio.StreamWriter) -> bool:
+        looks.append(_is_gone(writer))
+        if len(looks) > 3:
+            enough.set()
+        return looks[-1]
+
+    monkeypatch.setattr(control, "_is_gone", look)
+    monkeypatch.setattr(control, "LOOK_INTERVAL", 0.001)
+
+    async def action(slow: Slow, server: ControlServer) -> None:
+        reader, writer = await asked(tmp_path / "s", "look")
+        writer.write_eof()
+        await enough.wait()
+        slow.go_on.set()
+        assert json.loads(await reader.readline())["result"] == "look"
+        writer.close()
+
+    on_slow_server(tmp_path / "s", action)
+    assert not any(looks)
+
+
+def test_a_change_is_done_although_its_client_goes_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "LOOK_INTERVAL", 0.001)
+
+    async def action(slow: Slow, server: ControlServer) -> None:
+        _, writer = await asked(tmp_path / "s", "change")
+        await slow.begun.wait()
+        writer.close()
+        await writer.wait_closed()
+        # Another question is put and answered meanwhile, which takes many looks.
+        _, other = await asked(tmp_path / "s", "look")
+        while slow.calls != ["change", "look"]:
+            await asyncio.sleep(0)
+        other.close()
+        await slow.ended.wait()
+        slow.go_on.set()
+        while "change done" not in slow.calls:
+            await asyncio.sleep(0)
+        assert slow.calls == ["change", "look", "change done"]
+
+    on_slow_server(tmp_path / "s", action)

@@ -446,6 +446,10 @@ def test_what_is_no_proper_request_is_refused_without_a_trace(
         assert re.match(rb"HTTP/1\.[01] 4\d\d ", answer), answer[:200]
         assert b"Traceback" not in answer
         assert b"babelwg_" not in answer
+        head = answer.partition(b"\r\n\r\n")[0].lower()
+        assert f"content-security-policy: {CONTENT_POLICY}".lower().encode() in head
+        assert b"x-content-type-options: nosniff" in head
+        assert b"server: babelwg\r\n" in head + b"\r\n"
         assert (await page.ask("/api/status")).status == 200
 
         assert sum(n for what, n in page.counters.items() if what.startswith("refused.")) == 1

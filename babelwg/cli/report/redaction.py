@@ -67,7 +67,10 @@ class Pseudonyms:
             address = ip_address(word)
         except ValueError:
             return word
-        if address.is_loopback or address.is_unspecified or address.is_link_local or address.is_multicast:
+        if address.is_loopback or address.is_unspecified or address.is_multicast:
+            return word
+        # One that is made of a hardware address (RFC 4291, appendix A) says which machine it is.
+        if address.is_link_local and address.packed[11:13] != b"\xff\xfe":
             return word
         return self._name(f"ip{address.version}", address.packed)
 

@@ -32,6 +32,11 @@ CLOSE_TIMEOUT = 0.5  # seconds for conversations to end
 EVENTS = "/api/events"
 SERVER = {"Server": "babelwg"}
 TARGET = Refusal(400, "not-http", "the target of a request is a path")
+WRONG_REQUESTS = {
+    400: "the request is not HTTP as it is spoken here",
+    413: "the request is longer than anything that is asked here",
+    500: "the daemon failed to answer",
+}
 BUSY = Refusal(503, "busy", "too many requests at once")
 
 
@@ -68,7 +73,7 @@ class WebServer:
 
     async def start(self) -> None:
         """Listen. Raises OSError when the place cannot be had."""
-        self._door = web.Server(
+        self._door = _Door(
             self._handle,
             handler_cancellation=True,
             access_log=None,
@@ -115,6 +120,10 @@ class WebServer:
             if request.transport is not None:
                 request.transport.abort()
             raise
+        except web.HTTPException as error:
+            return await self._refuse(
+                request, Refusal(error.status, "body", WRONG_REQUESTS.get(error.status, error.reason))
+            )
         finally:
             self._busy[request.protocol] -= 1
             self._busy += Counter()  # drops those at zero
@@ -185,6 +194,33 @@ class WebServer:
                 if idle > IDLE_TIMEOUT and not self._busy[connection] and connection.transport is not None:
                     self._count("client_idle")
                     connection.transport.abort()
+
+
+class _Handler(web.RequestHandler):
+    """A connection whose complaints about what is no proper request have the headers of all answers."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return what is said of a request that cannot be read; it goes to the log as aiohttp has it."""
+        super().handle_error(request, status, exc, message)
+        response = error_response(status, WRONG_REQUESTS.get(status, "the request cannot be answered"))
+        response.headers.update(HEADERS | SERVER)
+        response.force_close()
+        return response
+
+
+class _Door(web.Server):
+    """Makes our own handler for each connection."""
+
+    def __call__(self) -> _Handler:
+        return _Handler(self, loop=self._loop, **self._kwargs)
 
 
 class _Closing(asyncio.Protocol):
