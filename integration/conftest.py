@@ -10,6 +10,9 @@ import pytest
 
 from babelwg.lab.netns.node import Node
 from babelwg.linux.netns import why_no_namespaces
+from tests.surroundings import settle
+
+settle()
 
 _SKIPPED: Counter[tuple[str, str]] = Counter()
 

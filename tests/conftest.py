@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.surroundings import settle
+
+settle()
 pytest_plugins = ("pytester",)
 TABLES = Path(__file__).parent / "conformance"
 EXCEPTIONS = TABLES / "exceptions.toml"

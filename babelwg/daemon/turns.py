@@ -1,7 +1,6 @@
 """Questions in turn: what they take of the loop they leave to others, however many ask and however often."""
 
 import asyncio
-import time
 import types
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
@@ -22,32 +21,34 @@ class Turns:
 
     async def take(self, question: Coroutine[Any, Any, T]) -> T:
         """Return the answer to a question, which waits behind those that came before it."""
+        loop = asyncio.get_running_loop()
         try:
             async with self._door:
-                loop = asyncio.get_running_loop()
                 while (debt := self._paid - loop.time() - CREDIT) > 0:
                     await asyncio.sleep(debt)
         except BaseException:
             question.close()
             raise
-        return await _metered(question, self._note)
+        return await _metered(question, self._note, loop.time)
 
     def _note(self, spent: float) -> None:
         self._paid = max(self._paid, asyncio.get_running_loop().time() - spent) + SHARE * spent
 
 
 @types.coroutine
-def _metered(question: Coroutine[Any, Any, T], note: Callable[[float], None]) -> Generator[Any, Any, T]:
+def _metered(
+    question: Coroutine[Any, Any, T], note: Callable[[float], None], clock: Callable[[], float]
+) -> Generator[Any, Any, T]:
     """Return what a coroutine returns, and note the seconds of each of its steps but not those between."""
     thrown: BaseException | None = None
     while True:
-        start = time.perf_counter()
+        start = clock()
         try:
             awaited = question.send(None) if thrown is None else question.throw(thrown)
         except StopIteration as end:
             return end.value  # type: ignore[no-any-return]
         finally:
-            note(time.perf_counter() - start)
+            note(clock() - start)
         thrown = None
         try:
             yield awaited

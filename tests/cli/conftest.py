@@ -61,7 +61,7 @@ class FakeDaemon:
         request = json.loads(line)
         self.requests.append(request)
         if self.is_silent:
-            self._done.wait(5)
+            self._done.wait()
         elif self.raw is not None:
             connection.sendall(self.raw)
         else:

@@ -1,8 +1,8 @@
 """Streams seen from the command line: an answer, events without end, and one sentence for each way to break off."""
 
 import json
-import threading
-from typing import Any
+import socket
+from typing import Any, ClassVar
 
 import pytest
 
@@ -29,18 +29,27 @@ def test_a_stream_gives_its_answer_and_each_event_in_order(daemon: Any) -> None:
     assert daemon.requests == [{"jsonrpc": "2.0", "id": 1, "method": "monitor", "params": {"about": "bravo"}}]
 
 
-def test_events_are_waited_for_longer_than_an_answer(daemon: Any) -> None:
-    # The daemon holds the connection open; only the answer has a time limit.
-    slow = threading.Event()
-    converse = daemon._converse
+class WatchedSocket(socket.socket):
+    """A socket that notes for how long it was told to wait, in seconds."""
 
-    def late(connection: Any) -> None:
-        converse(connection)
-        slow.wait(0.3)
-        connection.sendall(line("event", 1))
+    waits: ClassVar[list[float | None]]
 
-    daemon.raw, daemon._converse = HEAD, late
-    assert list(follow(daemon.path, "monitor", timeout=0.1).events) == [1]
+    def settimeout(self, value: float | None) -> None:
+        self.waits.append(value)
+        super().settimeout(value)
+
+
+def test_an_answer_is_waited_for_so_long_and_events_without_end(
+    daemon: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WatchedSocket.waits = []
+    monkeypatch.setattr(client.socket, "socket", WatchedSocket)
+    daemon.raw = HEAD + line("event", 1)
+    stream = follow(daemon.path, "monitor", timeout=60)
+    assert WatchedSocket.waits
+    assert all(wait is not None and 0 < wait <= 60 for wait in WatchedSocket.waits)
+    assert list(stream.events) == [1]
+    assert WatchedSocket.waits[-1] is None
 
 
 @pytest.mark.parametrize(

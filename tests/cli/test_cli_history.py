@@ -8,9 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from click.testing import Result
@@ -139,13 +139,22 @@ def test_since_is_an_age(text: str, seconds: float) -> None:
     assert _seconds_since(text) == seconds
 
 
-def test_since_is_a_time_of_day_or_a_date() -> None:
-    now = datetime.now().astimezone()
+class Frozen(datetime):
+    """A clock that stands, a little after noon."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> Self:
+        return cls(2026, 3, 21, 12, 3, 4, tzinfo=tz)
+
+
+def test_since_is_a_time_of_day_or_a_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("babelwg.cli.history.datetime", Frozen)
+    now = Frozen.now().astimezone()
     before, after = now - timedelta(minutes=5), now + timedelta(minutes=5)
-    assert abs(_seconds_since(before.strftime("%H:%M:%S")) - 300) < 2
-    assert abs(_seconds_since(after.strftime("%H:%M:%S")) - (86_400 - 300)) < 2
-    assert abs(_seconds_since(before.isoformat()) - 300) < 2
-    assert abs(_seconds_since((now - timedelta(days=9)).strftime("%Y-%m-%d %H:%M")) - 9 * 86_400) < 61
+    assert _seconds_since(before.strftime("%H:%M:%S")) == 300
+    assert _seconds_since(after.strftime("%H:%M:%S")) == 86_400 - 300
+    assert _seconds_since(before.isoformat()) == 300
+    assert _seconds_since((now - timedelta(days=9)).strftime("%Y-%m-%d %H:%M")) == 9 * 86_400 + 4
 
 
 @pytest.mark.parametrize(
@@ -204,7 +213,7 @@ def endless(daemon: Any) -> Iterator[threading.Event]:
 
     def hold(connection: Any) -> None:
         converse(connection)
-        more.wait(20)
+        more.wait(120)
         connection.sendall(daemon.raw.splitlines(keepends=True)[-1])
 
     daemon._converse = hold
@@ -218,7 +227,7 @@ def test_monitor_is_flushed_and_ends_quietly_when_interrupted(daemon: Any, endle
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["data"] == RECORD
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=20) == ("", "")
+    assert process.communicate(timeout=120) == ("", "")
     assert process.returncode == 130
 
 
@@ -230,7 +239,7 @@ def test_monitor_whose_reader_goes_away_ends_quietly(daemon: Any, endless: threa
     assert os.read(end, 10)
     os.close(end)
     endless.set()
-    assert process.communicate(timeout=20)[1] == ""
+    assert process.communicate(timeout=120)[1] == ""
     assert process.returncode == 1
 
 

@@ -274,7 +274,7 @@ def subjects(draw: st.DrawFn) -> Subject:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(filter_lines(), max_size=4), st.lists(subjects(), min_size=1, max_size=8))
 def test_compiled_filters_decide_as_a_plain_reading_of_the_lines(
     lines: list[str], looked_at: list[Subject]

@@ -111,7 +111,7 @@ def clauses(draw: st.DrawFn) -> str:
     return " ".join(f"{word} {draw(values[word])}".strip() for word in names)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(["in", "out", "redistribute", "install"]), clauses())
 def test_filter_read_again_is_the_same(kind: str, text: str) -> None:
     found = line(kind, text)
@@ -184,7 +184,7 @@ def files(draw: st.DrawFn) -> str:
     return "\n".join(lines)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(files())
 def test_babelds_language_read_again_is_the_same(text: str) -> None:
     config = parse_babeld(text, "x")

@@ -148,8 +148,7 @@ class Client:
 
     async def line(self) -> str:
         """Return the next line; nothing at the end."""
-        async with asyncio.timeout(5):
-            return (await self.reader.readline()).decode().removesuffix("\n")
+        return (await self.reader.readline()).decode().removesuffix("\n")
 
     async def lines_until(self, *finals: str) -> list[str]:
         """Return all lines up to one that is final."""
@@ -168,11 +167,10 @@ class Client:
 
     async def is_at_end(self) -> bool:
         """Return whether the server has closed the connection."""
-        async with asyncio.timeout(5):
-            try:
-                return await self.reader.read(1) == b""
-            except ConnectionError:
-                return True
+        try:
+            return await self.reader.read(1) == b""
+        except ConnectionError:
+            return True
 
     def close(self) -> None:
         self.writer.close()
@@ -191,7 +189,7 @@ def converse(
     async def run() -> None:
         async with (
             serving(node, f"local-path{'-readwrite' if rw else ''} {path}", *lines),
-            asyncio.timeout(60),
+            asyncio.timeout(120),
         ):
             await talk(node)
 
@@ -216,6 +214,7 @@ async def serving(node: FakeNode, *lines: str) -> Any:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    """Wait until a condition holds."""
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.001)

@@ -8,6 +8,7 @@ from typing import Any
 
 from babelwg.daemon.control import ControlServer, notification
 from babelwg.daemon.feed import Feed
+from tests.daemon import virtualtime
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter, ControlServer], Awaitable[None]]
 
@@ -39,7 +40,7 @@ def converse(path: Path, source: Source, talk: Talk) -> dict[str, int]:
             await server.close()
         return server.counters
 
-    return asyncio.run(run())
+    return virtualtime.run(run())
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -112,4 +113,4 @@ def test_requests_beyond_the_rate_wait(tmp_path: Path) -> None:
         await server.close()
         return server.counters
 
-    assert asyncio.run(run())["request_delayed"] >= 4
+    assert virtualtime.run(run())["request_delayed"] == 5

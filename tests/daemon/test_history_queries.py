@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -87,7 +87,7 @@ def converse(path: Path, talk: Talk, routes: int = 3) -> None:
         server = ControlServer(path, History(Context(node)).methods())
         await server.start()
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 reader, writer = await asyncio.open_unix_connection(path)
                 await talk(Client(reader, writer), node)
                 writer.close()
@@ -206,27 +206,34 @@ def test_a_client_that_leaves_ends_its_replay(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_routes_do_not_delay_hellos(tmp_path: Path) -> None:
-    count, longest = 10_000, 0.0
+    count, at_once = 10_000, Counter[int]()
+    turn = 0
 
     async def watch() -> None:
-        """Note the most that this process worked before others had the loop; others on the machine do not count."""
-        nonlocal longest
+        nonlocal turn
         while True:
-            before = time.thread_time()
+            turn += 1
             await asyncio.sleep(0)
-            longest = max(longest, time.thread_time() - before)
 
     async def talk(client: Client, node: SimpleNamespace) -> None:
+        look = node.routing.speaker.routes_for
+
+        def counted(prefix: Prefix, now: float) -> tuple[RouteView, ...]:
+            at_once[turn] += 1
+            return cast(tuple[RouteView, ...], look(prefix, now))
+
+        node.routing.speaker.routes_for = counted
         task = asyncio.create_task(watch())
         await client.ask("monitor", routes=True)
         seen = 0
-        # The reader shares the loop, so it must not hold it up either: it takes the lines as they are.
         while b"replay-ended" not in (line := await client.reader.readline()):
             seen += b'"event":"route"' in line
         task.cancel()
         assert seen == count
-        # A Hello may come a tenth of its interval late without harm, and the shortest interval in use is 0.2 s.
-        assert 0 < longest < 0.02
+        # A Hello may come a tenth of its interval late without harm, and the shortest interval in use is 0.2 s: time
+        # for hundreds of routes on any machine.
+        assert at_once.total() == count
+        assert max(at_once.values()) <= 100
 
     converse(tmp_path / "s", talk, routes=count)
 
@@ -238,7 +245,8 @@ def test_a_slow_reader_of_a_replay_waits_and_loses_nothing(tmp_path: Path) -> No
         await client.ask("monitor", routes=True)
         (feed,) = node.recorder._feeds
         feed._limit = 100_000
-        await asyncio.sleep(0.5)
+        while feed._waiting <= feed._limit // 4:  # by then it waits for this reader
+            await asyncio.sleep(0)
         seen = 0
         while b"replay-ended" not in (line := await client.reader.readline()):
             seen += b'"event":"route"' in line

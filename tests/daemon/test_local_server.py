@@ -15,6 +15,7 @@ from babelwg.daemon.local import follower, server
 from babelwg.daemon.local.view import View
 from babelwg.version import __version__
 from tests.daemon.localbench import A, Client, FakeNode, converse, interface, neighbour, route, until
+from tests.daemon.ports import free_port
 
 P = "2001:db8::/32"
 
@@ -348,9 +349,7 @@ def test_the_server_moves_with_its_configuration(tmp_path: Path) -> None:
 
 def test_the_port_is_open_on_loopback_alone(tmp_path: Path) -> None:
     async def talk(node: FakeNode) -> None:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-            port = probe.getsockname()[1]
+        port = free_port("::1")
         await node.configure(f"local-port {port}\n")
         reader, writer = await asyncio.open_connection("::1", port)
         assert await reader.readline() == b"BABEL 1.0\n"

@@ -23,6 +23,7 @@ from babelwg.daemon.queries.probes import MAX_PINGS, MAX_TRACES, RESERVED, Probe
 from babelwg.linux.probes.echo import Reply
 from babelwg.linux.probes.uplink import ProbeFailed
 from babelwg.linux.routes import Route
+from tests.daemon.localbench import until
 
 BRAVO, CHARLIE = Key(b"\x22" * 32), Key(b"\x33" * 32)
 OUR_ID, BRAVO_ID, CHARLIE_ID = (bytes(7) + bytes([n]) for n in (1, 2, 3))
@@ -201,13 +202,12 @@ def test_ping_ends_with_its_client_and_there_are_only_so_many(asked: Probes) -> 
         with pytest.raises(RequestError, match="8 pings are under way"):
             await ping({"target": "bravo"})
         feeds[0].close()
-        await asyncio.sleep(0.01)
+        await until(lambda: FakeEchoes.opened[0].closed)
         assert [e.closed for e in FakeEchoes.opened] == [True] + [False] * (MAX_PINGS - 1)
         feeds.append(await ping({"target": "bravo"}))
         for feed in feeds:
             feed.close()
-        await asyncio.sleep(0.01)
-        assert all(e.closed for e in FakeEchoes.opened)
+        await until(lambda: all(e.closed for e in FakeEchoes.opened))
 
     asyncio.run(run())
 
@@ -219,12 +219,12 @@ def test_only_so_many_traces_are_under_way(asked: Probes, monkeypatch: pytest.Mo
         trace = asked.methods()["trace"]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(trace({"target": "bravo"})) for _ in range(MAX_TRACES - RESERVED)]
-            await asyncio.sleep(0.01)
+            await until(lambda: len(FakeEchoes.opened) == MAX_TRACES - RESERVED)
             with pytest.raises(RequestError, match="3 traces are under way"):
                 await trace({"target": "bravo"})
             asked_by_operator.set(True)
             tasks.append(group.create_task(trace({"target": "bravo"})))
-            await asyncio.sleep(0.01)
+            await until(lambda: len(FakeEchoes.opened) == MAX_TRACES)
             with pytest.raises(RequestError, match="4 traces are under way"):
                 await trace({"target": "bravo"})
             for task in tasks:

@@ -8,6 +8,7 @@ import pytest
 from babelwg.daemon.trace import MAX_HOPS, PROBES, WAVE, Trail, trace
 from babelwg.linux.probes.echo import Reply
 from babelwg.linux.probes.uplink import ProbeFailed
+from tests.daemon import virtualtime
 
 A, B, C, TARGET = (bytes([10, 0, 0, n]) for n in (1, 2, 3, 9))
 
@@ -45,7 +46,7 @@ class Network:
 
 
 def run(network: Network, patience: float = 0.05) -> Trail:
-    return asyncio.run(trace(network, patience))
+    return virtualtime.run(trace(network, patience))
 
 
 def test_the_way_is_told_up_to_its_end_and_nobody_waits_for_more() -> None:
@@ -114,5 +115,5 @@ def test_a_trace_that_is_given_up_waits_for_nothing() -> None:
             await trace(network, 60)
 
     with pytest.raises(TimeoutError):
-        asyncio.run(give_up())
+        virtualtime.run(give_up())
     assert network.forgotten == len(network.sent) - PROBES

@@ -1,17 +1,17 @@
 """Questions in turn, each of which holds the loop for a while."""
 
 import asyncio
-import time
 
 import pytest
 
 from babelwg.daemon.turns import CREDIT, SHARE, Turns
+from tests.daemon.virtualtime import run, work
 
 HELD = 0.1  # seconds
 
 
 async def hold() -> str:
-    time.sleep(HELD)
+    work(HELD)
     return "done"
 
 
@@ -21,43 +21,40 @@ async def wait() -> str:
 
 
 def test_a_storm_of_questions_leaves_most_of_the_time_to_others() -> None:
-    async def run() -> tuple[int, float]:
-        turns = Turns()
+    async def storm() -> tuple[float, int]:
+        turns, loop = Turns(), asyncio.get_running_loop()
         questions = [asyncio.create_task(turns.take(hold())) for _ in range(30)]
-        start = time.monotonic()
         await asyncio.sleep(0)
-        first = time.monotonic() - start  # how long they have the loop before anybody else gets it
+        first = loop.time()  # how long they have the loop before anybody else gets it
         await asyncio.sleep(2.0)
         done = sum(question.done() for question in questions)
         for question in questions:
             question.cancel()
         await asyncio.gather(*questions, return_exceptions=True)
-        return done, first
+        return first, done
 
-    done, first = asyncio.run(run())
-    assert 4 <= done <= (2.0 + first) / (SHARE * HELD) + 2
-    assert first < CREDIT + 2 * HELD
+    first, done = run(storm())
+    assert HELD < first < CREDIT + HELD
+    assert 6 <= done <= (first + 2.0 + CREDIT) / (SHARE * HELD) + 1
 
 
 def test_who_asks_alone_does_not_wait() -> None:
-    async def run() -> float:
-        start = time.monotonic()
+    async def ask() -> float:
         turns = Turns()
         assert await turns.take(hold()) == "done"
         assert await turns.take(wait()) == "waited"
-        return time.monotonic() - start
+        return asyncio.get_running_loop().time()
 
-    assert asyncio.run(run()) < 6 * HELD
+    assert run(ask()) == pytest.approx(5 * HELD)
 
 
 def test_a_question_that_only_waits_keeps_nobody_waiting() -> None:
-    async def run() -> float:
+    async def ask() -> float:
         turns = Turns()
-        start = time.monotonic()
         await asyncio.gather(*(turns.take(wait()) for _ in range(20)))
-        return time.monotonic() - start
+        return asyncio.get_running_loop().time()
 
-    assert asyncio.run(run()) < 8 * HELD
+    assert run(ask()) == pytest.approx(4 * HELD)
 
 
 def test_a_cancelled_question_hears_of_it_and_an_error_comes_through() -> None:
@@ -74,7 +71,7 @@ def test_a_cancelled_question_hears_of_it_and_an_error_comes_through() -> None:
         await asyncio.sleep(0)
         raise ZeroDivisionError("broken")
 
-    async def run() -> None:
+    async def scene() -> None:
         turns = Turns()
         task = asyncio.create_task(turns.take(ask()))
         await asyncio.sleep(0.01)
@@ -84,5 +81,5 @@ def test_a_cancelled_question_hears_of_it_and_an_error_comes_through() -> None:
         with pytest.raises(ZeroDivisionError):
             await turns.take(fail())
 
-    asyncio.run(run())
+    run(scene())
     assert heard == ["cancelled"]

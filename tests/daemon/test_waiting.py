@@ -20,7 +20,7 @@ def test_a_loop_ends_when_it_is_cancelled_in_the_moment_of_its_news() -> None:
         news.set()
         await asyncio.sleep(0)  # an inner task, where there is one, has its result by now
         task.cancel()
-        done, pending = await asyncio.wait({task}, timeout=5.0)
+        done, pending = await asyncio.wait({task}, timeout=60.0)
         for still in pending:
             still.cancel()
         return task in done

@@ -93,7 +93,7 @@ class Page:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(data)
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 return await reader.read()
         finally:
             writer.close()
@@ -177,11 +177,13 @@ def test_reading_queries_are_answered_with_their_parameters() -> None:
     on_page(action)
 
 
-def test_many_pages_cost_the_daemon_one_answer() -> None:
+def test_many_pages_cost_the_daemon_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("babelwg.daemon.web.answers.FRESH", 3600.0)
+
     async def action(page: Page) -> None:
         for _ in range(10):
             assert (await page.ask("/api/topology")).status == 200
-        assert len(page.daemon.asked) < 5
+        assert len(page.daemon.asked) == 1
 
     on_page(action)
 
@@ -328,7 +330,7 @@ def test_events_are_streamed_as_they_come() -> None:
             page.daemon.feeds[0].put(event)
             assert await response.content.readline() == b"data: " + event
             assert await response.content.readline() == b"\n"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while page.daemon.feeds:  # taken off its source when the browser is gone
                 await asyncio.sleep(0.01)
 
@@ -356,13 +358,13 @@ def test_a_browser_that_reads_too_slowly_loses_its_stream(monkeypatch: pytest.Mo
     async def action(page: Page) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", page.port, limit=1024)
         writer.write(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await reader.readline()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while page.daemon.feeds:
                 page.daemon.feeds[0].put(notification("event", {"text": "x" * 60000}))
                 await asyncio.sleep(0.001)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while "client_too_slow" not in page.counters:
                 await asyncio.sleep(0.01)
         writer.close()
@@ -389,37 +391,41 @@ def test_requests_at_once_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_connections_have_a_bound_and_idle_ones_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "MAX_CLIENTS", 2)
-    monkeypatch.setattr(server_module, "IDLE_TIMEOUT", 0.2)
     monkeypatch.setattr(server_module, "SWEEP_INTERVAL", 0.05)
 
     async def action(page: Page) -> None:
         idle = [await asyncio.open_connection("127.0.0.1", page.port) for _ in range(2)]
         idle[0][1].write(b"GET / HTTP/1.1\r\nHost: localho")  # half a request is none
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while page.server.clients < 2:
                 await asyncio.sleep(0.01)
         assert await page.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
         assert page.counters == {"refused.clients": 1}
+        with monkeypatch.context() as patch:
+            patch.setattr(server_module, "IDLE_TIMEOUT", 0.0)
+            await end_of(idle)
+        assert page.counters["client_idle"] == 2
+        assert (await page.ask("/")).status == 200
+
+    async def end_of(idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> None:
         for reader, writer in idle:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 with pytest.raises(ConnectionError):
                     assert await reader.read() == b""
                     raise ConnectionError
             writer.close()
-        assert page.counters["client_idle"] == 2
-        assert (await page.ask("/")).status == 200
 
     on_page(action)
 
 
 def test_one_address_asks_at_a_bounded_rate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("babelwg.daemon.web.guard.REQUEST_BURST", 20)
+    monkeypatch.setattr("babelwg.daemon.web.guard.REQUEST_RATE", 1e-6)
 
     async def action(page: Page) -> None:
         replies = [await page.ask("/") for _ in range(40)]
-        assert [reply.status for reply in replies[:20]] == [200] * 20
-        assert 429 in [reply.status for reply in replies]
-        assert page.counters["refused.rate"] > 0
+        assert [reply.status for reply in replies] == [200] * 20 + [429] * 20
+        assert page.counters["refused.rate"] == 20
 
     on_page(action)
 

@@ -14,14 +14,9 @@ import pytest
 from babelwg.config import Listen, WebConfig
 from babelwg.daemon.control import RequestError
 from babelwg.daemon.web.service import WebService, parse_listen
+from tests.daemon.ports import free_port
 
 TOKEN = "a-token-of-some-length"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def with_service(action: Callable[[WebService], Awaitable[None]]) -> None:

@@ -19,7 +19,7 @@ def test_logic_of_the_page(path: Path) -> None:
     if node is None:
         pytest.skip("node: not installed")
     ended = subprocess.run(
-        [node, "--test", str(path)], capture_output=True, text=True, timeout=60, check=False
+        [node, "--test", str(path)], capture_output=True, text=True, timeout=240, check=False
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
