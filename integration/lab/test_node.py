@@ -15,7 +15,7 @@ from babelwg.lab.netns.node import CommandError, Node, connect, disconnect
 from babelwg.linux.netns import network_namespace, network_namespace_id
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "condition not met in time"
@@ -74,7 +74,7 @@ def test_close_kills_what_runs_in_the_node_even_with_a_session_of_its_own(nodes)
     wait_until(lambda: len(node.pids()) >= 3)
     pids = node.pids()
     node.close()
-    process.wait(5)
+    process.wait(60)
     assert node.closed
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
@@ -141,9 +141,9 @@ def _as_ordinary_user(program, skip):
     # Our own interpreter may live in a directory that only root may enter.
     for python in (sys.executable, "/usr/bin/python3"):
         argv = [*prefix, "unshare", "-Ur", python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"]
-        if subprocess.run(argv, capture_output=True, timeout=30, check=False).returncode == 0:
+        if subprocess.run(argv, capture_output=True, timeout=120, check=False).returncode == 0:
             argv = [*prefix, python, "-c", program]
-            return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+            return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     return skip("user namespaces", "no Python 3.11 that another user may run in one")
 
 

@@ -44,7 +44,7 @@ def test_a_report_of_a_live_node_has_no_key_in_it(
     target = home / "report.tar.gz"
     command = [*m.nodes["a"].entry(), *m.command(), "bugreport", "--socket", str(home / "control.sock")]
     done = subprocess.run(
-        [*command, "-o", str(target)], capture_output=True, text=True, timeout=60, check=False
+        [*command, "-o", str(target)], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     assert stat.S_IMODE(target.stat().st_mode) == 0o600

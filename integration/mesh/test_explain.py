@@ -30,7 +30,7 @@ def say(mesh: Mesh, name: str, *words: str) -> subprocess.CompletedProcess[str]:
     argv = [
         *mesh.nodes[name].entry(), *mesh.command(), "--socket", str(mesh.home(name) / "control.sock"), *words,
     ]  # fmt: skip
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=120)
 
 
 def test_explain_tells_of_filters_sessions_and_of_what_somebody_did_to_the_kernel(

@@ -54,7 +54,7 @@ def daemon(mesh: Mesh, node: Node, name: str, *words: str, **more: Any) -> subpr
         str(home / "state"),
     ]
     argv = [*node.entry(), *more.get("prefix", ()), *argv, "--socket", str(home / "control.sock"), *words]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_peers_that_cannot_be_reached_are_told_and_hurt_no_other(
@@ -194,7 +194,7 @@ def test_a_busy_listen_port_is_named_and_taken_when_it_is_free(
         "  s=socket.socket(f,socket.SOCK_DGRAM)\n"
         "  if f==socket.AF_INET6: s.setsockopt(41,26,1)\n"
         "  s.bind((a,51820)); held.append(s)\n"
-        "print('held',flush=True); time.sleep(60)",
+        "print('held',flush=True); time.sleep(600)",
         stdout=subprocess.PIPE,
     )
     assert squatter.stdout is not None

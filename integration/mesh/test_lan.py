@@ -67,9 +67,9 @@ def test_it_stands_in_for_babeld(nodes: Any, tmp_path: Path, needs: Callable[...
 def see(a: Any, b: Any, ours: subprocess.Popen[Any], tmp_path: Path) -> None:
     """Watch both kernels while routes come and go."""
     wanted = {"fd00:77::2", "10.23.0.2"}
-    wait("a has b's addresses", lambda: wanted <= babel_routes(a).keys(), 30)
+    wait("a has b's addresses", lambda: wanted <= babel_routes(a).keys(), 60)
     expected = {"fd00:77::1", "10.23.0.1", "172.16.9.0/24"}
-    wait("b has a's addresses and its static route", lambda: expected <= babel_routes(b).keys(), 30)
+    wait("b has a's addresses and its static route", lambda: expected <= babel_routes(b).keys(), 60)
     assert babel_routes(a).keys() == wanted
     assert "metric 50" in babel_routes(a)["10.23.0.2"]
     assert "6696" not in a.run("ip", "rule")
@@ -78,7 +78,7 @@ def see(a: Any, b: Any, ours: subprocess.Popen[Any], tmp_path: Path) -> None:
     wait(
         "the static route is withdrawn",
         lambda: "172.16.9.0/24" not in reached(b),
-        30,
+        60,
     )
     assert (tmp_path / "a.pid").read_text() == f"{ours.pid}\n"
     assert "route-selected" in (tmp_path / "a.log").read_text()
@@ -89,5 +89,5 @@ def see(a: Any, b: Any, ours: subprocess.Popen[Any], tmp_path: Path) -> None:
     wait(
         "b has lost a's addresses",
         lambda: "10.23.0.1" not in reached(b),
-        30,
+        60,
     )

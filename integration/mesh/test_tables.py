@@ -16,7 +16,7 @@ def run(mesh: Mesh, *words: str) -> tuple[int, str]:
         *mesh.command(), "--socket", str(home / "control.sock"), *words, stdout=-1, stderr=-1, text=True
     )
     with process:
-        out, complaint = process.communicate(timeout=30)
+        out, complaint = process.communicate(timeout=120)
     assert "Traceback" not in complaint, complaint
     return process.returncode, out
 

@@ -17,7 +17,7 @@ INNER = {4: ("10.7.0.1", "10.7.0.2"), 6: ("fd00:7::1", "fd00:7::2")}
 ANY = "0.0.0.0/0,::/0"
 
 
-def wait_until(condition, seconds=10.0, every=0.02):
+def wait_until(condition, seconds=60.0, every=0.02):
     """Return the first true value of a condition; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while True:
@@ -28,7 +28,7 @@ def wait_until(condition, seconds=10.0, every=0.02):
         time.sleep(every)
 
 
-def ask(path, text, timeout=5.0):
+def ask(path, text, timeout=60.0):
     """Return the answer of a socket that speaks key=value, up to its empty line."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(timeout)
@@ -168,7 +168,7 @@ class Bench:
         for end in self._ends:
             end.node.close()
             if end.process is not None:
-                end.process.wait(10)
+                end.process.wait(60)
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ class Flow:
         ) as listening:
             while "listening" not in listening.stdout.readline():
                 assert listening.poll() is None
-            report = client.node.run("iperf3", "-c", address, "-J", *words, timeout=60)
+            report = client.node.run("iperf3", "-c", address, "-J", *words, timeout=120)
             listening.stdout.read()
         return json.loads(report)
 

@@ -89,7 +89,7 @@ def test_interface_that_somebody_deletes_is_reported_and_the_rest_goes_on(star, 
     assert lost not in hub.control("list=1\n\n")
 
 
-def test_flood_of_garbage_stops_nothing(star):
+def test_flood_of_garbage_stops_nothing(star, until):
     hub, spokes = star
     assert pings(spokes[0], 1)
     program = (
@@ -97,8 +97,8 @@ def test_flood_of_garbage_stops_nothing(star):
         "s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect((sys.argv[1], 5182))\n"
         "print('ready', flush=True)\n"
         "while True:\n"
-        # Some thousands a second: more than one core can send would be lost in the kernel, with good packets among it.
-        "    time.sleep(0.001)\n"
+        # A thousand a second: more than one core can read would be lost in the kernel, with good packets among it.
+        "    time.sleep(0.005)\n"
         "    for kind in (1, 2, 3, 4, 7):\n"
         "        s.send(bytes([kind, 0, 0, 0]) + os.urandom(144))\n"
     )
@@ -109,18 +109,16 @@ def test_flood_of_garbage_stops_nothing(star):
         try:
             assert flood.stdout.readline() == "ready\n"
             assert pings(spokes[0], 1, 20)
+            refused = ("wrong-mac1", "malformed", "unknown-index")
+            until(lambda: all(hub.stats().get(what, 0) > 100 for what in refused))
         finally:
             flood.kill()
-    stats = hub.stats()
-    assert stats["wrong-mac1"] > 100
-    assert stats["malformed"] > 100
-    assert stats["unknown-index"] > 100
 
 
 def test_sigterm_leaves_the_interfaces_and_removes_the_sockets(bench):
     a, _ = bench.pair("embedded", "wireguard-go")
     a.process.send_signal(signal.SIGTERM)
-    assert a.process.wait(5) == 0
+    assert a.process.wait(60) == 0
     assert "wg0" in a.node.run("ip", "link")
     assert not a.path("wireguard/wg0.sock").exists()
     assert not a.path("control.sock").exists()
@@ -131,7 +129,7 @@ def test_killed_data_plane_is_replaced_and_takes_the_interfaces_up(bench, inner)
     a.node.run("ping", "-c1", "-W3", inner[4][1])
     index = a.node.run("ip", "-o", "link", "show", "wg0").partition(":")[0]
     a.process.kill()
-    a.process.wait(5)
+    a.process.wait(60)
     a.path("control.sock").unlink()  # only so that the start below can wait for the new one
     a.start()
     a.set("private-key", "/run/key", "listen-port", "5182")
@@ -143,7 +141,7 @@ def test_killed_data_plane_is_replaced_and_takes_the_interfaces_up(bench, inner)
 def test_stale_sockets_of_a_killed_process_are_replaced(bench, until, question):
     a, _ = bench.pair("embedded", "wireguard-go")
     a.process.kill()
-    a.process.wait(5)
+    a.process.wait(60)
     with a.log.open("ab") as log:
         a.process = a.node.popen(
             sys.executable, "-m", "babelwg.dataplane", "--control", "/run/control.sock", stderr=log
@@ -162,7 +160,7 @@ def test_stale_sockets_of_a_killed_process_are_replaced(bench, until, question):
 def test_second_process_on_the_same_control_socket_ends_with_one_sentence(bench):
     a, _ = bench.pair("embedded", "wireguard-go")
     argv = [*a.node.entry(), sys.executable, "-m", "babelwg.dataplane", "--control", "/run/control.sock"]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
     assert done.stderr == "babelwg data plane: /run/control.sock is served by a program that is running\n"
     assert a.control("list=1\n\n").endswith("errno=0\n\n")
@@ -262,14 +260,14 @@ def test_descriptors_that_run_out_are_one_sentence_and_no_spin(bench, question):
 def test_shutdown_ends_the_process_and_leaves_the_interface(bench):
     a, _ = bench.pair("embedded", "wireguard-go")
     assert a.control("shutdown=1\n\n") == "errno=0\n\n"
-    assert a.process.wait(5) == 0
+    assert a.process.wait(60) == 0
     assert "wg0" in a.node.run("ip", "link")
 
 
 def test_interface_left_by_a_dead_process_can_be_removed_by_the_next(bench):
     a, _ = bench.pair("embedded", "wireguard-go")
     a.process.kill()
-    a.process.wait(5)
+    a.process.wait(60)
     assert "wg0" in a.node.run("ip", "link")
     a.node.run("rm", "/run/control.sock")
     process = a.node.popen(

@@ -14,7 +14,7 @@ def test_wg_shows_what_was_set(bench, inner):
     assert f"peer: {b.public}" in text
     assert "endpoint: 10.9.0.2:5182" in text
     assert "allowed ips: 0.0.0.0/0, ::/0" in text
-    assert re.search(r"latest handshake: (Now|1 second ago)", text)
+    assert re.search(r"latest handshake: (Now|\d+ seconds? ago)", text)
     # One initiation and one ping left; one response and one ping came.
     assert a.show("transfer") == str(148 + 128)
     assert a.wg("show", "wg0", "transfer").split("\t")[1:] == [str(92 + 128), f"{148 + 128}\n"]
@@ -110,7 +110,7 @@ def test_busy_port_is_refused_and_the_old_one_goes_on(bench, inner):
         assert a.show("listen-port") == "5182"
         assert "2 received" in a.node.run("ping", "-c2", "-i0.05", "-W2", inner[4][1])
         holder.stdin.close()
-        holder.wait(5)
+        holder.wait(60)
     a.set("listen-port", "7777")
     assert "2 received" in a.node.run("ping", "-c2", "-i0.05", "-W2", inner[4][1])
 

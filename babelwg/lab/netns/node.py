@@ -7,9 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-COMMAND_TIMEOUT = 30.0  # seconds
-START_TIMEOUT = 10.0  # seconds
-CLOSE_TIMEOUT = 10.0  # seconds
+COMMAND_TIMEOUT = 60.0  # seconds
+START_TIMEOUT = 60.0  # seconds
+CLOSE_TIMEOUT = 60.0  # seconds
 
 # The holder is all that keeps the namespaces. It lives as long as the pipe on its standard input, which the
 # kernel closes even when our process is killed; then it kills whatever runs in its network namespace, and the
