@@ -1,7 +1,8 @@
 """What the kernel should have of ours beside what it has: routes place by place, and rules."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Literal, NamedTuple
 
 from babelwg.linux.errors import KernelError
@@ -59,25 +60,33 @@ def read_present(requests: RequestSocket, tables: Iterable[int]) -> Present:
 
 
 def compare_routes(
-    fib: KernelRoutes, present: Iterable[Route], whole: bool = True, foreign: Iterable[Route] = ()
+    fib: KernelRoutes, present: Sequence[Route], whole: bool = True, foreign: Iterable[Route] = ()
 ) -> ComparedRoutes:
     """Return every route of ours with a verdict, by table and prefix; unless `whole`, not those as wanted."""
     wanted = fib.all_wanted()
     rivals = _rivals(wanted, foreign)
-    there: dict[Place, list[Route]] = {}
+    own = {table for table in {route.table for route in present} if fib.is_own_table(table)}
+    fine: dict[Place, Route] = {}
+    odd: dict[Place, list[Route]] = {}
     for route in present:
-        if _is_ours(fib, route) or route.place in wanted:
-            there.setdefault(route.place, []).append(route)
-    places = wanted.keys() | there.keys()
-    if not whole:
-        places = {place for place in places if there.get(place) != [wanted.get(place)] or place in rivals}
-    rows = [
-        row
-        for place in sorted(places)
-        for row in _at_place(fib, wanted.get(place), there.get(place, []), rivals.get(place))
-    ]
-    held = Counter(place[0] for place, routes in there.items() for _ in routes)
-    return ComparedRoutes(rows, Counter(place[0] for place in wanted), held)
+        place = route.table, route.prefix
+        if wanted.get(place) == route and place not in fine:
+            fine[place] = route
+        elif route.table in own or place in wanted or fib.installed.get(place) == route:
+            odd.setdefault(place, []).append(route)
+    if whole:
+        places = wanted.keys() | odd.keys()
+    else:
+        places = odd.keys() | rivals.keys()
+        places |= wanted.keys() - fine.keys() if len(fine) < len(wanted) else set()
+    rows = []
+    for place in sorted(places):
+        there = [fine[place]] if place in fine else []
+        rows += _at_place(fib, wanted.get(place), there + odd.get(place, []), rivals.get(place))
+    held = Counter(map(itemgetter(0), fine))
+    for (table, _), routes in odd.items():
+        held[table] += len(routes)
+    return ComparedRoutes(rows, Counter(map(itemgetter(0), wanted)), held)
 
 
 def beats(foreign: Route, ours: Route) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import (
+    ATTRIBUTE,
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REPLACE,
@@ -179,8 +180,28 @@ def dump_routes(requests: RequestSocket, table: int, but: int = 0) -> list[Route
 
 
 def _routes_of(dumped: Iterable[Message], table: int) -> list[Route]:
-    routes = (read_route(message) for message in dumped if message.type == RTM_NEWROUTE)
-    return [route for route in routes if route is not None and table in (0, route.table)]
+    """Return the routes of messages, most of which differ from one before in nothing but their destination."""
+    known: dict[bytes, Route | None] = {}
+    found = []
+    for message in dumped:
+        if message.type != RTM_NEWROUTE:
+            continue
+        octets = bytes(message.payload)
+        end = _DESTINATIONS.get(octets[20:24]) if octets[12:16] == _TABLE_FIRST else None
+        rest = octets[:24] + octets[end:] if end else octets
+        if rest not in known or not end:
+            route = known[rest] = read_route(message)
+        elif (route := known[rest]) is not None:
+            (family, _, *others), *way = route
+            route = Route._make((Prefix._make((family, octets[24:end], *others)), *way))
+        if route is not None and table in (0, route.table):
+            found.append(route)
+    return found
+
+
+# Where a destination ends that stands behind the number of the table, as the kernel writes it, by its head.
+_TABLE_FIRST = ATTRIBUTE.pack(8, RTA_TABLE)
+_DESTINATIONS = {ATTRIBUTE.pack(4 + octets, RTA_DST): 24 + octets for octets in (4, 16)}
 
 
 def has_subtrees(requests: RequestSocket) -> bool:
