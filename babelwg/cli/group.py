@@ -98,13 +98,13 @@ class Reader:
         """Return the daemon's answer."""
         return ask(self.socket, method, params)
 
-    def relay(self, method: str, params: dict[str, Any] | None = None) -> bool:
-        """Print the daemon's whole answer as JSON; return whether there is anything in it."""
+    def relay(self, method: str, params: dict[str, Any] | None = None) -> str:
+        """Print the daemon's whole answer as JSON; return it."""
         from babelwg.cli.client import ask_json
 
         text = ask_json(self.socket, method, SCHEMA, params)
         click.echo(text)
-        return not text.endswith('"data": []}')
+        return text
 
     def print(self, answer: Answer, render: Callable[[Any], str]) -> None:
         """Print an answer as JSON, as tab-separated values, or as the text that `render` makes of its data."""

@@ -1,5 +1,7 @@
 """`show kernel`: what we want of the kernel beside what it has."""
 
+import json
+import re
 from typing import Any
 
 import click
@@ -8,8 +10,10 @@ from babelwg.cli.client import Answer
 from babelwg.cli.exits import NEGATIVE, Failure
 from babelwg.cli.group import Reader, reading
 from babelwg.cli.render.kernel import render_kernel
-from babelwg.cli.render.layout import line_width
-from babelwg.cli.selection import check, select
+from babelwg.cli.render.layout import Columns, line_width
+from babelwg.cli.selection import check
+
+DIFFERENCES = re.compile(r'"data": ?\{"table": ?[0-9]+, ?"differences": ?([0-9]+),')
 
 
 @click.command("kernel")
@@ -24,26 +28,27 @@ def kernel(reader: Reader, wanted: str | None, everything: bool) -> None:
     FILTER is a peer, an interface, an address or a prefix. The exit code is 1 when something differs.
     """
     check(wanted)
-    is_whole = everything or wanted is not None
-    # Of ten thousand routes that are as wanted, text tells the number only.
-    answer = reader.ask("kernel", {"brief": True} if reader.output == "text" and not is_whole else None)
-    data: dict[str, Any] = answer.data
-    if wanted is not None:
-        data = data | {
-            "routes": select([_with_interface(row) for row in data["routes"]], wanted),
-            "rules": [],
-        }
-        if not data["routes"] and reader.output == "text":
+    if reader.output == "json":
+        differences = differences_in(reader.relay("kernel", {"filter": wanted}))
+    else:
+        is_whole = everything or wanted is not None
+        # Of ten thousand routes that are as wanted, text tells the number only.
+        how = {"brief": True} if reader.output == "text" and not is_whole else {"columns": True}
+        answer = reader.ask("kernel", how | {"filter": wanted})
+        data: dict[str, Any] = answer.data
+        routes = Columns.from_answer(data["routes"]) if "columns" in how else data["routes"]
+        if reader.output == "text" and wanted is not None and not routes:
             raise Failure(f'no route of ours in the kernel matches "{wanted}"', NEGATIVE)
-    shown = data["routes"] if reader.output == "tsv" else data
-    reader.print(
-        Answer(answer.node, shown), lambda data: render_kernel(data, is_whole, line_width(reader.wide))
-    )
-    if data["differences"]:
+        shown = routes if reader.output == "tsv" else data | {"routes": routes}
+        reader.print(
+            Answer(answer.node, shown), lambda data: render_kernel(data, is_whole, line_width(reader.wide))
+        )
+        differences = data["differences"]
+    if differences:
         raise SystemExit(NEGATIVE)
 
 
-def _with_interface(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row that an interface selects."""
-    ours = row["wanted"] if row["state"] == "beaten" else row["present"] or row["wanted"]
-    return row | {"interface": ours["interface"]}
+def differences_in(text: str) -> int:
+    """Return the number of differences that an answer tells as JSON; it stands before the routes, which are many."""
+    found = DIFFERENCES.search(text)
+    return int(found[1]) if found else int(json.loads(text)["data"]["differences"])

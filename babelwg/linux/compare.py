@@ -80,9 +80,14 @@ def compare_routes(
         places = odd.keys() | rivals.keys()
         places |= wanted.keys() - fine.keys() if len(fine) < len(wanted) else set()
     rows = []
+    doubtful = odd.keys() | rivals.keys()
     for place in sorted(places):
-        there = [fine[place]] if place in fine else []
-        rows += _at_place(fib, wanted.get(place), there + odd.get(place, []), rivals.get(place))
+        as_wanted = fine.get(place)
+        if as_wanted is not None and place not in doubtful:
+            rows.append(ComparedRoute(as_wanted, as_wanted, "ok"))
+        else:
+            there = [*([as_wanted] if as_wanted is not None else ()), *odd.get(place, ())]
+            rows += _at_place(fib, wanted.get(place), there, rivals.get(place))
     held = Counter(map(itemgetter(0), fine))
     for (table, _), routes in odd.items():
         held[table] += len(routes)

@@ -13,7 +13,13 @@ from click.testing import CliRunner, Result
 
 from babelwg.cli.commands import cli
 from babelwg.cli.selection import select
+from babelwg.daemon.queries.routetable import ROUTE_FIELDS
 
+FIELDS = {
+    "routes": list(ROUTE_FIELDS),
+    "kernel": ["prefix", "table", "peer", "state", "reason", "wanted", "present"],
+}
+OWN = ("prefix", "seqno", "refmetric", "metric", "age_s", "expires_s")
 ANSWERS = Path(__file__).with_name("answers.json")
 
 
@@ -73,10 +79,52 @@ class FakeDaemon:
         head = {"jsonrpc": "2.0", "id": request["id"]}
         if self.error is not None:
             return head | {"error": self.error}
-        data = self.answers[request["method"]]
-        if request["method"] == "routes" and (wanted := request["params"].get("filter")) is not None:
-            data = select(data, wanted)
+        data = _asked(self.answers[request["method"]], request)
         return head | {"result": {"node": "alpha", "data": data}}
+
+
+def _asked(data: Any, request: dict[str, Any]) -> Any:
+    """Return an answer as the daemon chooses and arranges what may have many rows."""
+    if request["method"] not in ("routes", "kernel"):
+        return data
+    wanted, columns = (request["params"].get(key) for key in ("filter", "columns"))
+    rows = data.get("routes", []) if isinstance(data, dict) else data
+    if rows and "prefix" not in rows[0]:
+        return data  # that of another version
+    if wanted is not None:
+        way = [row if "neighbour" in row else row | _way(row) for row in rows]
+        rows = [row for row, full in zip(rows, way, strict=True) if select([full], wanted)]
+    if columns:
+        rows = _columns(rows, FIELDS[request["method"]] if columns is True else columns)
+    if request["method"] == "routes":
+        return rows
+    return data | {"routes": rows} | ({"rules": []} if wanted is not None else {})
+
+
+def _way(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the way of a route of ours, as the kernel has it if it does."""
+    present = None if row["state"] == "beaten" else row["present"]
+    return present or row["wanted"]
+
+
+def _columns(rows: list[dict[str, Any]], fields: list[str]) -> dict[str, Any]:
+    """Return rows as the daemon arranges many: some fields by row, the others by kind."""
+    own, shared = [field for field in fields if field in OWN], [field for field in fields if field not in OWN]
+    kinds: list[list[Any]] = []
+    for row in rows:
+        kind = [row.get(field) for field in shared]
+        if kind not in kinds:
+            kinds.append(kind)
+    return {
+        "fields": fields,
+        "columns": {field: [row[field] for row in rows] for field in own},
+        "shared": [
+            {
+                "fields": {field: [kind[n] for kind in kinds] for n, field in enumerate(shared)},
+                "rows": [kinds.index([row.get(field) for field in shared]) for row in rows],
+            }
+        ],
+    }
 
 
 Run = Callable[..., Result]

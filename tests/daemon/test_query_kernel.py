@@ -4,9 +4,11 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.cli.render.layout import Columns
 from babelwg.daemon.queries import kernel as module
 from babelwg.daemon.queries.kernel import Kernel, rule_text
 from babelwg.linux.compare import read_present
@@ -45,13 +47,18 @@ class Bench:
             kernel=SimpleNamespace(rules=frozenset(desired_rules(6696, 0x6277))),
             monitor=SimpleNamespace(mirror=mirror),
         )
-        names = SimpleNamespace(peer_on=lambda interface: interface.removeprefix("bw-"))
+        names = SimpleNamespace(
+            peer_on=lambda interface: interface.removeprefix("bw-"), shown_as=lambda name: frozenset({name})
+        )
         context: Any = SimpleNamespace(node=node, names=names)
         self.query = Kernel(context).methods()["kernel"]
         monkeypatch.setattr(module, "RequestSocket", lambda: self.stale or self.kernel)
 
-    def ask(self) -> Any:
-        return asyncio.run(self.query({}))  # type: ignore[arg-type]
+    def ask(self, **params: Any) -> Any:
+        answer: Any = asyncio.run(self.query(params))  # type: ignore[arg-type]
+        routes = answer["routes"]
+        rows = Columns.from_answer(routes) if "columns" in params else msgspec.json.decode(routes)
+        return answer | {"routes": list(rows)}
 
 
 @pytest.fixture
@@ -99,6 +106,36 @@ def test_a_route_of_another_program_that_beats_ours_is_a_difference(
     assert (route["present"]["protocol"], route["present"]["priority"]) == ("static", 5)
     assert "protocol" not in route["wanted"]
     assert answer["tables"] == [{"table": 6696, "source": None, "wanted": 1, "present": 1}]
+
+
+def test_columns_hold_what_the_records_say(bench: Bench) -> None:
+    bench.fib.learn(Prefix.parse("10.2.0.0/16"), NEXT_HOP, 3, b"")
+    bench.fib.flush()
+    bench.fib.learn(Prefix.parse("10.3.0.0/16"), NEXT_HOP, 3, b"")  # not in the kernel yet
+    records = bench.ask()
+    assert [row["state"] for row in records["routes"]] == ["ok", "ok", "missing"]
+    assert bench.ask(columns=True) == records
+
+
+@pytest.mark.parametrize(
+    ("word", "prefixes"),
+    [
+        ("10.0.0.0/8", ["10.1.0.0/16", "10.2.0.0/16"]),
+        ("10.2.0.1", ["10.2.0.0/16"]),
+        ("bravo", ["10.1.0.0/16"]),
+        ("bw-bravo", ["10.1.0.0/16"]),
+        ("nobody", []),
+        ("", []),
+    ],
+)
+def test_a_word_selects_routes_and_leaves_the_sum_as_it_is(
+    word: str, prefixes: list[str], bench: Bench
+) -> None:
+    bench.fib.retract(Prefix.parse("10.2.0.0/16"))
+    bench.fib.flush()
+    answer = bench.ask(filter=word)
+    assert [row["prefix"] for row in answer["routes"]] == prefixes
+    assert (answer["rules"], answer["tables"][0]["wanted"]) == ([], 2)
 
 
 def test_what_moved_while_the_kernel_was_read_is_no_difference(bench: Bench) -> None:

@@ -1,16 +1,35 @@
 """`babelwg show kernel`: what differs first, then the sum, then the tables."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from babelwg.cli.render.layout import Column, Row, table, wrap
+from babelwg.cli.render.layout import Column, Columns, Keyed, Row, column_of, table, wrap
 from babelwg.cli.render.units import word
 
+
+def _way(route: Row | None) -> str:
+    """Return where a route leads."""
+    if route is None:
+        return word(None)
+    # What makes another program's route come first must not be what a narrow terminal cuts off.
+    words = [f"proto {route['protocol']} metric {route['priority']}"] if route.get("protocol") else []
+    words += [] if route["type"] == "unicast" else [route["type"]]
+    words += [f"via {route['next_hop']}"] if route.get("next_hop") else []
+    words += [f"dev {route['interface']}"] if route.get("interface") else []
+    words += [f"src {route['source']}"] if route.get("source") else []
+    return " ".join(words)
+
+
+def _present(state: object, route: Row | None) -> str:
+    return "the same" if state == "ok" else _way(route)
+
+
 ROUTES = (
-    Column("PREFIX", lambda row: word(row.get("prefix")), False, 18),
-    Column("TABLE", lambda row: word(row.get("table")), True),
-    Column("STATE", lambda row: word(row.get("state"))),
-    Column("WANTED", lambda row: _way(row.get("wanted")), False, 12),
-    Column("IN THE KERNEL", lambda row: _present(row), False, 12),
+    Column("PREFIX", Keyed(word, "prefix"), False, 18),
+    Column("TABLE", Keyed(word, "table"), True),
+    Column("STATE", Keyed(word, "state")),
+    Column("WANTED", Keyed(_way, "wanted"), False, 12),
+    Column("IN THE KERNEL", Keyed(_present, "state", "present"), False, 12),
 )
 RULES = (
     Column("RULE", lambda row: word(row.get("priority")), True),
@@ -30,9 +49,7 @@ def render_kernel(data: dict[str, Any], is_whole: bool, width: int) -> str:
     """Return what differs, or everything, and the sum of it."""
     parts = []
     for key, columns in (("routes", ROUTES), ("rules", RULES)):
-        rows = [row for row in data[key] if is_whole or row["state"] != "ok"]
-        # What differs comes first.
-        rows.sort(key=lambda row: row["state"] == "ok")
+        rows = _in_order(data[key], is_whole)
         if rows:
             parts.append(table(columns, rows, width))
             parts += _reasons(rows, width)
@@ -40,6 +57,21 @@ def render_kernel(data: dict[str, Any], is_whole: bool, width: int) -> str:
     if len(data["tables"]) > 1:
         parts.append(table(TABLES, data["tables"], width))
     return "\n\n".join(parts)
+
+
+def _in_order(rows: Sequence[Row], is_whole: bool) -> Sequence[Row]:
+    """Return what differs and, where everything is wanted, behind it what does not."""
+    states = column_of(rows, "state")
+    numbers = [number for number, state in enumerate(states) if state != "ok"]
+    if is_whole:
+        numbers += [number for number, state in enumerate(states) if state == "ok"]
+    return rows.pick(numbers) if isinstance(rows, Columns) else [rows[number] for number in numbers]
+
+
+def _reasons(rows: Sequence[Row], width: int) -> list[str]:
+    given = [rows[number] for number, reason in enumerate(column_of(rows, "reason")) if reason]
+    lines = [wrap(f"{row['prefix']}: {row['reason']}", width, "  ") for row in given]
+    return ["\n".join(lines)] if lines else []
 
 
 def _sum(data: dict[str, Any]) -> str:
@@ -56,24 +88,3 @@ def _sum(data: dict[str, Any]) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _reasons(rows: list[Row], width: int) -> list[str]:
-    lines = [wrap(f"{row['prefix']}: {row['reason']}", width, "  ") for row in rows if row.get("reason")]
-    return ["\n".join(lines)] if lines else []
-
-
-def _present(row: Row) -> str:
-    return "the same" if row.get("state") == "ok" else _way(row.get("present"))
-
-
-def _way(route: Row | None) -> str:
-    if route is None:
-        return word(None)
-    # What makes another program's route come first must not be what a narrow terminal cuts off.
-    words = [f"proto {route['protocol']} metric {route['priority']}"] if route.get("protocol") else []
-    words += [] if route["type"] == "unicast" else [route["type"]]
-    words += [f"via {route['next_hop']}"] if route.get("next_hop") else []
-    words += [f"dev {route['interface']}"] if route.get("interface") else []
-    words += [f"src {route['source']}"] if route.get("source") else []
-    return " ".join(words)

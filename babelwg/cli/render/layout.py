@@ -78,6 +78,12 @@ class Columns(Sequence[Row]):
             return [kinds[kind][0] for kind in rows]
         return self._own.get(field) or [None] * len(self)
 
+    def pick(self, numbers: Sequence[int]) -> "Columns":
+        """Return the rows with these numbers, in this order."""
+        own = {field: [values[number] for number in numbers] for field, values in self._own.items()}
+        groups = [Shared(group.fields, [group.rows[number] for number in numbers]) for group in self._groups]
+        return Columns(self.fields, own, groups)
+
     def __len__(self) -> int:
         return len(next(iter(self._own.values()), self._groups[0].rows if self._groups else ()))
 
@@ -87,10 +93,7 @@ class Columns(Sequence[Row]):
     def __getitem__(self, index: slice) -> Sequence[Row]: ...
     def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
         if isinstance(index, slice):
-            own = {field: values[index] for field, values in self._own.items()}
-            return Columns(
-                self.fields, own, [Shared(group.fields, group.rows[index]) for group in self._groups]
-            )
+            return self.pick(range(len(self))[index])
         shared = {f: values[g.rows[index]] for g in self._groups for f, values in g.fields.items()}
         own = {field: values[index] for field, values in self._own.items()}
         return {field: shared[field] if field in shared else own[field] for field in self.fields}
@@ -142,6 +145,8 @@ class Keyed:
         """Return what the column says of each row."""
         if isinstance(rows, Columns) and (found := rows.kinds(*self.keys)) is not None:
             return Texts(dict(enumerate(self.unit(*values) for values in found[0])), found[1])
+        if not isinstance(rows, Columns):
+            return Texts.of_each(map(self, rows))
         if len(self.keys) > 1:
             combined = list(zip(*(column_of(rows, key) for key in self.keys), strict=True))
             return Texts({values: self.unit(*values) for values in set(combined)}, combined)

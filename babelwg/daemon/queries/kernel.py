@@ -4,14 +4,21 @@ import asyncio
 import contextlib
 from typing import Any
 
+import msgspec
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.config.addresses import parse_network
 from babelwg.daemon.control import INTERNAL_ERROR, Params, RequestError
 from babelwg.daemon.queries.context import Context, Method
-from babelwg.daemon.texts import ip_text, prefix_text
+from babelwg.daemon.queries.routetable import PrefixTexts, Shared
+from babelwg.daemon.queries.selection import meets
+from babelwg.daemon.texts import ip_text
 from babelwg.linux.compare import (
     ComparedRoute,
     ComparedRoutes,
     ComparedRule,
     Present,
+    Verdict,
     compare_routes,
     compare_rules,
     read_present,
@@ -21,19 +28,24 @@ from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.routes import KIND_NAMES, PROTOCOL_BABEL, PROTOCOL_NAMES, Route
 from babelwg.linux.rules import Rule
 
+Way = tuple[Any, ...]
+OF_KIND = ("table", "peer", "state", "reason", "wanted", "present")
+EVERYTHING = Prefix(4, bytes(4), 0)  # what is said of a way is the same for all prefixes
+
 
 class Kernel:
     """Answers about the kernel's side."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._texts = PrefixTexts()
 
     def methods(self) -> dict[str, Method]:
         """Return these answers by their names on the control socket."""
         return {"kernel": self._kernel}
 
     async def _kernel(self, params: Params) -> Any:
-        fib, whole = self._context.node.routes, not params.get("brief")
+        fib, whole, word = self._context.node.routes, not params.get("brief"), params.get("filter")
         tables = fib.tables()
         try:
             # A dump of many routes takes its time, in which Hellos have to leave.
@@ -56,8 +68,8 @@ class Kernel:
                 }
                 for n in sorted({*fib.tables(), *routes.wanted, *routes.present})
             ],
-            "rules": [_describe_rule(compared) for compared in rules],
-            "routes": [self._describe_route(compared) for compared in routes.rows],
+            "rules": [] if word is not None else [_describe_rule(compared) for compared in rules],
+            "routes": self._tell(self._chosen(routes.rows, word), bool(params.get("columns"))),
         }
 
     def _compare(self, present: Present, whole: bool) -> tuple[ComparedRoutes, list[ComparedRule]]:
@@ -66,19 +78,46 @@ class Kernel:
         routes = compare_routes(node.routes, present.routes, whole, present.foreign)
         return routes, compare_rules(rules, present.rules)
 
-    def _describe_route(self, compared: ComparedRoute) -> dict[str, Any]:
-        route = compared.wanted or compared.present
-        assert route is not None, "a compared route is wanted or present"
+    def _chosen(self, rows: list[ComparedRoute], word: object) -> list[ComparedRoute]:
+        """Return the rows that a peer, an interface, an address or a prefix selects; all where there is no word."""
+        if word is None:
+            return rows
+        try:
+            network = parse_network(str(word))
+        except ValueError:
+            shown, name = self._context.names.shown_as(str(word)), self._context.node.monitor.mirror.name
+            interfaces = {way.interface for row in rows if (way := row.present or row.wanted)}
+            named = {n: name(n) for n in interfaces if n}
+            chosen = {
+                n for n, i in named.items() if not shown.isdisjoint((i, self._context.names.peer_on(i)))
+            }
+            return [row for row in rows if (way := row.present or row.wanted) and way.interface in chosen]
+        return [row for row in rows if meets(_ours(row).prefix, network)]
+
+    def _tell(self, rows: list[ComparedRoute], as_columns: bool) -> Any:
+        """Return what is said of the rows, as columns or as the JSON of a record for each."""
+        kinds = Shared(OF_KIND, self._describe_kind)
+        kinds.add((row.verdict, row.reason, _way(row.wanted), _way(row.present)) for row in rows)
+        prefixes = self._texts.of(0, [_ours(row).prefix for row in rows])
+        if as_columns:
+            return {
+                "fields": ("prefix", *OF_KIND),
+                "columns": {"prefix": prefixes},
+                "shared": [kinds.columns()],
+            }
+        records = (f'{{"prefix":"{p}",{k}}}' for p, k in zip(prefixes, kinds.octets(), strict=True))
+        return msgspec.Raw(f"[{','.join(records)}]".encode())
+
+    def _describe_kind(
+        self, verdict: Verdict, reason: str | None, wanted: Way | None, present: Way | None
+    ) -> tuple[Any, ...]:
+        way = wanted or present
+        assert way is not None, "a compared route is wanted or present"
+        route = Route(EVERYTHING, *way)
         interface = self._context.node.monitor.mirror.name(route.interface) if route.interface else None
-        return {
-            "prefix": prefix_text(route.prefix),
-            "table": route.table,
-            "peer": self._context.names.peer_on(interface) if interface else None,
-            "state": compared.verdict,
-            "reason": compared.reason,
-            "wanted": self._describe(compared.wanted),
-            "present": self._describe(compared.present),
-        }
+        peer = self._context.names.peer_on(interface) if interface else None
+        told = [self._describe(Route(EVERYTHING, *way)) if way else None for way in (wanted, present)]
+        return route.table, peer, verdict, reason, *told
 
     def _describe(self, route: Route | None) -> dict[str, Any] | None:
         if route is None:
@@ -92,6 +131,18 @@ class Kernel:
             "source": ip_text(route.source) if route.source else None,
             "priority": route.priority,
         }
+
+
+def _way(route: Route | None) -> Way | None:
+    """Return all of a route but its prefix, which thousands of others have in common."""
+    return route[1:] if route is not None else None
+
+
+def _ours(row: ComparedRoute) -> Route:
+    """Return a route of ours, as the kernel has it if it does."""
+    route = row.wanted if row.verdict == "beaten" else row.present or row.wanted
+    assert route is not None, "a compared route is wanted or present"
+    return route
 
 
 def _read(tables: set[int]) -> Present:

@@ -26,14 +26,15 @@ def chosen_routes(wanted: str, context: Context) -> tuple[RouteView, ...]:
     if wanted in neighbours or len(wanted) == len(router_id_text(bytes(8))):
         chosen = _is_named(wanted, names)
         routes = context.snapshot().routes
-        return tuple([route for route in routes if _meets(route.prefix, network) or chosen(route)])
+        return tuple([route for route in routes if meets(route.prefix, network) or chosen(route)])
     known = speaker.prefixes()
     context.learn_names(len(known))
-    near = sorted(prefix for prefix in known if _meets(prefix, network))
+    near = sorted(prefix for prefix in known if meets(prefix, network))
     return tuple([route for prefix in near for route in speaker.routes_for(prefix, now)])
 
 
-def _meets(prefix: Prefix, network: Prefix) -> bool:
+def meets(prefix: Prefix, network: Prefix) -> bool:
+    """Return whether a network lies in a prefix or holds it."""
     # An address selects every prefix that leads to it; a wider network only what lies inside.
     if network.plen == 8 * len(network.network):
         return covers(prefix, network)
