@@ -289,3 +289,25 @@ def test_what_the_filters_said_is_forgotten_with_the_prefix() -> None:
     found.wait(5)
     assert state.permissions == {}
     assert FREE.leaves_traces
+
+
+def test_the_same_filters_again_say_nothing_anew() -> None:
+    found = bench(Rules(out={"if1": 300}))
+    receive(found, 0, update(metric=10, number=0))
+    found.speaker.announce(Q, 5, found.now)
+    found.wait(1)
+    found.speaker.set_policy(Rules(out={"if1": 300}), found.now)
+    assert [updates(heard) for heard in sent(found).values()] == [[], [], []]
+
+
+def test_only_what_appears_or_disappears_by_filters_is_urgent() -> None:
+    found = bench(Rules(out={"if1": INFINITY}))
+    found.speaker.announce(Q, 5, found.now)
+    found.wait(1)
+    found.speaker.set_policy(Rules(out={"if1": 300}), found.now)
+    at_once = [u.metric for d in found.datagrams() if d.interface == "if1" for u in updates(tlvs_of(d), Q)]
+    assert at_once == [305]
+    found.wait(1)
+    found.speaker.set_policy(Rules(out={"if1": 200}), found.now)
+    assert [u for d in found.datagrams() for u in updates(tlvs_of(d), Q)] == []
+    assert set(metrics(found, "if1", Q, seconds=1)) == {205}
