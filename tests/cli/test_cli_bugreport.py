@@ -195,3 +195,13 @@ def test_what_is_said_of_the_file_fits_a_terminal(
     assert first.startswith(f"Wrote {target}: ")
     assert " ".join(rest).startswith("Look through it before you publish it")
     assert max(map(len, rest)) <= 80
+
+
+def test_a_daemon_that_hangs_is_waited_for_once(daemon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon.is_silent = True
+    monkeypatch.setattr(contents, "TIMEOUT", 0.1)
+    parts = {part.name: part.text for part in contents.answers(daemon.path)}
+    assert parts.keys() == {f"answers/{method}.txt" for method in contents.ANSWERS}
+    assert {text.rpartition(" does ")[2] for text in parts.values()} == {"not answer within 0.1 s\n"}
+    daemon.close()
+    assert [request["method"] for request in daemon.requests] == ["status"]

@@ -11,8 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from babelwg.cli.client import ask
-from babelwg.cli.exits import Failure
+from babelwg.cli.client import TIMEOUT, ask
+from babelwg.cli.exits import NO_DAEMON, Failure
 from babelwg.cli.group import envelope
 
 # Implementation constants
@@ -84,11 +84,17 @@ class Part(NamedTuple):
 
 def answers(socket: Path) -> Iterator[Part]:
     """Yield what the daemon answers, or why it does not."""
+    silence = ""
     for method in ANSWERS:
+        # Who hangs at one question hangs at the next, and nobody waits for a report so often.
+        if silence:
+            yield Part(f"answers/{method}.txt", silence)
+            continue
         try:
-            answer = ask(socket, method, timeout=DOCTOR_TIMEOUT)
+            answer = ask(socket, method, timeout=DOCTOR_TIMEOUT if method == "doctor" else TIMEOUT)
         except Failure as failure:
             yield Part(f"answers/{method}.txt", f"{failure.message}\n")
+            silence = f"{failure.message}\n" if failure.exit_code == NO_DAEMON else ""
         else:
             yield Part(f"answers/{method}.json", f"{envelope(answer)}\n")
 
