@@ -101,6 +101,27 @@ def test_group_reads_and_only_root_changes(installed: CleanRoot) -> None:
         assert f"{line}\n" in said, said
 
 
+def test_upgrade_keeps_what_the_operator_changed(installed: CleanRoot, package: Path) -> None:
+    key = (installed.path / "etc/babelwg/node.key").read_text()
+    installed.run("sh", "-c", "groupadd wardens && chgrp wardens /etc/babelwg && chmod 2750 /etc/babelwg")
+    tables = installed.path / "etc/iproute2/rt_tables.d/babelwg.conf"
+    tables.write_text("6697\tbabelwg\n")
+    installed.run("systemctl", "disable", "babelwg.service")
+    (installed.path / package.name).write_bytes(package.read_bytes())
+    installed.run("dpkg", "--install", f"/{package.name}")
+    (installed.path / package.name).unlink()
+    assert installed.run("stat", "-c", "%a %G", "/etc/babelwg").stdout == "2750 wardens\n"
+    assert tables.read_text() == "6697\tbabelwg\n"
+    assert (installed.path / "etc/babelwg/node.key").read_text() == key
+    assert installed.run("systemctl", "is-enabled", "babelwg.service", check=False).stdout == "disabled\n"
+    # A second removal of what is removed already, and a new beginning, go as the first ones.
+    installed.run("dpkg", "--remove", "babelwg")
+    (installed.path / package.name).write_bytes(package.read_bytes())
+    installed.run("dpkg", "--install", f"/{package.name}")
+    (installed.path / package.name).unlink()
+    assert installed.run("babelwg", "check-config").stdout.endswith("ok, node alpha, 1 peer\n")
+
+
 def test_removal_keeps_what_is_the_operators_and_purge_leaves_nothing(
     installed: CleanRoot, before: set[str]
 ) -> None:
