@@ -56,6 +56,26 @@ class ClockWatch:
             fresh.replace(self.path)
 
 
+class Life:
+    """How long the daemon runs, whatever becomes of the clock of the day: many a router begins in 1970."""
+
+    def __init__(
+        self, wall: Callable[[], float] = time.time, steady: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall, self._steady = wall, steady
+        self._start = steady()
+
+    @property
+    def age(self) -> float:
+        """Seconds since it began."""
+        return self._steady() - self._start
+
+    @property
+    def began(self) -> float:
+        """When it began, in Unix seconds of the clock as it goes now."""
+        return self._wall() - self.age
+
+
 def _read(path: Path) -> float:
     try:
         return float(path.read_text(errors="replace")[:32])

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from babelwg.daemon.applying import (
     tunnel_names,
     wanted_interfaces,
 )
+from babelwg.daemon.clock import Life
 from babelwg.daemon.control import ControlServer
 from babelwg.daemon.effective import (
     babeld_of,
@@ -81,7 +81,7 @@ class Node:
         self.config = config
         self.notifier = Notifier.from_environment()
         self.mode = "overlay" if isinstance(config, Config) else "babeld"
-        self.started = time.time()
+        self.life = Life()
         self.names = Names(self)
         self.recorder = Recorder(self.names)
         self.lag = LagMeter()

@@ -12,6 +12,8 @@ import pytest
 from click.testing import Result
 from jsonschema import Draft202012Validator
 
+from babelwg.cli.client import Answer
+from babelwg.cli.exits import NEGATIVE, NO_DAEMON, Failure
 from babelwg.cli.report import contents
 from babelwg.cli.report.redaction import Pseudonyms, Redactor, secrets_of, written_forms
 from babelwg.cli.schema import compose
@@ -197,11 +199,28 @@ def test_what_is_said_of_the_file_fits_a_terminal(
     assert max(map(len, rest)) <= 80
 
 
-def test_a_daemon_that_hangs_is_waited_for_once(daemon: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    daemon.is_silent = True
-    monkeypatch.setattr(contents, "TIMEOUT", 0.1)
-    parts = {part.name: part.text for part in contents.answers(daemon.path)}
-    assert parts.keys() == {f"answers/{method}.txt" for method in contents.ANSWERS}
-    assert {text.rpartition(" does ")[2] for text in parts.values()} == {"not answer within 0.1 s\n"}
-    daemon.close()
-    assert [request["method"] for request in daemon.requests] == ["status"]
+def test_a_daemon_that_hangs_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def hang(socket: Path, method: str, timeout: float) -> Answer:
+        asked.append((method, timeout))
+        raise Failure("it does not answer", NO_DAEMON)
+
+    monkeypatch.setattr(contents, "ask", hang)
+    parts = {part.name: part.text for part in contents.answers(tmp_path)}
+    assert parts == {f"answers/{method}.txt": "it does not answer\n" for method in contents.ANSWERS}
+    assert asked == [("status", 5.0)]
+
+
+def test_a_question_that_is_refused_keeps_no_other_from_being_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(socket: Path, method: str, timeout: float) -> Answer:
+        if method == "status":
+            raise Failure("it failed to answer", NEGATIVE)
+        return Answer("alpha", {})
+
+    monkeypatch.setattr(contents, "ask", refuse)
+    status, *others = contents.answers(tmp_path)
+    assert (status.name, status.text) == ("answers/status.txt", "it failed to answer\n")
+    assert [part.name for part in others] == [f"answers/{method}.json" for method in contents.ANSWERS[1:]]

@@ -1,7 +1,6 @@
 """The figures for Prometheus, for the command line and for HTTP."""
 
 import platform
-import time
 from typing import Any
 
 from babelwg.daemon.control import Params
@@ -42,7 +41,7 @@ class Metrics:
                 "node": names.node,
                 "router_id": snapshot.router_id.hex(":"),
             },
-            uptime=time.time() - node.started,
+            uptime=node.life.age,
             snapshot=snapshot,
             peers=peers,
             gateways=node.gateways.describe(),

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,8 +43,8 @@ class Overview:
             "version": __version__,
             "pid": os.getpid(),
             "router_id": snapshot.router_id.hex(":"),
-            "started": datetime.fromtimestamp(node.started, UTC).isoformat(timespec="seconds"),
-            "uptime_s": round(time.time() - node.started, 3),
+            "started": datetime.fromtimestamp(node.life.began, UTC).isoformat(timespec="seconds"),
+            "uptime_s": round(node.life.age, 3),
             "config": str(node.config_path),
             "mode": node.mode,
             "backend": node.tunnels.backend_name,
