@@ -21,6 +21,7 @@ test("spans, round trips and losses are short", () => {
 
 test("what could hide or turn a text around is made visible, and markup stays what it is", () => {
   assert.equal(tame("a\u0007b\u202ec\u200bd"), "a\ufffdb\ufffdc\ufffdd");
+  assert.equal(tame("a\u061cb\u00adc\u180ed"), "a\ufffdb\ufffdc\ufffdd");
   assert.equal(tame("<img src=x onerror=alert(1)>"), "<img src=x onerror=alert(1)>");
   assert.equal(tame("x".repeat(300)).length, 200);
   assert.equal(tame(null), "");

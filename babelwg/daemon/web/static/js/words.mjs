@@ -61,6 +61,6 @@ export function count(number, noun) {
 
 /** Return a text with what could turn it around or hide in it made visible, and shortened. */
 export function tame(text, most = 200) {
-  const visible = String(text ?? "").replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
+  const visible = String(text ?? "").replace(/[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g, "\ufffd");
   return visible.length > most ? `${visible.slice(0, most - 1)}…` : visible;
 }
