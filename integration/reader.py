@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 
-PATIENCE = 10.0  # seconds
+PATIENCE = 60.0  # seconds
 HEX_ID, METRIC, ADDRESS, NAME = "[0-9a-f]+", "[0-9]+", r"[0-9a-f.:]+", r"\S+"
 NETWORK = r"[0-9a-f.:]+/[0-9]+"
 FIELDS = {
@@ -147,7 +147,7 @@ class Reader:
         finally:
             self.picture = before
 
-    def follow(self, condition: Callable[[], bool], deadline: float = 30.0) -> None:
+    def follow(self, condition: Callable[[], bool], deadline: float = 120.0) -> None:
         """Take in what comes until a condition holds. Raises TimeoutError."""
         end = time.monotonic() + deadline
         while not condition():

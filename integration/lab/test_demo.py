@@ -110,7 +110,7 @@ def test_a_held_mesh_tells_how_to_look_around_and_ctrl_c_leaves_nothing(needs: C
             assert demo.wait(120) in (0, 130)
         finally:
             demo.kill()
-    wait("no process is left", lambda: not any(path.exists() for path in holders), 60)
+    wait("no process is left", lambda: not any(path.exists() for path in holders))
 
 
 def test_a_killed_demonstration_leaves_nothing(needs: Callable[..., None]) -> None:
@@ -123,4 +123,4 @@ def test_a_killed_demonstration_leaves_nothing(needs: Callable[..., None]) -> No
         holders = holders_of(demo.pid)
         assert len(holders) == 2
         os.kill(demo.pid, signal.SIGKILL)
-    wait("no process is left", lambda: not any(path.exists() for path in holders), 60)
+    wait("no process is left", lambda: not any(path.exists() for path in holders))

@@ -30,8 +30,8 @@ def test_the_mirror_follows_links_addresses_and_routes(nodes: Any, needs: Callab
     try:
         connect(a, b, "e0", "e0", ["192.0.2.1/24"], ["192.0.2.2/24"])
         a.run("ip", "route", "add", "172.16.0.0/12", "via", "192.0.2.2")
-        wait("the news are here", lambda: bool(monitor.receive() or monitor.mirror.link("e0")), 60)
-        wait("the route is in", lambda: bool(monitor.receive() or has(monitor, "172.16.0.0/12")), 60)
+        wait("the news are here", lambda: bool(monitor.receive() or monitor.mirror.link("e0")))
+        wait("the route is in", lambda: bool(monitor.receive() or has(monitor, "172.16.0.0/12")))
         link = monitor.mirror.link("e0")
         assert link is not None
         assert link.up
@@ -41,8 +41,8 @@ def test_the_mirror_follows_links_addresses_and_routes(nodes: Any, needs: Callab
         assert found is not None
         assert (found.next_hop, found.interface) == (socket.inet_aton("192.0.2.2"), link.index)
         a.run("ip", "link", "del", "e0")
-        wait("the link is gone", lambda: bool(monitor.receive() or monitor.mirror.link("e0") is None), 60)
-        wait("its route is gone", lambda: bool(monitor.receive() or not has(monitor, "172.16.0.0/12")), 60)
+        wait("the link is gone", lambda: bool(monitor.receive() or monitor.mirror.link("e0") is None))
+        wait("its route is gone", lambda: bool(monitor.receive() or not has(monitor, "172.16.0.0/12")))
     finally:
         monitor.close()
         requests.close()
@@ -99,10 +99,10 @@ def test_routes_that_the_kernel_takes_back_in_silence_leave_the_mirror(
 
     try:
         a.run("ip", "route", "add", "default", "via", "192.0.2.2")
-        wait("the default is in", lambda: gateways("0.0.0.0/0") == {socket.inet_aton("192.0.2.2")}, 60)
+        wait("the default is in", lambda: gateways("0.0.0.0/0") == {socket.inet_aton("192.0.2.2")})
         # The news of the replacement do not name what was replaced.
         a.run("ip", "route", "replace", "default", "via", "192.0.2.3")
-        wait("only the new one is in", lambda: gateways("0.0.0.0/0") == {socket.inet_aton("192.0.2.3")}, 60)
+        wait("only the new one is in", lambda: gateways("0.0.0.0/0") == {socket.inet_aton("192.0.2.3")})
     finally:
         monitor.close()
         requests.close()

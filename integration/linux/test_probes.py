@@ -70,7 +70,7 @@ def node(nodes: Any, needs: Callable[..., None]) -> Any:
             "ip", f"-{family}", "rule", "add", "not", "fwmark", str(MARK), "lookup", "6696", "pref", "6696"
         )
     server = world.popen("python3", "-c", SERVER)
-    wait("the server listens", lambda: ":8080" in world.run("ss", "-ltn"), 60)
+    wait("the server listens", lambda: ":8080" in world.run("ss", "-ltn"))
     yield made
     server.kill()
     server.wait()

@@ -67,9 +67,9 @@ def test_it_stands_in_for_babeld(nodes: Any, tmp_path: Path, needs: Callable[...
 def see(a: Any, b: Any, ours: subprocess.Popen[Any], tmp_path: Path) -> None:
     """Watch both kernels while routes come and go."""
     wanted = {"fd00:77::2", "10.23.0.2"}
-    wait("a has b's addresses", lambda: wanted <= babel_routes(a).keys(), 60)
+    wait("a has b's addresses", lambda: wanted <= babel_routes(a).keys())
     expected = {"fd00:77::1", "10.23.0.1", "172.16.9.0/24"}
-    wait("b has a's addresses and its static route", lambda: expected <= babel_routes(b).keys(), 60)
+    wait("b has a's addresses and its static route", lambda: expected <= babel_routes(b).keys())
     assert babel_routes(a).keys() == wanted
     assert "metric 50" in babel_routes(a)["10.23.0.2"]
     assert "6696" not in a.run("ip", "rule")

@@ -47,18 +47,18 @@ def test_interfaces_of_a_pattern_come_go_and_are_renamed(
     config += "redistribute local ip fd00::/8\nredistribute local deny\n"
     with daemons({tmp_path / "a": (a, config), tmp_path / "b": (b, config)}):
         connect(a, b, "eth0", "eth7")
-        wait("they meet on what appeared", lambda: "dev eth0" in babel_routes(a).get("fd00:77::2", ""), 60)
+        wait("they meet on what appeared", lambda: "dev eth0" in babel_routes(a).get("fd00:77::2", ""))
         a.ip("link set eth0 down", "link set eth0 name lan0", "link set lan0 up")
-        wait("they meet under the new name", lambda: "dev lan0" in babel_routes(a).get("fd00:77::2", ""), 60)
+        wait("they meet under the new name", lambda: "dev lan0" in babel_routes(a).get("fd00:77::2", ""))
         disconnect(a, "lan0")
-        wait("the route goes with the interface", lambda: "fd00:77::2" not in reached(a), 60)
+        wait("the route goes with the interface", lambda: "fd00:77::2" not in reached(a))
         # Another interface by the old name, and one that no pattern is for.
         connect(a, b, "wan0", "wan0")
         connect(a, b, "eth0", "eth1")
-        wait("they meet again", lambda: "dev eth0" in babel_routes(a).get("fd00:77::2", ""), 60)
+        wait("they meet again", lambda: "dev eth0" in babel_routes(a).get("fd00:77::2", ""))
         # A part of a bridge is not an interface of its own.
         a.ip("link add eth-br type bridge", "link set eth-br up", "link set eth0 master eth-br")
-        wait("they meet on the bridge", lambda: "dev eth-br" in babel_routes(a).get("fd00:77::2", ""), 60)
+        wait("they meet on the bridge", lambda: "dev eth-br" in babel_routes(a).get("fd00:77::2", ""))
 
 
 def test_routes_come_from_and_go_to_the_tables_that_are_named(
@@ -100,23 +100,23 @@ def test_routes_come_from_and_go_to_the_tables_that_are_named(
     connect(a, b, "other", "other")
     b.run("ip", "route", "add", "10.99.0.0/16", "dev", "other", "proto", "42", "table", "61")
     with daemons({tmp_path / "a": (a, sender), tmp_path / "b": (b, receiver)}) as running:
-        wait("the default for a source", lambda: "from fd00:aa::/48" in table(b, 60, 6), 60)
-        wait("the filter's table", lambda: "10.51.0.0/16" in table(b, 61), 60)
-        wait("the preferred source", lambda: "src 10.23.0.2" in table(b, 60), 60)
-        wait("the source table", lambda: "10.50.0.0/16" in table(b, 6701), 60)
+        wait("the default for a source", lambda: "from fd00:aa::/48" in table(b, 60, 6))
+        wait("the filter's table", lambda: "10.51.0.0/16" in table(b, 61))
+        wait("the preferred source", lambda: "src 10.23.0.2" in table(b, 60))
+        wait("the source table", lambda: "10.50.0.0/16" in table(b, 6701))
         assert "from 10.0.0.0/8 lookup 6701" in b.run("ip", "rule")
         assert "10.52.0.0/16" not in table(b, 60)
         a.run("ip", "route", "del", "10.51.0.0/16", "table", "51")
-        wait("it is withdrawn", lambda: "10.51.0.0/16 via" not in table(b, 61), 60)
+        wait("it is withdrawn", lambda: "10.51.0.0/16 via" not in table(b, 61))
         a.run("ip", "route", "add", "10.51.0.0/16", "via", "192.0.2.77", "proto", "4", "table", "51")
-        wait("it is back", lambda: "10.51.0.0/16 via" in table(b, 61), 60)
+        wait("it is back", lambda: "10.51.0.0/16 via" in table(b, 61))
         # What was there before a kill is found again in every table, and withdrawn at the end.
         running["b"].send_signal(signal.SIGKILL)
         running["b"].wait()
         assert "10.51.0.0/16" in table(b, 61)
         (tmp_path / "b" / "conf").rename(tmp_path / "b-conf")
         with daemons({tmp_path / "b2": (b, receiver)}) as again:
-            wait("it answers", (tmp_path / "b2" / "control.sock").exists, 60)
+            wait("it answers", (tmp_path / "b2" / "control.sock").exists)
             assert "10.51.0.0/16" in table(b, 61)
             wait(
                 "neighbours are back",
@@ -149,7 +149,7 @@ def test_babel_runs_on_a_lan_beside_tunnels(mesh: Callable[..., Mesh], needs: Ca
     assert "lo" not in kinds
     m.cut("b", "c")
     m.wait("the LAN serves instead", lambda: m.kernel_device("a", "10.23.0.3") == m.tunnel("a", "b"))
-    m.wait("b goes by the LAN", lambda: m.kernel_device("b", "10.23.0.3") == "eth0", 60)
+    m.wait("b goes by the LAN", lambda: m.kernel_device("b", "10.23.0.3") == "eth0")
     disconnect(m.nodes["b"], "eth0")
     m.wait("the interface is forgotten", lambda: "eth0" not in {i["name"] for i in m.ask("b", "interfaces")})
 

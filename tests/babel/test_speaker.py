@@ -321,7 +321,7 @@ def test_router_ids_are_eight_octets_neither_all_zero_nor_all_one() -> None:
 
 
 def test_the_cost_of_a_route_does_not_grow_with_their_number() -> None:
-    few, many = learn_and_announce(500), learn_and_announce(2000)
+    few, many = learn_and_announce(250), learn_and_announce(1000)
     assert many[0] < 4.5 * few[0]
     assert many[1] < 4.5 * few[1]
 
