@@ -189,7 +189,7 @@ def converse(
     async def run() -> None:
         async with (
             serving(node, f"local-path{'-readwrite' if rw else ''} {path}", *lines),
-            asyncio.timeout(120),
+            asyncio.timeout(600),
         ):
             await talk(node)
 
