@@ -40,6 +40,14 @@ FILE = click.Path(path_type=Path, readable=False)
     show_default=True,
     help="Seconds between Hellos; without traffic they tell that a link is dead.",
 )
+@click.option(
+    "--max-nodes",
+    type=click.IntRange(1),
+    default=MAX_NODES,
+    show_default=True,
+    metavar="N",
+    help="Refuse to play a larger mesh: the time grows faster than the mesh.",
+)
 @reading
 def simulate(reader: Reader, **options: Any) -> None:
     """Tell what would move if links or nodes failed, or costs changed.
@@ -89,9 +97,9 @@ def _mesh(reader: Reader, options: dict[str, Any]) -> "tuple[KnownMesh, str | No
         raise Failure(str(error), CONFIGURATION) from None
     except OSError as error:
         raise Failure(f"cannot read {error.filename}: {error.strerror}", CONFIGURATION) from None
-    if len(mesh.topology.nodes) > MAX_NODES:
-        count = len(mesh.topology.nodes)
-        raise Failure(f"this mesh has {count} nodes; more than {MAX_NODES} take too long to play", NEGATIVE)
+    if (count := len(mesh.topology.nodes)) > options["max_nodes"]:
+        limit = f"more than {options['max_nodes']} are not played unasked, because it takes minutes"
+        raise Failure(f"this mesh has {count} nodes; {limit}: --max-nodes {count} plays it", NEGATIVE)
     return mesh, node, answer.data if answer else None
 
 

@@ -149,3 +149,12 @@ def test_a_dead_link_a_missing_file_and_a_large_mesh_are_told(ask: Ask, mesh: An
     mesh["nodes"] += [vertex(f"n{number}", None, None) for number in range(200)]
     result = ask("simulate", "--fail-link", "a-b")
     assert (result.exit_code, "this mesh has 204 nodes" in result.stderr) == (1, True)
+
+
+def test_a_large_mesh_is_played_when_it_is_asked_for(run: Ask, toml: str) -> None:
+    asked = ("simulate", "--topology", toml, "--from", "alpha", "--cost", "alpha-char-lie=100")
+    refused = run(*asked, "--max-nodes", "2")
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "this mesh has 3 nodes; more than 2 are not played unasked" in refused.stderr
+    assert "--max-nodes 3 plays it" in refused.stderr
+    assert run(*asked, "--max-nodes", "3").stdout.startswith(COST)
