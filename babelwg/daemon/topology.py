@@ -106,7 +106,9 @@ class _Survey:
             costs[link.target] = min(link.cost, costs.get(link.target, INFINITY))
         nodes = sorted(self.nodes.values(), key=_distance)
         places = {vertex.id: place for place, vertex in enumerate(nodes)}
-        inferred = [_inferred(guess, costs, places) for guess in infer(self._claims(costs))]
+        claims = self._claims(costs)
+        ways = {vertex.id: INFINITY if vertex.metric is None else vertex.metric for vertex in nodes} | costs
+        inferred = [_inferred(guess, ways, places) for guess in infer(claims)]
         inferred.sort(key=lambda edge: (places[edge.source], places[edge.target]))
         links = [e for e in (*self.links, *inferred) if max(places[e.source], places[e.target]) < MAX_NODES]
         return Topology(tuple(nodes[:MAX_NODES]), tuple(links), max(0, len(nodes) - MAX_NODES))
@@ -208,10 +210,10 @@ def _distance(vertex: Vertex) -> tuple[int, int, str]:
     return near, INFINITY if vertex.metric is None else vertex.metric, vertex.name or vertex.id
 
 
-def _inferred(guess: Guess, costs: dict[str, int], places: dict[str, int]) -> Edge:
-    """Return a guess as a link from the nearer node, which is a neighbour, to the other."""
+def _inferred(guess: Guess, ways: dict[str, int], places: dict[str, int]) -> Edge:
+    """Return a guess as a link from the nearer node to the other; `ways` is what nodes cost from here."""
     near, far = sorted((guess.source, guess.target), key=places.__getitem__)
-    return Edge(near, far, guess.cost, min(INFINITY, costs[near] + guess.cost), True)
+    return Edge(near, far, guess.cost, min(INFINITY, ways[near] + guess.cost), True)
 
 
 def _hosts(prefixes: Iterable[Prefix]) -> list[str]:

@@ -60,6 +60,29 @@ def test_the_same_mesh_looks_the_same_whatever_the_router_ids_are() -> None:
         assert links_of(topology, inferred=True) == {("b", "c", 96)}
 
 
+def test_a_link_between_two_far_nodes_is_found_from_both_sides() -> None:
+    #   a ---96--- b ---96--- c
+    #   |                     | 130     b says that d is 226 away, e says so of c
+    #   +----96--- e ---96--- d
+    net = SimNetwork.parse("a-b:96 b-c:96 c-d:130 d-e:96 e-a:96", seed=1, interface=EXACT)
+    net.run(seconds=60)
+    topology = seen_from(net, "a")
+    assert links_of(topology, inferred=True) == {("b", "c", 96), ("e", "d", 96), ("c", "d", 130)}
+    names = {node.name: node.id for node in topology.nodes}
+    (far,) = [edge for edge in topology.links if {edge.source, edge.target} == {names["c"], names["d"]}]
+    assert far.metric == 192 + 130
+
+
+def test_a_far_link_that_another_neighbour_denies_is_not_guessed() -> None:
+    claims = {("n", "y"): 96, ("m", "x"): 96, ("n", "x"): 196, ("m", "y"): 196}
+    assert {frozenset(g[:2]): g.cost for g in infer(claims)} == {
+        frozenset("ny"): 96, frozenset("mx"): 96, frozenset("xy"): 100
+    }  # fmt: skip
+    # A link x-y of 100 would suit both, and x would be nearer to o than o says.
+    denied = infer(claims | {("o", "x"): 50, ("o", "y"): 190})
+    assert frozenset("xy") not in {frozenset(guess[:2]) for guess in denied}
+
+
 def test_a_node_behind_another_is_shown_at_its_distance_from_the_neighbour() -> None:
     net = SimNetwork.parse("a-b b-c c-d", seed=1, interface=EXACT)
     net.run(seconds=30)
