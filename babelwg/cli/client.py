@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from babelwg.cli.exits import CONFIGURATION, NEGATIVE, NO_DAEMON, PERMISSION, Failure
 
-DEFAULT_SOCKET = Path("/run/babelwg/control.sock")
 TIMEOUT = 5.0  # seconds for the whole exchange
 MAX_ANSWER = 64 << 20  # octets; a table of 100,000 routes stays below
 LARGE_ANSWER = 256 << 10  # octets that are handed on as they came

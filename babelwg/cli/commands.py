@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from babelwg.cli.client import DEFAULT_SOCKET
-from babelwg.cli.group import Entry, LazyGroup, Settings
+from babelwg.cli.group import DEFAULT_SOCKET, Entry, LazyGroup, Settings
 from babelwg.version import __version__
 
 EPILOG = "Exit codes: 0 ok, 1 no or failed, 2 usage, 3 no daemon, 4 permission, 5 configuration."

@@ -16,8 +16,9 @@ from click.shell_completion import (
 )
 from click.types import StringParamType
 
-from babelwg.cli.client import DEFAULT_SOCKET, ask
+from babelwg.cli.client import ask
 from babelwg.cli.exits import Failure
+from babelwg.cli.group import DEFAULT_SOCKET
 
 TIMEOUT = 0.15  # seconds for the daemon's answer; who types does not wait
 WORD = re.compile("[A-Z]+")

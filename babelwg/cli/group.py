@@ -5,14 +5,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
 
-from babelwg.cli.client import DEFAULT_SOCKET, Answer, ask
 from babelwg.cli.exits import NEGATIVE, Failure, nearest
 from babelwg.version import __version__
 
+if TYPE_CHECKING:
+    from babelwg.cli.client import Answer
+
+DEFAULT_SOCKET = Path("/run/babelwg/control.sock")
 ALIASES = {"neighbors": "neighbours"}
 SCHEMA = "babelwg/1"
 
@@ -94,8 +97,10 @@ class Reader:
     output: Output
     wide: bool
 
-    def ask(self, method: str, params: dict[str, Any] | None = None) -> Answer:
+    def ask(self, method: str, params: dict[str, Any] | None = None) -> "Answer":
         """Return the daemon's answer."""
+        from babelwg.cli.client import ask
+
         return ask(self.socket, method, params)
 
     def relay(self, method: str, params: dict[str, Any] | None = None) -> str:
@@ -106,7 +111,7 @@ class Reader:
         click.echo(text)
         return text
 
-    def print(self, answer: Answer, render: Callable[[Any], str]) -> None:
+    def print(self, answer: "Answer", render: Callable[[Any], str]) -> None:
         """Print an answer as JSON, as tab-separated values, or as the text that `render` makes of its data."""
         if self.output == "json":
             click.echo(envelope(answer))
@@ -118,7 +123,7 @@ class Reader:
             click.echo(render(answer.data))
 
 
-def envelope(answer: Answer) -> str:
+def envelope(answer: "Answer") -> str:
     """Return an answer as the JSON that scripts read."""
     import json
 
@@ -181,6 +186,8 @@ def reading(function: Callable[..., None]) -> Callable[..., None]:
 
 def _other_version(path: Path) -> str | None:
     """Return which version the daemon is where it is not this one, as after an upgrade without a restart."""
+    from babelwg.cli.client import ask
+
     try:
         status = ask(path, "status").data
     except Failure:

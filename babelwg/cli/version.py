@@ -2,7 +2,6 @@
 
 import click
 
-from babelwg.cli.client import Answer
 from babelwg.cli.exits import nearest
 from babelwg.cli.group import envelope, settings_of
 from babelwg.version import __version__
@@ -20,6 +19,8 @@ HOW = {
 def version(ctx: click.Context, as_json: bool) -> None:
     """Print the version."""
     if as_json or settings_of(ctx).as_json:
+        from babelwg.cli.client import Answer
+
         click.echo(envelope(Answer(None, {"version": __version__})))
     else:
         click.echo(f"babelwg {__version__}")

@@ -63,7 +63,7 @@ def test_web_makes_the_token_that_is_missing(ask: Ask, daemon: Any, tmp_path: Pa
 
 
 def test_who_may_only_read_is_told_where_the_page_is(ask: Ask, daemon: Any, monkeypatch: Any) -> None:
-    import babelwg.cli.group as group
+    from babelwg.cli import client
     from babelwg.cli.client import Answer
     from babelwg.cli.exits import Failure
 
@@ -72,7 +72,7 @@ def test_who_may_only_read_is_told_where_the_page_is(ask: Ask, daemon: Any, monk
             raise Failure("only root may change this node: run it as root", 4)
         return Answer("alpha", daemon.answers["web"])
 
-    monkeypatch.setattr(group, "ask", refuse)
+    monkeypatch.setattr(client, "ask", refuse)
     daemon.answers["web"] = RUNNING
     assert ask("web").stdout == "http://127.0.0.1:6698/\n"
     daemon.answers["web"] = STOPPED
