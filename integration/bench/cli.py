@@ -54,6 +54,7 @@ class Lab:
         self.sender.ip(
             "link add stub type veth peer name stub-end", "link set stub up", "link set stub-end up"
         )
+        self.receiver.ip("link add e1 type veth peer name e1-end", "link set e1 up", "link set e1-end up")
         self.prefixes = [f"2001:db8:{i >> 8:x}:{i & 255:x}::/64" for i in range(routes)]
         self.sender.ip(*(f"route add {prefix} dev stub proto static" for prefix in self.prefixes))
         self.local = directory / "local.sock"
@@ -61,7 +62,11 @@ class Lab:
         redistribute = "redistribute proto 4 metric 128\nredistribute local deny\n"
         RoutingDaemon("babelwg", self.sender, directory, config + redistribute)
         self.daemon = RoutingDaemon(
-            "babelwg", self.receiver, directory, f"{config}local-path {self.local}\nredistribute local deny\n"
+            # It announces what it learns on a second interface, so that its source table has all of it.
+            "babelwg",
+            self.receiver,
+            directory,
+            f"{config}interface e1 type wired\nlocal-path {self.local}\nredistribute local deny\n",
         )
         self.daemon.wait_until_ready()
         self._conf = directory / "babelwg-receiver" / "conf"
@@ -119,18 +124,26 @@ def commands(lab: Lab) -> dict[str, tuple[tuple[str, ...], float]]:
     address = f"{middle.partition('/')[0]}1"
     reading = {
         "status": ("status",),
-        "show routes": ("show", "routes"),
-        "show routes PREFIX": ("show", "routes", middle),
-        "show routes --json": ("show", "routes", "--json"),
         "show neighbours": ("show", "neighbours"),
-        "show sources": ("show", "sources"),
-        "show kernel": ("show", "kernel"),
+        "show interfaces": ("show", "interfaces"),
+        "show xroutes": ("show", "xroutes"),
+        "show filters": ("show", "filters"),
         "show stats": ("show", "stats"),
+        "show routes PREFIX": ("show", "routes", middle),
+        "show routes INTERFACE": ("show", "routes", "e0"),
+        "show kernel": ("show", "kernel"),
+        "show kernel PREFIX": ("show", "kernel", middle),
         "route get": ("route", "get", address),
         "route explain": ("route", "explain", middle),
+        "topology": ("topology",),
         "history": ("history",),
+        "history PREFIX": ("history", middle),
         "metrics": ("metrics",),
     }
+    for table in (("routes",), ("kernel", "--all"), ("sources",)):
+        for form in ((), ("--wide",), ("--json",), ("-o", "tsv")):
+            words = ("show", *table, *form)
+            reading[" ".join(words)] = words
     there = {name: words for name, words in reading.items() if is_there(words)}
     found = {name: ((*ask, *words), READING) for name, words in there.items()}
     return {"version (cold start)": ((*BABELWG, "version"), COLD_START), **found}

@@ -14,9 +14,11 @@ from click.testing import CliRunner, Result
 from babelwg.cli.commands import cli
 from babelwg.cli.selection import select
 from babelwg.daemon.queries.routetable import ROUTE_FIELDS
+from babelwg.daemon.queries.tables import SOURCE_FIELDS
 
 FIELDS = {
     "routes": list(ROUTE_FIELDS),
+    "sources": list(SOURCE_FIELDS),
     "kernel": ["prefix", "table", "peer", "state", "reason", "wanted", "present"],
 }
 OWN = ("prefix", "seqno", "refmetric", "metric", "age_s", "expires_s")
@@ -85,7 +87,7 @@ class FakeDaemon:
 
 def _asked(data: Any, request: dict[str, Any]) -> Any:
     """Return an answer as the daemon chooses and arranges what may have many rows."""
-    if request["method"] not in ("routes", "kernel"):
+    if request["method"] not in FIELDS:
         return data
     wanted, columns = (request["params"].get(key) for key in ("filter", "columns"))
     rows = data.get("routes", []) if isinstance(data, dict) else data
@@ -96,7 +98,7 @@ def _asked(data: Any, request: dict[str, Any]) -> Any:
         rows = [row for row, full in zip(rows, way, strict=True) if select([full], wanted)]
     if columns:
         rows = _columns(rows, FIELDS[request["method"]] if columns is True else columns)
-    if request["method"] == "routes":
+    if request["method"] != "kernel":
         return rows
     return data | {"routes": rows} | ({"rules": []} if wanted is not None else {})
 

@@ -1,6 +1,7 @@
 """What `show routes` is told: every candidate, chosen by the daemon as the command line would."""
 
 import asyncio
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from babelwg.babel.snapshot import SourceView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.cli.render.layout import Columns
 from babelwg.cli.selection import select
@@ -165,3 +167,19 @@ def test_prefixes_that_came_or_went_since_the_last_question_are_told_as_they_are
     for told in (prefixes, prefixes, [*prefixes[:7], *prefixes[8:]], ["0.0.0.0/0", *prefixes], prefixes[:3]):
         bench.routes = [route(prefix, FAR_ID) for prefix in told]
         assert [row["prefix"] for row in bench.ask()] == told
+
+
+def test_sources_are_told_as_records_and_as_columns(bench: Tabled) -> None:
+    views = [
+        SourceView(Prefix.parse("10.8.0.0/16"), FAR_ID, 7, 96, 12.3456),
+        SourceView(Prefix.parse("::/0 from 2001:db8:a::/48"), BRAVO_ID, 65535, 0, 1.0),
+    ]
+    bench.snapshot = lambda: replace(Bench.snapshot(bench), sources=tuple(views))  # type: ignore[method-assign]
+    sources: Any = Tables(bench.context).methods()["sources"]
+    rows = asyncio.run(sources({}))
+    assert rows[0] == {
+        "prefix": "10.8.0.0/16", "router_id": "00:00:00:00:00:00:00:03", "origin": "far", "seqno": 7,
+        "metric": 96, "expires_s": 12.345,
+    }  # fmt: skip
+    assert [(row["prefix"], row["origin"]) for row in rows[1:]] == [("::/0 from 2001:db8:a::/48", "bravo")]
+    assert list(Columns.from_answer(asyncio.run(sources({"columns": True})))) == rows

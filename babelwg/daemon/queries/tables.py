@@ -7,10 +7,11 @@ from typing import Any
 from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError
 from babelwg.daemon.peers import describe_neighbours
 from babelwg.daemon.queries.context import Context, Method
-from babelwg.daemon.queries.routetable import ROUTE_FIELDS
+from babelwg.daemon.queries.routetable import ROUTE_FIELDS, Shared
 from babelwg.daemon.queries.selection import chosen_routes
 from babelwg.daemon.texts import prefix_text, router_id_text
 
+SOURCE_FIELDS = ("prefix", "router_id", "origin", "seqno", "metric", "expires_s")
 # Implementation constants
 SLICE = 1000  # rows before others get the loop
 
@@ -57,18 +58,20 @@ class Tables:
         ]
 
     async def _sources(self, params: Params) -> Any:
-        del params
-        return [
-            {
-                "prefix": prefix_text(s.prefix),
-                "router_id": router_id_text(s.router_id),
-                "origin": self._context.names.origin(s.router_id),
-                "seqno": s.seqno,
-                "metric": s.metric,
-                "expires_s": round(s.expires, 3),
-            }
-            for s in self._context.snapshot().sources
-        ]
+        sources, names = self._context.snapshot().sources, self._context.names
+        told = Shared(("router_id", "origin"), lambda known: (router_id_text(known), names.origin(known)))
+        told.add((source.router_id,) for source in sources)
+        own = {
+            "prefix": [prefix_text(source.prefix) for source in sources],
+            "seqno": [source.seqno for source in sources],
+            "metric": [source.metric for source in sources],
+            "expires_s": [int(source.expires * 1000) / 1000 for source in sources],
+        }
+        if params.get("columns"):
+            return {"fields": SOURCE_FIELDS, "columns": own, "shared": [told.columns()]}
+        found = own | told.values()
+        rows = zip(*(found[field] for field in SOURCE_FIELDS), strict=True)
+        return [dict(zip(SOURCE_FIELDS, row, strict=True)) for row in rows]
 
     async def _interfaces(self, params: Params) -> Any:
         del params
