@@ -38,9 +38,10 @@ def test_a_triangle_goes_round_a_silent_cut_and_returns(
     running = probes(m, "a", "b")
     before = forwarded(m, "c")
     m.cut("a", "b")
-    cut = time.monotonic()
     m.wait("a goes through c", lambda: uses(m, "a", relay, B6, B4))
-    m.wait("all flows go on", lambda: running.heard_since(cut + 0.1))
+    m.wait("b goes through c", lambda: uses(m, "b", m.tunnel("b", "c"), "fd00:77::1", "10.23.0.1"))
+    round_about = time.monotonic()
+    m.wait("all flows go on", lambda: running.heard_since(round_about + 0.5))
     m.wait("c forwards them", lambda: forwarded(m, "c") > before + 100)
     lost = running.lost()
     m.restore("a", "b")
@@ -50,11 +51,11 @@ def test_a_triangle_goes_round_a_silent_cut_and_returns(
     assert running.lost() == lost
 
 
-def test_twenty_returns_of_the_direct_link_lose_nothing(
+def test_ten_returns_of_the_direct_link_lose_nothing(
     mesh: Callable[..., Mesh], probes: Callable[..., Any], needs: Callable[..., None]
 ) -> None:
     needs("nft", "ping")
-    m = mesh("a b c", "a-b b-c a-c", hello=0.2)
+    m = mesh("a b c", "a-b b-c a-c")
     ends = {"a": (B6, B4), "b": ("fd00:77::1", "10.23.0.1")}
     peers = {"a": "b", "b": "a"}
 
@@ -63,16 +64,16 @@ def test_twenty_returns_of_the_direct_link_lose_nothing(
 
     m.wait("both use the direct link", lambda: all_use(peers))
     running = probes(m, "a", "b")
-    for _ in range(20):
+    for _ in range(10):
         m.cut("a", "b")
-        cut = time.monotonic()
         m.wait("both go through c", lambda: all_use({"a": "c", "b": "c"}))
-        m.wait("all flows go on", lambda: running.heard_since(cut + 0.2))  # noqa: B023
+        round_about = time.monotonic()
+        m.wait("all flows go on", lambda: running.heard_since(round_about + 0.5))  # noqa: B023
         lost = running.lost()
         m.restore("a", "b")
         m.wait("both are back", lambda: all_use(peers))
         back = time.monotonic()
-        m.wait("all flows go on", lambda: running.heard_since(back + 0.2))  # noqa: B023
+        m.wait("all flows go on", lambda: running.heard_since(back + 0.5))  # noqa: B023
         assert running.lost() == lost
 
 
