@@ -117,11 +117,9 @@ class RouteInstaller:
 
     def reconsider(self, now: float) -> None:
         """Let the speaker try what had no place, when a place has become free."""
-        if self._routes.freed:
-            self._routes.freed = False
-            if self._unplaced:
-                self._unplaced = frozenset(p for p in self._unplaced if self._covered_endpoint(p))
-                self._tell(now)
+        if self._routes.take_freed() and self._unplaced:
+            self._unplaced = frozenset(p for p in self._unplaced if self._covered_endpoint(p))
+            self._tell(now)
 
     def reflect(self, metrics: Mapping[Prefix, int]) -> None:
         """Bring the kernel's priorities to the metrics of the selected routes, where they shall show them."""

@@ -38,6 +38,8 @@ PUMP_ROUNDS = 8
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
 NOTED_REFUSALS = 5  # of the kernel, at once
 LOG_BURST, LOG_RATE = 100.0, 20.0  # lines about routes at once, and a second
+ABOUT_ROUTES = (RouteSelected, RouteRetracted, RouteFlushed, SeqnoRequested, SeqnoIncreased)
+DROPS = (PacketDropped, TlvDropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,13 +261,11 @@ class RoutingService:
         grown = self._log_allowance + (now - self._log_counted) * LOG_RATE
         self._log_allowance, self._log_counted = min(LOG_BURST, grown), now
         for event in events:
-            about_routes = isinstance(
-                event, RouteSelected | RouteRetracted | RouteFlushed | SeqnoRequested | SeqnoIncreased
-            )
+            about_routes = isinstance(event, ABOUT_ROUTES)
             if about_routes and self._log_allowance < 1:
                 self._unsaid += 1
                 log.debug("%s", event)
-            elif isinstance(event, PacketDropped | TlvDropped):
+            elif isinstance(event, DROPS):
                 # What strangers can cause at will is counted, and told only to those who look closely.
                 log.debug("%s", event)
             else:

@@ -14,7 +14,7 @@ from babelwg.linux.babelsocket import BabelSocket, holder_of_port
 from babelwg.linux.errors import KernelError
 from babelwg.linux.monitor import Mirror
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import PROTOCOL_BABEL, remove_request
+from babelwg.linux.routes import PROTOCOL_BABEL, TABLE_MAIN, dump_routes, remove_request
 
 
 class Fatal(Exception):
@@ -77,7 +77,7 @@ def clear_main(requests: RequestSocket, mirror: Mirror, ours: Container[str]) ->
     """Remove the routes over our tunnels that a life with `table = "main"` left there."""
     stale = [
         route
-        for route in mirror.main.values()
+        for route in dump_routes(requests, TABLE_MAIN)
         if route.protocol == PROTOCOL_BABEL and mirror.name(route.interface) in ours
     ]
     requests.request([remove_request(route) for route in stale])

@@ -5,16 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.errors import KernelError
-from babelwg.linux.fibplan import (
-    HALVES,
-    Operation,
-    RemoveRoute,
-    SetRoute,
-    Subtrees,
-    plain_place,
-    plan_halves,
-    plan_routes,
-)
+from babelwg.linux.fibplan import Operation, RemoveRoute, SetRoute, plan_routes
+from babelwg.linux.halves import Halves
 from babelwg.linux.netlink import Refusal, RequestSocket
 from babelwg.linux.removals import Removals
 from babelwg.linux.routes import (
@@ -30,7 +22,8 @@ from babelwg.linux.routes import (
     set_request,
 )
 from babelwg.linux.rules import SOURCE_PRIORITIES, Rule, apply_rules, read_rules
-from babelwg.linux.sourcetables import MAX_SOURCES, SOURCE_TABLES, SourceTables, ThrowPlan
+from babelwg.linux.sourceroutes import SourceRoutes, differing
+from babelwg.linux.sourcetables import MAX_SOURCES, SOURCE_TABLES
 
 
 class KernelRoutes:
@@ -56,7 +49,8 @@ class KernelRoutes:
         self.shared = shared or table == TABLE_MAIN
         self.priority = priority if priority is not None else 0 if table == TABLE_MAIN else PRIORITY
         self.subtrees = subtrees
-        self.sources = SourceTables()
+        self._sourced = SourceRoutes(table)
+        self.sources = self._sourced.tables
         self.learned: dict[Prefix, Route] = {}
         self.guards: dict[Place, Route] = {}
         self.installed: dict[Place, Route] = {}
@@ -64,19 +58,12 @@ class KernelRoutes:
         self.refused: dict[Prefix, Refusal] = {}
         self.counters = {"route_set": 0, "route_removed": 0, "route_refused": 0, "route_repaired": 0}
         self._requests = requests
-        self._main: frozenset[Prefix] = frozenset()  # the operator's destinations
-        self._own: dict[Place, Route] = {}  # in source tables: what we announce and main serves
-        self._plan = ThrowPlan({}, (), ())
-        self._moved: set[Prefix] = set()  # plain prefixes that came or went since the plan was made
-        self._throws_stale = False
-        self._halves: dict[Place, Route] = {}  # plain routes again, where a subtree would hide them
-        self._learned_subtrees, self._guarded_subtrees = Subtrees(), Subtrees()
+        self._halves = Halves()
         self._changed: set[Place] = set()
         self._by_place: dict[Place, Route] = {}
         self._rules: set[Rule] = set()
         self._idle: set[Prefix] = set()  # what no rule leads to because one was refused
         self.removals = Removals()
-        self.freed = False  # whether a source prefix gave its table back, so that another may have it
 
     def learn(
         self,
@@ -125,34 +112,32 @@ class KernelRoutes:
 
         `own` has main's route for each source-specific prefix that we announce and that needs a table of its own.
         """
-        kept = {
-            route.place: route
-            for route in guards
-            if not route.prefix.source_plen or (self.subtrees and route.prefix.family == 6)
-        }
-        self.guards = self._replace(self.guards, kept)
-        self._guarded_subtrees = Subtrees(kept)
-        copies = {}
-        for prefix, route in (own or {}).items():
-            place = self._place(prefix, None)
-            if not isinstance(place, str) and place[0] in SOURCE_TABLES:
-                copies[place] = route._replace(
-                    prefix=place[1], table=place[0], source=b"", priority=PRIORITY, protocol=PROTOCOL_BABEL
-                )
-        destinations = frozenset(main)
-        stale = copies.keys() != self._own.keys() or destinations != self._main
-        self._throws_stale = self._throws_stale or stale
-        self._own, self._main = self._replace(self._own, copies), destinations
+        kept = {route.place: route for route in guards if not self._needs_table(route.prefix)}
+        self._changed |= differing(self.guards, kept)
+        self.guards = kept
+        self._halves.guard(kept)
+        served = {prefix: route for prefix, route in (own or {}).items() if self._needs_table(prefix)}
+        self._changed |= self._sourced.guard(main, served)
+
+    def take_freed(self) -> bool:
+        """Return whether a source prefix has given its table back, so that another may have it, once each time."""
+        freed, self._sourced.freed = self._sourced.freed, False
+        return freed
 
     def wanted(self, place: Place) -> Route | None:
         """Return what the kernel should hold at a place."""
-        route = self.guards.get(place) or self._own.get(place) or self._by_place.get(place)
-        route = route or self._plan.throws.get(place) or self._halves.get(place)
+        for first in (self.guards, self._sourced.own):
+            if first and (route := first.get(place)) is not None:
+                return route
+        if (route := self._by_place.get(place)) is not None:
+            return route
+        route = self._sourced.throws.get(place) or self._halves.routes.get(place)
         return self.installed.get(place) if route is None and place in self.adopted else route
 
     def all_wanted(self) -> dict[Place, Route]:
         """Return all that the kernel should hold, by place."""
-        held = self.guards, self._own, self._by_place, self._plan.throws, self._halves, self.adopted
+        planned = self._sourced.throws, self._halves.routes
+        held = self.guards, self._sourced.own, self._by_place, *planned, self.adopted
         return {
             place: route for places in held for place in places if (route := self.wanted(place)) is not None
         }
@@ -164,8 +149,10 @@ class KernelRoutes:
 
     def flush(self) -> list[tuple[Prefix, Refusal]]:
         """Bring the changed prefixes into the kernel in one batch; return what it refused."""
-        rules = self._plan_sources()
-        self._plan_halves()
+        self._changed |= self._sourced.plan(self.learned, self._by_place, self.adopted)
+        self._changed |= self._halves.plan(
+            self._changed, lambda place: self.guards.get(place) or self._by_place.get(place)
+        )
         changed, self._changed = self._changed, set()
         wanted = {place: self.wanted(place) for place in changed}
         plan = plan_routes(
@@ -174,7 +161,7 @@ class KernelRoutes:
         )
         refusals = self._apply(plan) if plan else []
         # A rule comes after the routes that it leads to, and after the throws that keep it destination-first.
-        return refusals + (self._apply_rules() if rules else [])
+        return refusals + (self._apply_rules() if self.sources.rules() != self._rules else [])
 
     def adopt(self, interfaces: Iterable[int], tables: Iterable[int] = ()) -> int:
         """Take over our routes of an earlier life until `release()`; return how many.
@@ -184,7 +171,7 @@ class KernelRoutes:
         """
         self._rules = read_rules(self._requests, SOURCE_PRIORITIES)
         self.sources.adopt(self._rules)
-        self._throws_stale = True
+        self._sourced.outdate()
         allowed, known = set(interfaces), {self.table, *tables}
         self.installed = {
             route.place: route
@@ -204,7 +191,7 @@ class KernelRoutes:
         stale, self.adopted = self.adopted, set()
         stale = {place for place in stale if self.wanted(place) is None}
         self._changed |= stale
-        self._throws_stale = True
+        self._sourced.outdate()
         self.flush()
         return len(stale)
 
@@ -258,11 +245,10 @@ class KernelRoutes:
 
     def withdraw(self) -> None:
         """Remove all that is ours."""
-        for held in (self.learned, self._by_place, self.guards, self._own):
+        for held in (self.learned, self._by_place, self.guards, self.adopted):
             held.clear()
-        self._learned_subtrees, self._guarded_subtrees = Subtrees(), Subtrees()
-        self.adopted.clear()
-        self._throws_stale = True
+        self._halves.clear()
+        self._sourced.clear()
         self._changed |= set(self.installed)
         self.flush()
 
@@ -270,67 +256,32 @@ class KernelRoutes:
         before = self.learned.pop(prefix, None)
         if before is not None:
             self._by_place.pop(before.place, None)
-            self._learned_subtrees.count(before.place, -1)
+            self._halves.count(before.place, -1)
             self._touch(before.place)
         if route is not None:
-            self._learned_subtrees.count(route.place, 1)
+            self._halves.count(route.place, 1)
             self.learned[prefix] = self._by_place[route.place] = route
             self._touch(route.place)
-        moved = (before.place if before else None) != (route.place if route else None)
-        if moved and self.sources.tables:  # without source tables no route depends on another one
-            self._moved.add(prefix)
-            self._throws_stale = self._throws_stale or prefix.source_plen > 0
+        if (before.place if before else None) != (route.place if route else None):
+            self._sourced.moved(prefix)
 
-    def _replace(self, old: dict[Place, Route], new: dict[Place, Route]) -> dict[Place, Route]:
-        """Return `new`, and take note of each place where it differs from `old`."""
-        self._changed |= {place for place in old.keys() | new.keys() if old.get(place) != new.get(place)}
-        return new
+    def _needs_table(self, prefix: Prefix) -> bool:
+        """Return whether a prefix is source-specific and has to stand in a table of its source prefix."""
+        return prefix.source_plen > 0 and not (self.subtrees and prefix.family == 6)
 
     def _place(self, prefix: Prefix, table: int | None) -> Place | str:
         """Return where the kernel keeps the route of a prefix, or why it has no place for it."""
         if table in SOURCE_TABLES:
             return f"table {table} is one of those for source prefixes"
-        source = prefix.source
-        if source is None or (self.subtrees and prefix.family == 6):
+        if not self._needs_table(prefix):
             return table or self.table, prefix
         if table not in (None, self.table):
             return f"a source-specific route of IPv{prefix.family} cannot go to table {table}"
-        slot = self.sources.take(source)
-        if slot is None:
+        source = prefix.source
+        assert source is not None, "only a source-specific prefix needs a table of its own"
+        if (slot := self.sources.take(source)) is None:
             return f"all {MAX_SOURCES} tables for source prefixes of IPv{prefix.family} are taken"
         return slot, prefix.destination
-
-    def _plan_sources(self) -> bool:
-        """Bring the throw routes of the source tables up to date; return whether rules have to change."""
-        if self._throws_stale:
-            self._throws_stale = False
-            self._moved.clear()
-            held = {*self._by_place, *self._own, *self.adopted}
-            in_tables = {place for place in held if place[0] in SOURCE_TABLES}
-            used = {self.sources.source_of(place) for place in in_tables}
-            self.freed = self.sources.keep({source for source in used if source}) or self.freed
-            ours = {prefix for prefix, route in self.learned.items() if route.table == self.table}
-            ours |= {
-                prefix.with_source(self.sources.source_of((table, prefix))) for table, prefix in in_tables
-            }
-            before, self._plan = self._plan, ThrowPlan(self.sources.tables, ours, self._main)
-            self._replace(before.throws, self._plan.throws)
-        for prefix in self._moved:
-            route = self.learned.get(prefix)
-            present = route is not None and route.table == self.table
-            self._changed |= self._plan.toggle(prefix, present)
-        self._moved.clear()
-        return self.sources.rules() != self._rules
-
-    def _plan_halves(self) -> None:
-        """Bring what a subtree would hide up to date wherever something has changed."""
-        for place in {plain_place(place) for place in self._changed if place[1].family == 6}:
-            hidden = place in self._learned_subtrees or place in self._guarded_subtrees
-            plain = self.guards.get(place) or self._by_place.get(place)
-            wanted = plan_halves(plain) if plain and hidden else {}
-            keys = {(place[0], place[1].with_source(half)) for half in HALVES}
-            known = {key: self._halves.pop(key) for key in keys if key in self._halves}
-            self._halves |= self._replace(known, wanted)
 
     def _apply_rules(self) -> list[tuple[Prefix, Refusal]]:
         """Bring the rules of the source tables into the kernel; return what has no effect where it refused one."""
@@ -366,7 +317,8 @@ class KernelRoutes:
 
     def named(self, route: Route) -> Prefix:
         """Return the prefix by which Babel knows a route of the kernel."""
-        return route.prefix.with_source(self.sources.source_of(route.place) or route.prefix.source)
+        source = self.sources.source_of(route.place)
+        return route.prefix if source is None else route.prefix.with_source(source)
 
     def _apply(self, plan: list[Operation]) -> list[tuple[Prefix, Refusal]]:
         requests = [

@@ -44,6 +44,7 @@ IFA_F_TENTATIVE, IFA_F_DADFAILED = 0x40, 0x08
 IFINFO = struct.Struct("=BxHiII")
 IFADDR = struct.Struct("=BBBBI")
 NETLINK_ADD_MEMBERSHIP = 1
+PROTOCOL_OFFSET = 5  # octets, in an rtmsg
 
 RouteKey = tuple[Prefix, int, int, bytes]
 
@@ -80,7 +81,10 @@ class InterfaceAddress:
 
 
 class Mirror:
-    """The kernel's links, addresses, and the routes of main and of further tables, as far as it has told us."""
+    """The kernel's links, addresses, and the routes of main and of further tables, as far as it has told us.
+
+    Routes of Babel's protocol are left out: what asks for routes of main asks for those of others.
+    """
 
     def __init__(self) -> None:
         self.links: dict[int, Link] = {}
@@ -232,7 +236,9 @@ class Monitor:
     def _read_routes(self) -> None:
         for table in self.mirror.tables:
             self.mirror.tables[table] = {
-                _route_key(route): route for route in dump_routes(self._requests, table)
+                _route_key(route): route
+                for route in dump_routes(self._requests, table)
+                if route.protocol != PROTOCOL_BABEL
             }
         self._routes_are_stale = False
 
@@ -247,12 +253,13 @@ class Monitor:
             changed.add("rule")
 
     def _handle_route(self, message: Message, changed: set[str]) -> None:
-        route = read_route(message)
-        if route is None:
+        if message.payload[PROTOCOL_OFFSET] == PROTOCOL_BABEL:
+            # Our own, by the thousand: of those that come we know, and nobody looks for them in the mirror.
+            if message.type == RTM_DELROUTE and (lost := read_route(message)) is not None:
+                self._route_lost(lost)
             return
-        if route.protocol == PROTOCOL_BABEL and message.type == RTM_DELROUTE:
-            self._route_lost(route)
-        if route.table in self.mirror.tables:
+        route = read_route(message)
+        if route is not None and route.table in self.mirror.tables:
             key, routes = _route_key(route), self.mirror.tables[route.table]
             if message.type == RTM_NEWROUTE:
                 routes[key] = route

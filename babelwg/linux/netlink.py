@@ -27,7 +27,7 @@ SOL_NETLINK = 270
 NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK = 10, 11, 12
 
 # Implementation constants
-BATCH = 200  # requests to one send: their acknowledgements fit any receive buffer
+BATCH = 200  # requests to one send: refusals of all of them fit any receive buffer
 RECEIVE_BUFFER = 4 << 20  # octets
 TIMEOUT = 5.0  # seconds; the kernel answers within the send call, so this only ends a broken wait
 
@@ -133,6 +133,9 @@ class Refusal(NamedTuple):
     detail: str = ""
 
 
+DONE = Refusal(0)
+
+
 class RequestSocket:
     """A blocking netlink socket for requests; every answer is there when the send returns."""
 
@@ -163,20 +166,25 @@ class RequestSocket:
     def _request_batch(self, requests: Sequence[tuple[int, int, bytes]]) -> list[Refusal]:
         first = self._sequence + 1
         self._sequence += len(requests)
-        data = b"".join(
-            pack_message(kind, flags | NLM_F_REQUEST | NLM_F_ACK, first + index, payload)
-            for index, (kind, flags, payload) in enumerate(requests)
-        )
-        answers: dict[int, Refusal] = {}
+        # An error is always told, so that one acknowledgement, behind all, says that the others went well.
+        packed = [
+            pack_message(kind, flags | NLM_F_REQUEST, sequence, payload)
+            for sequence, (kind, flags, payload) in enumerate(requests[:-1], first)
+        ]
+        kind, flags, payload = requests[-1]
+        packed.append(pack_message(kind, flags | NLM_F_REQUEST | NLM_F_ACK, self._sequence, payload))
+        answers = [DONE] * len(requests)
+        told = 0
         try:
-            self._socket.send(data)
-            while len(answers) < len(requests):
+            self._socket.send(b"".join(packed))
+            while told != self._sequence:
                 for message in messages(self._socket.recv(1 << 16)):
                     if message.type == NLMSG_ERROR and first <= message.sequence <= self._sequence:
-                        answers[message.sequence - first] = read_error(message)
+                        told = message.sequence
+                        answers[told - first] = read_error(message)
         except OSError as error:
             raise KernelError("talk to", "rtnetlink", error.errno or 0, str(error)) from error
-        return [answers[index] for index in range(len(requests))]
+        return answers
 
     def ask(self, kind: int, payload: bytes) -> Message | Refusal:
         """Return the one message that answers a request, or the refusal."""

@@ -4,6 +4,7 @@ import errno
 import socket
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from babelwg.babel.wire.prefix import Prefix
@@ -61,6 +62,7 @@ TABLE_MAIN = 254
 # Implementation constants
 PROTOCOL_BABEL = 42  # rt_protos
 PRIORITY = 1024  # of every route in our own table
+WAYS = 1024  # ways of packets whose octets are remembered
 PROBE_TABLE = 6700  # asked by no rule
 PROBE = Prefix.parse("2001:db8::/128 from 2001:db8::/128")
 
@@ -99,27 +101,41 @@ class Route(NamedTuple):
 
 def pack_route(route: Route) -> bytes:
     """Return the rtmsg and attributes of a route; an IPv4 route with an IPv6 next hop uses RTA_VIA."""
-    family = FAMILIES[route.prefix.family]
-    scope = SCOPE_LINK if route.kind == UNICAST and not route.next_hop else 0
-    table = route.table if route.table < 256 else 0
-    prefix = route.prefix
-    parts = [
-        RTMSG.pack(family, prefix.plen, prefix.source_plen, 0, table, route.protocol, scope, route.kind, 0)
-    ]
-    parts.append(pack_attribute(RTA_DST, prefix.network))
+    prefix, table, kind, next_hop, interface, source, priority, protocol = route
+    scope = SCOPE_LINK if kind == UNICAST and not next_hop else 0
+    head = RTMSG.pack(
+        FAMILIES[prefix.family],
+        prefix.plen,
+        prefix.source_plen,
+        0,
+        table if table < 256 else 0,
+        protocol,
+        scope,
+        kind,
+        0,
+    )
+    destination = pack_attribute(RTA_DST, prefix.network)
     if prefix.source_plen:
-        parts.append(pack_attribute(RTA_SRC, prefix.source_network))
-    parts.append(pack_attribute(RTA_TABLE, U32.pack(route.table)))
-    if route.priority:
-        parts.append(pack_attribute(RTA_PRIORITY, U32.pack(route.priority)))
-    if route.next_hop and len(route.next_hop) == len(route.prefix.network):
-        parts.append(pack_attribute(RTA_GATEWAY, route.next_hop))
-    elif route.next_hop:
-        parts.append(pack_attribute(RTA_VIA, struct.pack("=H", socket.AF_INET6) + route.next_hop))
-    if route.interface:
-        parts.append(pack_attribute(RTA_OIF, U32.pack(route.interface)))
-    if route.source:
-        parts.append(pack_attribute(RTA_PREFSRC, route.source))
+        destination += pack_attribute(RTA_SRC, prefix.source_network)
+    return head + destination + _pack_way(prefix.family, table, next_hop, interface, source, priority)
+
+
+@lru_cache(WAYS)
+def _pack_way(
+    family: int, table: int, next_hop: bytes, interface: int, source: bytes, priority: int
+) -> bytes:
+    """Return the attributes that say where packets go, which thousands of routes have in common."""
+    parts = [pack_attribute(RTA_TABLE, U32.pack(table))]
+    if priority:
+        parts.append(pack_attribute(RTA_PRIORITY, U32.pack(priority)))
+    if next_hop and (len(next_hop) == 4) == (family == 4):
+        parts.append(pack_attribute(RTA_GATEWAY, next_hop))
+    elif next_hop:
+        parts.append(pack_attribute(RTA_VIA, struct.pack("=H", socket.AF_INET6) + next_hop))
+    if interface:
+        parts.append(pack_attribute(RTA_OIF, U32.pack(interface)))
+    if source:
+        parts.append(pack_attribute(RTA_PREFSRC, source))
     return b"".join(parts)
 
 

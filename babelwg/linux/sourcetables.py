@@ -52,6 +52,8 @@ class SourceTables:
     def source_of(self, place: Place) -> Prefix | None:
         """Return the source prefix whose table a place is in, None for any other table."""
         table, prefix = place
+        if table not in SOURCE_TABLES:
+            return None
         return next((s for s, t in self.tables.items() if t == table and s.family == prefix.family), None)
 
     def rules(self) -> set[Rule]:

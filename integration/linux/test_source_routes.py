@@ -140,7 +140,7 @@ def test_packets_go_by_destination_first(nodes: Any, needs: Callable[..., None],
 
 
 def test_a_plain_route_is_seen_beside_a_subtree(nodes: Any, needs: Callable[..., None]) -> None:
-    # Linux by itself hides the plain route: if this fails without `_plan_halves`, it still does.
+    # Linux by itself hides the plain route: if this fails without `Halves`, it still does.
     needs("ip")
     node = make_node(nodes)
     index = {n: int(node.run("cat", f"/sys/class/net/{n}/ifindex")) for n in ("t-a", "t-p")}

@@ -1,6 +1,7 @@
 """The table of our routes against a kernel that answers as it is told."""
 
 import errno
+from typing import Any, NoReturn
 
 import pytest
 
@@ -190,3 +191,38 @@ def test_what_the_kernel_tells_in_other_words_does_not_pile_up(monkeypatch: pyte
     removals.note(routes[3])
     assert [removals.take(route) for route in routes] == [True, False, False, True]
     assert not removals.take(routes[3])
+
+
+class Walkless(dict[Any, Any]):
+    """A table in which nobody may look at all entries."""
+
+    def _refuse(self) -> NoReturn:
+        raise AssertionError("what one change costs must not grow with the table")
+
+    __iter__ = keys = values = items = _refuse  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_one_change_among_ten_thousand_routes_looks_at_no_other_route(family: int) -> None:
+    nets = {4: "10.{}.{}.0/24", 6: "2001:db8:{:x}:{:x}::/64"}
+    kernel = FakeKernel()
+    routes = KernelRoutes(kernel, 6696)  # type: ignore[arg-type]
+    prefixes = [Prefix.parse(nets[family].format(n >> 8, n & 255)) for n in range(10_000)]
+    for prefix in prefixes:
+        routes.learn(prefix, NEXT_HOP, 3, b"")
+    routes.flush()
+    for name in ("learned", "installed", "_by_place", "refused"):
+        setattr(routes, name, Walkless(getattr(routes, name)))
+    kernel.batches.clear()
+    other = bytes.fromhex("fe80") + bytes(13) + b"\x09"
+    routes.learn(prefixes[77], other, 4, b"")
+    routes.flush()
+    routes.forget(prefixes[78])
+    routes.flush()
+    routes.retract(prefixes[79])
+    routes.flush()
+    routes.flush()
+    assert kernel.batches == [1, 1, 1]
+    assert kernel.table[prefixes[77]].next_hop == other
+    assert prefixes[78] not in kernel.table
+    assert kernel.table[prefixes[79]].kind == UNREACHABLE

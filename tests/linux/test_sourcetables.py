@@ -246,12 +246,12 @@ def test_the_seventeenth_source_prefix_is_refused_counted_and_never_half_there()
     assert (kernel.places, kernel.rules) == before
     assert routes.refused[last] == Refusal(0, "all 16 tables for source prefixes of IPv4 are taken")
     assert routes.counters["route_refused"] == 1
-    assert not routes.freed
+    assert not routes.take_freed()
     # Another destination of a source that has its table finds room.
     assert routes.learn(p("192.0.2.0/24 from 10.3.0.0/16"), NEXT_HOP, 3, b"")
     routes.forget(p("0.0.0.0/0 from 10.7.0.0/16"))
     routes.flush()
-    assert routes.freed
+    assert routes.take_freed()
     assert routes.learn(last, NEXT_HOP, 3, b"")
     routes.flush()
     assert last not in routes.refused

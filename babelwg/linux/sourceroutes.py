@@ -1,0 +1,96 @@
+"""What stands in the tables of source prefixes besides learned routes: copies of main's, and throw routes."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.linux.routes import PRIORITY, PROTOCOL_BABEL, Place, Route
+from babelwg.linux.sourcetables import SOURCE_TABLES, SourceTables, ThrowPlan
+
+
+class SourceRoutes:
+    """Which table each source prefix has, and the routes that keep looking up destination-first over all tables.
+
+    While no source prefix has a table, no route depends on another one, and nothing here costs anything.
+    """
+
+    def __init__(self, table: int) -> None:
+        """Plan beside the plain routes of `table`."""
+        self.tables = SourceTables()
+        self.own: dict[Place, Route] = {}  # what we announce and main serves
+        self.freed = False  # whether a source prefix gave its table back, so that another may have it
+        self._table = table
+        self._main: frozenset[Prefix] = frozenset()  # the operator's destinations
+        self._plan = ThrowPlan({}, (), ())
+        self._moved: set[Prefix] = set()  # plain prefixes that came or went since the plan was made
+        self._stale = False
+
+    @property
+    def throws(self) -> dict[Place, Route]:
+        """The throw routes that were planned last."""
+        return self._plan.throws
+
+    def guard(self, main: Iterable[Prefix], own: Mapping[Prefix, Route]) -> set[Place]:
+        """Stand aside for the operator's destinations, with copies of main's routes; return the places that differ."""
+        copies: dict[Place, Route] = {}
+        for prefix, route in own.items():
+            slot = self.tables.take(prefix.source) if prefix.source is not None else None
+            if slot is not None:
+                copies[slot, prefix.destination] = route._replace(
+                    prefix=prefix.destination,
+                    table=slot,
+                    source=b"",
+                    priority=PRIORITY,
+                    protocol=PROTOCOL_BABEL,
+                )
+        destinations = frozenset(main)
+        self._stale = self._stale or copies.keys() != self.own.keys() or destinations != self._main
+        before, self.own, self._main = self.own, copies, destinations
+        return differing(before, copies)
+
+    def clear(self) -> None:
+        """Have nothing of our own any more."""
+        self.own.clear()
+        self._stale = True
+
+    def outdate(self) -> None:
+        """Plan everything anew next time."""
+        self._stale = True
+
+    def moved(self, prefix: Prefix) -> None:
+        """Take note that a learned prefix came, went or has another place."""
+        if self.tables.tables:
+            self._moved.add(prefix)
+            self._stale = self._stale or prefix.source_plen > 0
+
+    def plan(
+        self, learned: Mapping[Prefix, Route], by_place: Collection[Place], adopted: Collection[Place]
+    ) -> set[Place]:
+        """Bring the throw routes up to date; return the places where they differ."""
+        if self._stale:
+            self._stale = False
+            changed = self._plan_anew(learned, by_place, adopted) if self.tables.tables else set()
+        else:
+            changed = set()
+            for prefix in self._moved:
+                route = learned.get(prefix)
+                present = route is not None and route.table == self._table
+                changed |= self._plan.toggle(prefix, present)
+        self._moved.clear()
+        return changed
+
+    def _plan_anew(
+        self, learned: Mapping[Prefix, Route], by_place: Collection[Place], adopted: Collection[Place]
+    ) -> set[Place]:
+        held = {*by_place, *self.own, *adopted}
+        in_tables = {place for place in held if place[0] in SOURCE_TABLES}
+        used = {self.tables.source_of(place) for place in in_tables}
+        self.freed = self.tables.keep({source for source in used if source}) or self.freed
+        ours = {prefix for prefix, route in learned.items() if route.table == self._table}
+        ours |= {prefix.with_source(self.tables.source_of((table, prefix))) for table, prefix in in_tables}
+        before, self._plan = self._plan, ThrowPlan(self.tables.tables, ours, self._main)
+        return differing(before.throws, self._plan.throws)
+
+
+def differing(old: Mapping[Place, Route], new: Mapping[Place, Route]) -> set[Place]:
+    """Return each place where two sets of routes differ."""
+    return {place for place in old.keys() | new.keys() if old.get(place) != new.get(place)}
