@@ -64,9 +64,13 @@ class About:
 
 def names_in(record: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names that a record is about."""
-    names: Iterable[Any] = (record.get(key) for key in NAME_KEYS)
+    found: dict[str, None] = {}
+    for key in NAME_KEYS:
+        if isinstance(name := record.get(key), str):
+            found[name] = None
     peers = record.get("peers")
-    found = {name for name in (*names, *(peers if isinstance(peers, list) else ())) if isinstance(name, str)}
+    if isinstance(peers, list):
+        found |= {name: None for name in peers if isinstance(name, str)}
     return tuple(found)
 
 

@@ -91,7 +91,8 @@ class Narrator:
         if old is None and len(self._ways) >= MAX_WAYS:
             del self._ways[next(iter(self._ways))]
         self._ways[event.prefix] = Way(event.interface, event.neighbour, event.metric)
-        prefix, record = prefix_text(event.prefix), self._about_way(event)
+        record = self._about_way(event)
+        prefix = record["prefix"]
         who, metric = self._who(event.interface, event.neighbour), metric_text(event.metric)
         if old is None:
             text = f"{prefix} goes via {who}, {metric}"
