@@ -223,15 +223,14 @@ class Speaker:
         else:
             self._receive_packet(interface, datagram, now)
 
-    def handle_deadline(self, now: float) -> None:
-        """Do what has become due."""
-        for timer in self._state.timers.due(now):
+    def handle_deadline(self, now: float, heard: float | None = None) -> None:
+        """Do what has become due; of what came after `heard`, some is not read yet, and so nothing missed."""
+        for timer in self._state.due(now, now if heard is None else min(heard, now)):
             timer.action(now)
 
     def next_deadline(self) -> float | None:
         """Return when the speaker wants to be called next, in monotonic seconds."""
-        deadlines = [d for d in (self._state.timers.next(), self._state.sending.next()) if d is not None]
-        return min(deadlines, default=None)
+        return self._state.next_deadline()
 
     def datagrams_to_send(self, now: float) -> list[Datagram]:
         """Return the datagrams that are due; what they announce narrows what is feasible from now on."""
@@ -254,8 +253,7 @@ class Speaker:
         state = self._state
         for interface in state.interfaces.values():
             self._take_leave(interface, now)
-        state.timers.clear()
-        state.stopped = True
+        state.stop()
 
     def take_leave(self, name: str, now: float) -> None:
         """Retract everything on one interface, which is to be removed next, and announce our silence there."""

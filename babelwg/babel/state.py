@@ -1,6 +1,7 @@
 """Everything one speaker knows; each module of `operation` works on it."""
 
 from collections import Counter
+from collections.abc import Iterator
 from random import Random
 
 from babelwg.babel.events import Event, Notice, SeqnoIncreased
@@ -60,6 +61,7 @@ class State:
         self.clock_origin = rng.randrange(1 << 32)  # microseconds
         self.traffic_until = float("-inf")  # seconds; until then packets of users count as flowing
         self.timers = Timers()
+        self.silences = Timers()  # of what ends when nothing is heard in time
         self.sending = Timers()
         self.ready: list[tuple[Interface, Outbox]] = []  # outboxes whose moment has come
         self.stopped = False
@@ -68,6 +70,23 @@ class State:
         self.notices = 0
         # The prefixes whose routes changed in any way since somebody looked; None while nobody wants to know.
         self.touched: dict[Prefix, None] | None = None
+
+    def due(self, now: float, heard: float) -> Iterator[Timer]:
+        """Yield the timers that are due, those of silences by when the last was heard of what is read."""
+        yield from self.timers.due(now)
+        # A Hello that waits to be read behind a full table is not missed.
+        yield from self.silences.due(heard)
+
+    def next_deadline(self) -> float | None:
+        """Return when the earliest timer is due."""
+        nexts = (timers.next() for timers in (self.timers, self.silences, self.sending))
+        return min((deadline for deadline in nexts if deadline is not None), default=None)
+
+    def stop(self) -> None:
+        """Do nothing more at any time."""
+        self.timers.clear()
+        self.silences.clear()
+        self.stopped = True
 
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a counter."""

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 
 # Implementation constants
 RECEIVE_BATCH, RECEIVE_TIME = 64, 0.1  # datagrams, and seconds of work on them, before others get the loop
+LONGEST_UNREAD = 15.0  # seconds for which a socket that is never empty lets nobody's Hello count as missed
 ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
 PUMP_ROUNDS = 8
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
@@ -79,6 +80,7 @@ class RoutingService:
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, tuple[int, InterfaceParameters, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._unread, self._drained = False, self._loop.time()  # datagrams wait that came since
         self._repairs: list[Route] = []  # that somebody else removed
         self._unsaid = 0  # events about routes that were not logged
         self._log_allowance, self._log_counted = LOG_BURST, self._loop.time()
@@ -227,10 +229,16 @@ class RoutingService:
 
     def _receive(self) -> None:
         now = self._loop.time()
+        read = 0
         for datagram in self.socket.receive(now, RECEIVE_BATCH):
             self._guarded(lambda: self.speaker.receive_datagram(datagram, now))  # noqa: B023 - called at once
+            read += 1
             if self._loop.time() - now > RECEIVE_TIME:
+                read = RECEIVE_BATCH
                 break  # what still waits is found at the next turn of the loop
+        self._unread = read == RECEIVE_BATCH
+        if not self._unread:
+            self._drained = now
         self.pump()
 
     def _wake_at(self, deadline: float | None) -> None:
@@ -244,7 +252,12 @@ class RoutingService:
 
     def _wake(self) -> None:
         self._timer = None
-        self._guarded(lambda: self.speaker.handle_deadline(self._loop.time()))
+        now = self._loop.time()
+        heard = max(self._drained, now - LONGEST_UNREAD) if self._unread else now
+        self._unread = (
+            False  # where more waits, it is read before the timer's next turn, which finds it so again
+        )
+        self._guarded(lambda: self.speaker.handle_deadline(now, heard))
         self.pump()
 
     def _guarded(self, action: Callable[[], None]) -> None:

@@ -332,3 +332,31 @@ def test_hello_seqnos_go_on_after_a_restart_and_after_an_interface_was_away() ->
     assert found.speaker.hello_seqnos() == {"tun": 78}
     found.speaker.add_interface("tun", InterfaceParameters(), OUR_ADDRESS, found.now)
     assert [t.seqno for t in found.sent() if isinstance(t, Hello)] == [79]
+
+
+def test_nothing_is_missed_that_may_wait_to_be_read() -> None:
+    found = bench()
+    found.meet(hellos=16)
+    found.receive([update()])
+    read = found.now
+    for _ in range(40):  # nothing is read for so long that Hellos, IHU and route would all be over
+        found.now += 2.0
+        found.speaker.handle_deadline(found.now, heard=read)
+    assert cost(found) == 96
+    assert found.selected() == neighbour_address(1)
+    assert any(isinstance(tlv, Hello) for tlv in found.sent()), "our own Hellos wait for nobody"
+    # What had come in time is read now, late as it is.
+    found.receive([found.hello(), found.ihu()])
+    found.speaker.handle_deadline(found.now)
+    assert cost(found) == 96
+
+
+def test_what_was_not_there_when_all_was_read_is_missed() -> None:
+    found = bench()
+    found.meet(hellos=16)
+    found.receive([update()])
+    for _ in range(40):
+        found.now += 2.0
+        found.speaker.handle_deadline(found.now, heard=found.now - 6.0)
+    assert found.neighbour() is None or cost(found) == INFINITY
+    assert found.selected() is None

@@ -51,6 +51,8 @@ def lose_neighbour(state: State, neighbour: Neighbour, reason: str, now: float) 
     neighbour.cost = INFINITY
     for timer in neighbour.timers():
         state.timers.cancel(timer)
+    for timer in neighbour.silences():
+        state.silences.cancel(timer)
     state.sending.cancel(neighbour.outbox.timer)
     state.emit(NeighbourLost(neighbour.interface.name, neighbour.address, reason))
     forget_requester(state, neighbour)

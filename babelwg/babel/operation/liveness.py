@@ -52,11 +52,11 @@ def record_hello(state: State, neighbour: Neighbour, hello: Hello, now: float) -
     history.receive(hello.seqno)
     if hello.interval:
         history.interval = max(hello.interval, MIN_HELLO_INTERVAL)
-        state.timers.set(history.timer, now + FIRST_MISS * history.interval)
+        state.silences.set(history.timer, now + FIRST_MISS * history.interval)
     elif history.timer.when is None:
         # The first Hello promised nothing; without some deadline a silent neighbour would live for ever.
         history.interval = history.interval or neighbour.interface.parameters.hello_interval
-        state.timers.set(history.timer, now + FIRST_MISS * history.interval)
+        state.silences.set(history.timer, now + FIRST_MISS * history.interval)
 
 
 def record_missed_hello(state: State, neighbour: Neighbour, history: HelloHistory, now: float) -> bool:
@@ -64,7 +64,7 @@ def record_missed_hello(state: State, neighbour: Neighbour, history: HelloHistor
     history.miss()
     if not (neighbour.multicast.bits or neighbour.unicast.bits):
         return False
-    state.timers.set(history.timer, now + NEXT_MISS * history.interval)
+    state.silences.set(history.timer, now + NEXT_MISS * history.interval)
     update_link(state, neighbour, now)
     return True
 
@@ -74,7 +74,7 @@ def handle_ihu(state: State, neighbour: Neighbour, ihu: Ihu, now: float) -> None
     if ihu.address is not None and ihu.address != neighbour.interface.link_local:
         return
     neighbour.txcost = ihu.rxcost
-    state.timers.set(neighbour.ihu_timer, now + HOLD_FACTOR * max(ihu.interval, MIN_UPDATE_HOLD))
+    state.silences.set(neighbour.ihu_timer, now + HOLD_FACTOR * max(ihu.interval, MIN_UPDATE_HOLD))
 
 
 def handle_ihu_timeout(state: State, neighbour: Neighbour, now: float) -> None:

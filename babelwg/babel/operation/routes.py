@@ -200,7 +200,7 @@ def _restart_expiry(state: State, route: Route, interval: float, now: float) -> 
     # Each expiry costs the kernel and all neighbours a change, so nobody may ask for many a second.
     counted = max(interval, MIN_UPDATE_HOLD)
     route.expires = now + HOLD_FACTOR * counted
-    state.timers.set(route.timer, route.expires - REFRESH_FACTOR * counted)
+    state.silences.set(route.timer, route.expires - REFRESH_FACTOR * counted)
 
 
 def _handle_timer(state: State, route: Route, now: float) -> None:
@@ -210,10 +210,10 @@ def _handle_timer(state: State, route: Route, now: float) -> None:
         selection = state.routes.selected.get(route.prefix)
         if selection is not None and selection.route is route:
             request_refresh(state, route, now)
-        state.timers.set(route.timer, route.expires)
+        state.silences.set(route.timer, route.expires)
     elif route.refmetric != INFINITY:
         route.expires = now + HOLD_FACTOR * max(route.interval, MIN_UPDATE_HOLD)
-        state.timers.set(route.timer, route.expires)
+        state.silences.set(route.timer, route.expires)
         route.set_refmetric(INFINITY)
         route.expired = True
         set_metric(route, now)
@@ -224,6 +224,6 @@ def _handle_timer(state: State, route: Route, now: float) -> None:
 
 def _flush(state: State, route: Route, cause: str, now: float) -> None:
     assert route.timer is not None, "a route in the table has its timer"
-    state.timers.cancel(route.timer)
+    state.silences.cancel(route.timer)
     state.routes.remove(route)
     select_route(state, route.prefix, cause, now, route.neighbour)

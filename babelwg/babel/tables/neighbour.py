@@ -179,16 +179,12 @@ class Neighbour:
             del self.refused[next(iter(self.refused))]
 
     def timers(self) -> tuple[Timer, ...]:
-        """Return all timers that end with the neighbour, except the outbox's."""
-        return (
-            self.multicast.timer,
-            self.unicast.timer,
-            self.ihu_timer,
-            self.dump_timer,
-            self.purge_timer,
-            self.link_timer,
-            self.round_trip.timer,
-        )
+        """Return the timers that end with the neighbour, except the outbox's and those of its silence."""
+        return self.dump_timer, self.purge_timer, self.link_timer, self.round_trip.timer
+
+    def silences(self) -> tuple[Timer, ...]:
+        """Return the timers of what is not heard from it."""
+        return self.multicast.timer, self.unicast.timer, self.ihu_timer
 
 
 class Cause(NamedTuple):
