@@ -14,14 +14,17 @@ from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.decode import decode_packet
 from babelwg.babel.wire.encode import PacketWriter
-from babelwg.babel.wire.tlv import Hello, Ihu, Tlv
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import Hello, Ihu, Tlv, Update
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.monitor import IFF_RUNNING, IFF_UP, Link, Mirror
 from tests.linux.fakekernel import FakeKernel
+from tests.walkless import forbid_walks
 
 OWN = bytes.fromhex("fe80") + bytes(13) + b"\x01"
+TABLE_ROW = Prefix.parse("2001:db8:0:9::/64")
 PEER = bytes.fromhex("fe80") + bytes(13) + b"\x02"
 
 
@@ -119,3 +122,43 @@ def test_a_neighbour_lives_on_while_its_hellos_may_wait_behind_others(tmp_path: 
             return during, True
 
     assert asyncio.run(run()) == (True, True)
+
+
+def table(*numbers: int, metric: int) -> list[bytes]:
+    """Return packets that announce these networks."""
+    prefixes = [Prefix.parse(f"2001:db8:{n >> 8:x}:{n & 255:x}::/64") for n in numbers]
+    writers = [PacketWriter(1400, PEER)]
+    for prefix in prefixes:
+        update = Update(prefix, b"\3" * 8, 1, metric, 60.0, PEER)
+        if not writers[-1].add(update):
+            writers.append(PacketWriter(1400, PEER))
+            assert writers[-1].add(update)
+    return [writer.packet() for writer in writers]
+
+
+def test_one_update_among_ten_thousand_routes_looks_at_no_other_route(tmp_path: Path) -> None:
+    async def run() -> tuple[RoutingService, dict[str, int]]:
+        socket = BusySocket()
+        async with routing_over(socket, tmp_path) as routing:
+            socket.waiting = [*table(*range(10_000), metric=96), packet(Hello(7, 60.0), Ihu(OWN, 96, 60.0))]
+            while len(routing.routes.installed) < 10_000:
+                await asyncio.sleep(0)
+            state = routing.speaker._state
+            neighbour = state.interfaces["bw-a"].neighbours[PEER]
+            forbid_walks(state.routes, "by_prefix", "selected")
+            forbid_walks(neighbour, "routes", "finite")
+            forbid_walks(state.sources, "_distances", "_used")
+            forbid_walks(routing.installer, "_selected")
+            forbid_walks(routing.routes, "learned", "installed", "_by_place")
+            socket.waiting = [packet(Update(TABLE_ROW, None, 1, 0xFFFF, 60.0, None)), *table(7, metric=500)]
+            socket.waiting += table(*range(100), metric=96)  # read first, and nothing new
+            while TABLE_ROW in routing.routes.learned or socket.waiting:
+                await asyncio.sleep(0)
+            selected = state.routes.selected.get(Prefix.parse("2001:db8:0:7::/64"))
+            assert selected is not None
+            return routing, {"metric": selected.route.metric, **routing.counters}
+
+    routing, found = asyncio.run(run())
+    assert found == {"metric": 596, "internal_error": 0}
+    assert routing.routes.counters["route_set"] == 10_000
+    assert routing.routes.counters["route_removed"] == 1

@@ -1,7 +1,6 @@
 """The table of our routes against a kernel that answers as it is told."""
 
 import errno
-from typing import Any, NoReturn
 
 import pytest
 
@@ -12,6 +11,7 @@ from babelwg.linux.netlink import Refusal
 from babelwg.linux.removals import Removals
 from babelwg.linux.routes import THROW, UNREACHABLE, Route
 from tests.linux.fakekernel import FakeKernel
+from tests.walkless import forbid_walks
 
 LAN = Prefix.parse("10.9.0.0/24")
 NET = Prefix.parse("2001:db8::/32")
@@ -193,15 +193,6 @@ def test_what_the_kernel_tells_in_other_words_does_not_pile_up(monkeypatch: pyte
     assert not removals.take(routes[3])
 
 
-class Walkless(dict[Any, Any]):
-    """A table in which nobody may look at all entries."""
-
-    def _refuse(self) -> NoReturn:
-        raise AssertionError("what one change costs must not grow with the table")
-
-    __iter__ = keys = values = items = _refuse  # type: ignore[assignment]
-
-
 @pytest.mark.parametrize("family", [4, 6])
 def test_one_change_among_ten_thousand_routes_looks_at_no_other_route(family: int) -> None:
     nets = {4: "10.{}.{}.0/24", 6: "2001:db8:{:x}:{:x}::/64"}
@@ -211,8 +202,7 @@ def test_one_change_among_ten_thousand_routes_looks_at_no_other_route(family: in
     for prefix in prefixes:
         routes.learn(prefix, NEXT_HOP, 3, b"")
     routes.flush()
-    for name in ("learned", "installed", "_by_place", "refused"):
-        setattr(routes, name, Walkless(getattr(routes, name)))
+    forbid_walks(routes, "learned", "installed", "_by_place", "refused")
     kernel.batches.clear()
     other = bytes.fromhex("fe80") + bytes(13) + b"\x09"
     routes.learn(prefixes[77], other, 4, b"")
