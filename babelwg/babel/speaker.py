@@ -1,6 +1,6 @@
 """A whole Babel speaker (RFC 8966): datagrams and time go in; datagrams, events and a deadline come out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -36,16 +36,7 @@ from babelwg.babel.operation.selection import retract_prefix, select_route
 from babelwg.babel.operation.updates import handle_update_timer
 from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.policy import AllowAll, Policy
-from babelwg.babel.snapshot import (
-    InterfaceView,
-    NeighbourView,
-    RouteView,
-    Snapshot,
-    hello_seqnos,
-    take_snapshot,
-    view_links,
-    view_routes,
-)
+from babelwg.babel.snapshot import Shown
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface, InterfaceActions
 from babelwg.babel.tables.neighbour import Cause, Neighbour
@@ -73,7 +64,7 @@ LOST_HELLOS = 20011
 QUIET_COMPLAINTS = frozenset({"unknown-tlv", "unknown-ae", "mandatory-sub-tlv"})
 
 
-class Speaker:
+class Speaker(Shown):
     """A Babel speaker (RFC 8966) that performs no I/O.
 
     After any call that takes `now`, let `events()` reach the kernel, send `datagrams_to_send()`
@@ -91,17 +82,7 @@ class Speaker:
         assert len(router_id) == 8 and router_id not in UNUSABLE_ROUTER_IDS, (
             "a router-id of 8 octets (§4.1.3)"
         )
-        self._state = State(router_id, parameters, rng, memory, policy or AllowAll())
-
-    @property
-    def router_id(self) -> bytes:
-        """The identity of this speaker."""
-        return self._state.router_id
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """Traffic and refusals by reason."""
-        return self._state.counters
+        super().__init__(State(router_id, parameters, rng, memory, policy or AllowAll()))
 
     def add_interface(
         self, name: str, parameters: InterfaceParameters, link_local: bytes, now: float
@@ -259,26 +240,6 @@ class Speaker:
         """Retract everything on one interface, which is to be removed next, and announce our silence there."""
         self._take_leave(self._state.interfaces[name], now)
 
-    def snapshot(self, now: float) -> Snapshot:
-        """Return a frozen picture of all tables."""
-        return take_snapshot(self._state, now)
-
-    def links(self, now: float) -> tuple[tuple[InterfaceView, ...], tuple[NeighbourView, ...]]:
-        """Return a picture of the interfaces and neighbours alone, which are few."""
-        return view_links(self._state, now)
-
-    def prefixes(self) -> list[Prefix]:
-        """Return the prefixes for which routes are known, or which are held unreachable."""
-        return [*self._state.routes.by_prefix.keys() | self._state.holds.keys()]
-
-    def is_held(self, prefix: Prefix) -> bool:
-        """Return whether a prefix is unreachable until nobody sends us packets for it."""
-        return prefix in self._state.holds
-
-    def routes_for(self, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
-        """Return the routes known for exactly this prefix."""
-        return view_routes(self._state, prefix, now)
-
     def explain(self, prefix: Prefix, now: float) -> Explanation:
         """Return why exactly this prefix is routed as it is."""
         return explain(self._state, prefix, now)
@@ -293,10 +254,6 @@ class Speaker:
             return []
         touched, self._state.touched = [*self._state.touched], {}
         return touched
-
-    def hello_seqnos(self) -> Mapping[str, int]:
-        """Return the seqno of the last Hello sent on each interface."""
-        return hello_seqnos(self._state)
 
     def _first_hello_seqno(self, name: str) -> int:
         """Return the seqno before the first Hello: remembered, or far from what neighbours expect."""

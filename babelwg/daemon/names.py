@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babelwg.babel.snapshot import RouteView, Snapshot
+from babelwg.babel.snapshot import RouteView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import Config, Key
 from babelwg.config.addresses import host_prefix
@@ -46,29 +46,23 @@ class Names:
         config = self._node.config
         return config.node.name if isinstance(config, Config) else "babeld"
 
-    def learn(self, snapshot: Snapshot) -> None:
+    def learn(self, now: float) -> None:
         """Take note of who originates what: peers their own prefixes, and others the prefixes that have names."""
         self._follow_configuration()
         self._follow_hosts()
-        originators: dict[Prefix, set[bytes]] = {}
+        speaker = self._node.routing.speaker
         near: dict[tuple[str, bytes], bytes] = {}
-        named, neighbours = self._prefixes, self._neighbours
-        for route in snapshot.routes:
-            # The address of a babelwg neighbour tells its key; what it announces at 0 it originates.
-            if route.refmetric == 0:
-                key = route.interface, route.neighbour
-                if name := neighbours.get(key):
-                    self._remember(name, route.router_id)
-                else:
-                    near[key] = route.router_id
-            if named and route.prefix in named and route.state != "retracted":
-                originators.setdefault(route.prefix, set()).add(route.router_id)
-        # Where two claim a prefix, nobody knows whose the name is.
-        known = {next(iter(ids)): named[p] for p, ids in originators.items() if len(ids) == 1}
-        known |= self._router_ids
+        # The address of a babelwg neighbour tells its key; what it announces at 0 it originates.
+        for key, ids in speaker.originators().items():
+            if name := self._neighbours.get(key):
+                for router_id in ids:
+                    self._remember(name, router_id)
+            else:
+                near[key] = ids[-1]
+        known = self._claimed(now) | self._router_ids
         for name, router_ids in reversed(self._origins.items()):
             known |= dict.fromkeys(router_ids, name)
-        self._known = known | {snapshot.router_id: self.node}
+        self._known = known | {speaker.router_id: self.node}
         self._near = {key: known[router_id] for key, router_id in near.items() if router_id in known}
 
     def origin(self, router_id: bytes) -> str | None:
@@ -97,8 +91,9 @@ class Names:
 
         The name is a peer's, one of the hosts file, or our own; what the hosts file says of an address comes first.
         """
-        snapshot = self._node.routing.speaker.snapshot(asyncio.get_running_loop().time())
-        self.learn(snapshot)
+        now = asyncio.get_running_loop().time()
+        snapshot = self._node.routing.speaker.snapshot(now)
+        self.learn(now)
         if name == self.node:
             return _in_order(x.prefix for x in snapshot.xroutes)
         shown = self.shown_as(name)
@@ -140,6 +135,16 @@ class Names:
             return []
         more = f", and {len(complaints) - 1} more" if len(complaints) > 1 else ""
         return [(str(self.hosts_path), f"{complaints[0]}{more}")]
+
+    def _claimed(self, now: float) -> dict[bytes, str]:
+        """Return the router-ids that alone announce a prefix with a name; of two nobody knows whose the name is."""
+        speaker = self._node.routing.speaker
+        claimed = {}
+        for prefix, name in self._prefixes.items():
+            ids = {r.router_id for r in speaker.routes_for(prefix, now) if r.state != "retracted"}
+            if len(ids) == 1:
+                claimed[ids.pop()] = name
+        return claimed
 
     def _remember(self, peer: str, router_id: bytes) -> None:
         known = self._origins.setdefault(peer, {})

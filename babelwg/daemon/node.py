@@ -326,8 +326,9 @@ class Node:
             wiring.note_repair(self, repaired)
 
     async def _checkpoint(self) -> None:
-        snapshot = self.routing.speaker.snapshot(asyncio.get_running_loop().time())
-        self.names.learn(snapshot)  # also for the history, when nobody asks
+        now = asyncio.get_running_loop().time()
+        snapshot = self.routing.speaker.snapshot(now)
+        self.names.learn(now)  # also for the history, when nobody asks
         metrics = {route.prefix: route.metric for route in snapshot.routes if route.state == "selected"}
         self.routing.installer.reflect(metrics)
         self.routing.installer.prune({route.prefix for route in snapshot.routes})

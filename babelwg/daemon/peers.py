@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from babelwg.babel.snapshot import NeighbourView, Snapshot
+from babelwg.babel.snapshot import NeighbourView, Summary
 from babelwg.config import Config, PeerConfig, link_local
 from babelwg.daemon.names import Names
 from babelwg.daemon.survey import Told
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 INFINITY = 65535
 
 
-async def describe_peers(node: "Node", snapshot: Snapshot, names: Names) -> list[dict[str, Any]]:
+async def describe_peers(node: "Node", summary: Summary, names: Names) -> list[dict[str, Any]]:
     """Return a record for each peer, in the order of the configuration."""
     if not isinstance(node.config, Config):
         return []
     told = await node.tunnels.told()
-    neighbours = {n.interface: n for n in snapshot.neighbours}
+    neighbours = {n.interface: n for n in summary.neighbours}
     return [
-        _describe(node, snapshot, names, peer, told.get(peer.interface), neighbours.get(peer.interface))
+        _describe(node, summary, names, peer, told.get(peer.interface), neighbours.get(peer.interface))
         for peer in node.config.peers
     ]
 
@@ -58,7 +58,7 @@ def describe_neighbours(neighbours: Iterable[NeighbourView], names: Names) -> li
 
 def _describe(
     node: "Node",
-    snapshot: Snapshot,
+    summary: Summary,
     names: Names,
     peer: PeerConfig,
     told: Told | None,
@@ -84,7 +84,7 @@ def _describe(
         "rx_bytes": state.rx_bytes if state else 0,
         "tx_bytes": state.tx_bytes if state else 0,
         "keepalive_s": peer.keepalive,
-        "path": _path(snapshot, names, peer),
+        "path": _path(summary, names, peer),
         "rtt_s": round(neighbour.rtt, 6) if neighbour and neighbour.rtt is not None else None,
         "rttcost": neighbour.penalty if neighbour else None,
         "loss": round(neighbour.loss, 4) if neighbour else None,
@@ -126,10 +126,10 @@ def _state_of(
     return "down", "the session stands, but no Hello was heard: is a Babel speaker running there?"
 
 
-def _path(snapshot: Snapshot, names: Names, peer: PeerConfig) -> str | None:
+def _path(summary: Summary, names: Names, peer: PeerConfig) -> str | None:
     """Return how packets to a peer's own addresses go: `direct`, `via NAME`, None when they cannot."""
     router_ids = names.router_ids_of(peer.name)
-    ways = {r.interface for r in snapshot.routes if r.state == "selected" and r.router_id in router_ids}
+    ways = {interface for known in router_ids for interface in summary.ways.get(known, ())}
     if not ways:
         return None
     if peer.interface in ways:

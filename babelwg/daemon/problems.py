@@ -1,11 +1,12 @@
 """What is wrong with a node, one sentence each, with the command that tells more."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.events import address_text
-from babelwg.babel.snapshot import Snapshot
+from babelwg.babel.snapshot import Summary
 from babelwg.babel.wire.tlv import INFINITY
 from babelwg.daemon.doctor.finding import Finding, times
 from babelwg.daemon.effective import babeld_of
@@ -22,7 +23,7 @@ LISTED_LATE = 3
 
 def describe_problems(
     node: "Node",
-    snapshot: Snapshot,
+    summary: Summary,
     peers: Iterable[dict[str, Any]],
     hindrances: Iterable[Finding] = (),
     complaints: Iterable[tuple[str, str]] = (),
@@ -35,16 +36,16 @@ def describe_problems(
     problems = [_problem(peer["name"], peer["reason"], _hint(node, peer)) for peer in peers if peer["reason"]]
     problems += _late_tunnels(peers)
     problems += [_problem(f.subject, f"{f.found}: {f.cause}", "doctor") for f in hindrances]
-    problems += _kernel_problems(node, snapshot)
-    problems += _clashes(node, snapshot)
-    problems += _lan_problems(snapshot, node.routing.speaker.counters)
+    problems += _kernel_problems(node, summary)
+    problems += _clashes(node, asyncio.get_running_loop().time())
+    problems += _lan_problems(summary, node.routing.speaker.counters)
     problems += _gateway_problems(node)
     problems += [
         _problem("configuration", f"`{directive}` is read and not acted on yet", "see the README")
         for directive in unheeded_directives(babeld_of(node.config))
     ]
     problems += [_problem(path, why, "edit the file; it is read again at once") for path, why in complaints]
-    return problems + _service_problems(node, snapshot)
+    return problems + _service_problems(node, summary)
 
 
 def why_not_there(refusal: Refusal) -> str:
@@ -67,7 +68,7 @@ def _late_tunnels(peers: Iterable[dict[str, Any]]) -> list[dict[str, str]]:
     return [_problem("data plane", why, "doctor")]
 
 
-def _kernel_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
+def _kernel_problems(node: "Node", summary: Summary) -> list[dict[str, str]]:
     """Return which routes, interfaces and settings the kernel does not have as they are wanted."""
     refused = list(node.routes.refused.items())
     problems = [
@@ -76,7 +77,7 @@ def _kernel_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
     if len(refused) > LISTED_REFUSALS:
         rest = len(refused) - LISTED_REFUSALS
         problems.append(_problem("routes", f"the kernel refused {rest} more", "show stats"))
-    running = {view.name for view in snapshot.interfaces}
+    running = {view.name for view in summary.interfaces}
     for name in sorted(node.routing.wanted.keys() - running):
         why = node.routing.errors.get(name) or "it is down, or has no link-local address"
         problems.append(_problem(name, f"Babel does not run here: {why}", "show interfaces"))
@@ -85,7 +86,7 @@ def _kernel_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
     ]
 
 
-def _service_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
+def _service_problems(node: "Node", summary: Summary) -> list[dict[str, str]]:
     """Return what is wrong with files and sockets of ours, and with the daemon itself."""
     problems = _state_problems(node.store.directory, node.store.counters)
     if node.web.problem is not None:
@@ -98,19 +99,21 @@ def _service_problems(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
     if mistakes := node.routing.counters["internal_error"]:
         why = f"{mistakes} internal errors, please report the log"
         problems.append(_problem("daemon", why, "bugreport"))
-    if snapshot.recovering:
+    if summary.recovering:
         why = "after a start without memory, neighbours are asked to confirm first"
         problems.append(_problem("memory", why, "show neighbours"))
     return problems
 
 
-def _clashes(node: "Node", snapshot: Snapshot) -> list[dict[str, str]]:
+def _clashes(node: "Node", now: float) -> list[dict[str, str]]:
     """Return the addresses of this node that another one announces too."""
     own = {prefix for prefix, (_, origin) in node.routing.announced.items() if origin == "address"}
+    speaker = node.routing.speaker
     clashing = {
         route.prefix
-        for route in snapshot.routes
-        if route.prefix in own and route.router_id != snapshot.router_id and route.state != "retracted"
+        for prefix in own
+        for route in speaker.routes_for(prefix, now)
+        if route.router_id != speaker.router_id and route.state != "retracted"
     }
     return [
         _problem(str(prefix), "another node announces this address of ours", "doctor")
@@ -125,16 +128,16 @@ def _state_problems(directory: Path, failures: Mapping[str, int]) -> list[dict[s
     return [_problem("state-directory", f"writing to {directory} failed {times(count)}", "doctor")]
 
 
-def _lan_problems(snapshot: Snapshot, counters: Mapping[str, int]) -> list[dict[str, str]]:
+def _lan_problems(summary: Summary, counters: Mapping[str, int]) -> list[dict[str, str]]:
     """Return what is wrong with neighbours that are no peers, and with what was refused for want of a right MAC."""
-    shared = {view.name for view in snapshot.interfaces if view.kind != "tunnel"}
+    shared = {view.name for view in summary.interfaces if view.kind != "tunnel"}
     problems = [
         _problem(
             address_text(view.address, view.interface),
             "heard, and does not say that it hears us",
             "show neighbours",
         )
-        for view in snapshot.neighbours
+        for view in summary.neighbours
         if view.interface in shared and view.cost == INFINITY
     ]
     for reason, words in (("mac-wrong", "a wrong MAC"), ("mac-missing", "no MAC")):

@@ -11,7 +11,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from babelwg.babel.snapshot import NeighbourView, Snapshot
+from babelwg.babel.snapshot import NeighbourView, RouteState, Summary
 from babelwg.daemon.metrics import Family, Sources, exposition, families
 from babelwg.daemon.metrics.families import MAX_LINKS
 
@@ -33,7 +33,8 @@ NEIGHBOUR = NeighbourView(
     rtt=0.0123456789,
     penalty=150,
 )
-EMPTY = Snapshot(bytes(8), 77, (), (), (), (), (), (), {}, False)
+COUNTS: dict[tuple[int, RouteState], int] = {(4, "selected"): 3, (6, "selected"): 4, (6, "feasible"): 2}
+EMPTY = Summary(bytes(8), 77, (), (), (), COUNTS, {}, 0, 0, False)
 PEER = {
     "name": "bravo",
     "interface": "bw-bravo",
@@ -53,7 +54,7 @@ COUNTERS = {
 SOURCES = Sources(
     build={"version": "1", "node": 'al"pha\\\n', "router_id": "00"},
     uptime=61.25,
-    snapshot=replace(EMPTY, neighbours=(NEIGHBOUR,)),
+    summary=replace(EMPTY, neighbours=(NEIGHBOUR,)),
     peers=[PEER],
     gateways=[GATEWAY],
     counters=COUNTERS,
@@ -133,22 +134,23 @@ def test_links_carry_the_name_of_the_neighbour(name: str, value: float) -> None:
 
 
 def test_routes_are_counted_by_state_and_never_alone() -> None:
-    states = ["selected", "feasible", "unfeasible", "retracted", "filtered"]
-    assert [labels["state"] for labels, _ in values("babelwg_routes")] == states
+    states = {"selected": 7, "feasible": 2, "unfeasible": 0, "retracted": 0, "filtered": 0}
+    assert values("babelwg_routes") == [({"state": state}, count) for state, count in states.items()]
+    assert values("babelwg_selected_routes") == [({"family": "ipv4"}, 3), ({"family": "ipv6"}, 4)]
     assert values("babelwg_kernel_routes") == [({"state": "installed"}, 5), ({"state": "refused"}, 1)]
 
 
 def test_what_is_not_known_has_no_value() -> None:
-    snapshot = replace(EMPTY, neighbours=(replace(NEIGHBOUR, rtt=None),))
+    summary = replace(EMPTY, neighbours=(replace(NEIGHBOUR, rtt=None),))
     peer = PEER | {"latest_handshake_s": None}
-    metrics = parsed(replace(SOURCES, snapshot=snapshot, peers=[peer], gateways=[]))
+    metrics = parsed(replace(SOURCES, summary=summary, peers=[peer], gateways=[]))
     absent = {"babelwg_link_rtt_seconds", "babelwg_peer_handshake_age_seconds", "babelwg_gateway_announced"}
     assert not absent & metrics.keys()
 
 
 def test_neighbours_without_number_do_not_make_series_without_number() -> None:
     many = tuple(replace(NEIGHBOUR, address=bytes(14) + n.to_bytes(2, "big")) for n in range(MAX_LINKS + 9))
-    sources = replace(SOURCES, snapshot=replace(EMPTY, neighbours=many))
+    sources = replace(SOURCES, summary=replace(EMPTY, neighbours=many))
     assert values("babelwg_neighbours", sources) == [({}, MAX_LINKS + 9)]
     assert len(values("babelwg_link_cost", sources)) == MAX_LINKS
 

@@ -39,6 +39,9 @@ class Bench:
         config = Config(node, TunnelsConfig(), BabelConfig(), (peer,), Path("c"))
         speaker = SimpleNamespace(
             snapshot=lambda now: self.snapshot(),
+            router_id=OUR_ID,
+            summary=lambda now: self.snapshot(),
+            originators=self.originators,
             prefixes=lambda: [*{route.prefix for route in self.routes}],
             routes_for=lambda prefix, now: [route for route in self.routes if route.prefix == prefix],
             links=lambda now: ((), self.links()),
@@ -52,6 +55,13 @@ class Bench:
         xroutes = (XrouteView(Prefix.parse("10.0.0.1/32"), 0), XrouteView(Prefix.parse("10.1.0.0/16"), 0))
         return Snapshot(OUR_ID, 1, (), (), tuple(self.routes), xroutes, (), (), {}, False)
 
+    def originators(self) -> dict[tuple[str, bytes], list[bytes]]:
+        own: dict[tuple[str, bytes], list[bytes]] = {}
+        for told in self.routes:
+            if told.refmetric == 0:
+                own.setdefault((told.interface, told.neighbour), []).append(told.router_id)
+        return own
+
     def links(self) -> list[Any]:
         return [SimpleNamespace(address=address) for address in {route.neighbour for route in self.routes}]
 
@@ -61,7 +71,7 @@ class Bench:
         os.utime(path, ns=(when, when))
 
     def learn(self) -> Names:
-        self.names.learn(self.snapshot())
+        self.names.learn(0.0)
         return self.names
 
 

@@ -96,7 +96,10 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probes:
     )
     own = Prefix.parse("10.0.0.1/32")
     snapshot = Snapshot(OUR_ID, 1, (), (), routes, (XrouteView(own, 0),), (), (), {}, False)
-    speaker = SimpleNamespace(snapshot=lambda now: snapshot)
+    own_ids = {(r.interface, r.neighbour): [r.router_id] for r in routes if r.refmetric == 0}
+    speaker = SimpleNamespace(
+        snapshot=lambda now: snapshot, router_id=OUR_ID, originators=lambda: own_ids, routes_for=lambda *_: ()
+    )
     routing = SimpleNamespace(speaker=speaker, announced={own: (0, "address")})
     made: Any = SimpleNamespace(config=config, config_path=tmp_path / "c", routing=routing, requests=None)
     made.names = Names(made)

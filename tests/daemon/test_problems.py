@@ -34,13 +34,15 @@ def test_packets_without_a_right_mac_are_a_problem() -> None:
 
 def test_an_address_of_ours_that_another_node_announces_is_a_problem() -> None:
     ours, other = Prefix.parse("10.23.0.1/32"), Prefix.parse("10.23.0.9/32")
-    routing = SimpleNamespace(announced={ours: (0, "address"), other: (0, "announce")})
-    node: Any = SimpleNamespace(routing=routing)
+    announced = {ours: (0, "address"), other: (0, "announce")}
 
     def clashes(router_id: bytes, state: str) -> list[str]:
-        routes = [SimpleNamespace(prefix=p, router_id=router_id, state=state) for p in (ours, other)]
-        snapshot: Any = SimpleNamespace(routes=routes, router_id=b"us")
-        return [problem["subject"] for problem in _clashes(node, snapshot)]
+        speaker = SimpleNamespace(
+            router_id=b"us",
+            routes_for=lambda p, now: [SimpleNamespace(prefix=p, router_id=router_id, state=state)],
+        )
+        node: Any = SimpleNamespace(routing=SimpleNamespace(announced=announced, speaker=speaker))
+        return [problem["subject"] for problem in _clashes(node, 0.0)]
 
     assert clashes(b"them", "feasible") == ["10.23.0.1/32"]
     assert clashes(b"them", "retracted") == clashes(b"us", "feasible") == []

@@ -129,7 +129,7 @@ def _check_interfaces(node: "Node", snapshot: Snapshot) -> list[Finding]:
 
 
 def _neighbours(context: "Context") -> dict[str, NeighbourView]:
-    return {n.interface: n for n in context.snapshot().neighbours}
+    return {n.interface: n for n in context.summary().neighbours}
 
 
 def _taken_down(peer: PeerConfig, is_asked: bool) -> Finding:

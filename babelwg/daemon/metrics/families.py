@@ -3,15 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
-from babelwg.babel.snapshot import NeighbourView, Snapshot
+from babelwg.babel.snapshot import NeighbourView, RouteState, Summary
 from babelwg.daemon.metrics.exposition import Family, Labels
 from babelwg.daemon.texts import ip_text
 
 # Implementation constants
 MAX_LINKS = 1000  # each has a few series; a stranger on a LAN must not make the table grow without end
-STATES = ("selected", "feasible", "unfeasible", "retracted", "filtered")
 # Told under names of their own.
 PARTS_APART = ("loop.", "store.")
 
@@ -22,7 +21,7 @@ class Sources:
 
     build: Labels
     uptime: float  # seconds
-    snapshot: Snapshot
+    summary: Summary
     peers: Sequence[Mapping[str, Any]]
     gateways: Sequence[Mapping[str, Any]]
     counters: Mapping[str, int]
@@ -53,7 +52,7 @@ def _node(sources: Sources) -> Iterator[Family]:
     )
     yield _gauge("uptime_seconds", "Time since the daemon started.", sources.uptime)
     yield _gauge("problems", "How many things `babelwg status` calls wrong.", sources.problems)
-    yield _gauge("seqno", "Our sequence number.", sources.snapshot.seqno)
+    yield _gauge("seqno", "Our sequence number.", sources.summary.seqno)
     yield _gauge("loop_lag_seconds", "How late the daemon's loop was at the latest look.", last)
     yield _gauge("loop_lag_max_seconds", "How late it was at most in the last minute.", most)
     yield _counter("loop_late_seconds_total", "The sum of all that lateness.", total)
@@ -85,7 +84,7 @@ LINK_FIGURES: tuple[tuple[str, str, Callable[[NeighbourView], float | None]], ..
 
 
 def _links(sources: Sources) -> Iterator[Family]:
-    neighbours = sources.snapshot.neighbours
+    neighbours = sources.summary.neighbours
     yield _gauge("neighbours", "How many neighbours Babel has.", len(neighbours))
     labelled = [(_link_labels(sources, view), view) for view in neighbours[:MAX_LINKS]]
     for name, words, figure in LINK_FIGURES:
@@ -103,18 +102,20 @@ def _link_labels(sources: Sources, view: NeighbourView) -> Labels:
 
 
 def _tables(sources: Sources) -> Iterator[Family]:
-    snapshot = sources.snapshot
-    states = Counter(str(route.state) for route in snapshot.routes)
-    by_state = [({"state": state}, float(states.pop(state, 0))) for state in STATES]
-    by_state += [({"state": state}, float(count)) for state, count in sorted(states.items())]
+    summary = sources.summary
+    states: Counter[str] = Counter()
+    for (_, state), count in summary.routes.items():
+        states[state] += count
+    by_state = [({"state": state}, float(states[state])) for state in get_args(RouteState)]
     yield Family("babelwg_routes", "gauge", "Routes learned, by what became of them.", by_state)
-    selected = Counter(f"ipv{route.prefix.family}" for route in snapshot.routes if route.state == "selected")
-    samples = [({"family": family}, float(selected[family])) for family in ("ipv4", "ipv6")]
+    samples = [
+        ({"family": f"ipv{family}"}, float(summary.routes.get((family, "selected"), 0))) for family in (4, 6)
+    ]
     yield Family("babelwg_selected_routes", "gauge", "Routes in use.", samples)
-    yield _gauge("xroutes", "Prefixes that this node announces as its own.", len(snapshot.xroutes))
-    yield _gauge("sources", "Entries of the source table.", len(snapshot.sources))
-    yield _gauge("held_prefixes", "Retracted prefixes that are held unreachable.", len(snapshot.held))
-    yield _gauge("interfaces", "Interfaces that Babel runs on.", len(snapshot.interfaces))
+    yield _gauge("xroutes", "Prefixes that this node announces as its own.", len(summary.xroutes))
+    yield _gauge("sources", "Entries of the source table.", summary.sources)
+    yield _gauge("held_prefixes", "Retracted prefixes that are held unreachable.", summary.held)
+    yield _gauge("interfaces", "Interfaces that Babel runs on.", len(summary.interfaces))
     words = "How often the way to a prefix changed or was lost after it was first learned."
     yield _counter("route_changes_total", words, sources.changes)
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from babelwg.babel.snapshot import RouteView, Snapshot
+from babelwg.babel.snapshot import RouteView, Snapshot, Summary
 from babelwg.daemon.control import INVALID_PARAMS, ControlServer, Params, RequestError
 from babelwg.daemon.queries.routetable import PrefixTexts, RouteTable
 
@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from babelwg.daemon.node import Node
 
 Method = Callable[[Params], Awaitable[Any]]
-
-# Implementation constants
-FULL_TABLE = 2000  # prefixes; names are learned now and then anyway
 
 
 class Context:
@@ -31,16 +28,19 @@ class Context:
         """Return the time of the node's loop in seconds."""
         return asyncio.get_running_loop().time()
 
-    def learn_names(self, prefixes: int) -> None:
-        """Take note of who announces what now, unless so many prefixes are known that the answer would be late."""
-        if prefixes < FULL_TABLE:
-            self.snapshot()
+    def learn_names(self) -> None:
+        """Take note of who announces what now."""
+        self.names.learn(self.now())
 
     def snapshot(self) -> Snapshot:
         """Return all tables of Babel as they are now."""
-        snapshot = self.node.routing.speaker.snapshot(self.now())
-        self.names.learn(snapshot)
-        return snapshot
+        self.learn_names()
+        return self.node.routing.speaker.snapshot(self.now())
+
+    def summary(self) -> Summary:
+        """Return how much is in the tables of Babel now; where no single route is told it is enough."""
+        self.learn_names()
+        return self.node.routing.speaker.summary(self.now())
 
     def describe_route(self, route: RouteView) -> dict[str, Any]:
         """Return a route as `show routes` tells it."""

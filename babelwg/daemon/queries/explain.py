@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from babelwg.babel.explain import Explanation, PeerAddress
-from babelwg.babel.snapshot import Snapshot
+from babelwg.babel.snapshot import Summary
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY
 from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError
@@ -48,7 +48,7 @@ class Explain:
         context, text = self._context, str(params.get("prefix") or "")
         node, speaker = context.node, context.node.routing.speaker
         known = {*speaker.prefixes(), *node.routing.announced, *node.routes.learned}
-        context.learn_names(len(known))
+        context.learn_names()
         subject = read_subject(text, context.names)
         prefix = longest(subject, known)
         explanation = speaker.explain(prefix, context.now())
@@ -58,7 +58,7 @@ class Explain:
             destination = sample(prefix, [t.prefix for t in takers]) or prefix.network
         kernel = self._kernel(prefix, destination, subject.source)
         data = self._describe(explanation, kernel, takers)
-        data["sessions"] = [] if explanation.winner else await self._sessions(context.snapshot())
+        data["sessions"] = [] if explanation.winner else await self._sessions(context.summary())
         refusal = node.routes.refused.get(prefix)
         why = None if refusal is None else _refusal_words(refusal.errno, refusal.detail)
         head = {"asked": text, "name": subject.name, "has_route": has_way(kernel) and why is None}
@@ -126,17 +126,17 @@ class Explain:
         except KernelError as error:
             raise RequestError(INVALID_PARAMS, str(error)) from error
 
-    async def _sessions(self, snapshot: Snapshot) -> list[dict[str, Any]]:
+    async def _sessions(self, summary: Summary) -> list[dict[str, Any]]:
         """Return the peers and neighbours with which no packets go both ways, and why."""
         node, names = self._context.node, self._context.names
-        peers = await describe_peers(node, snapshot, names)
+        peers = await describe_peers(node, summary, names)
         down = [
             {"peer": p["name"], "interface": p["interface"], "state": p["state"], "reason": p["reason"]}
             for p in peers
             if p["cost"] in (None, INFINITY)
         ]
         tunnels = {peer["interface"] for peer in peers}
-        for view in snapshot.neighbours:
+        for view in summary.neighbours:
             if view.interface not in tunnels and view.cost == INFINITY:
                 name = name_of(self._context, PeerAddress(view.interface, view.address))
                 reason = "heard, and does not say that it hears us"

@@ -31,7 +31,7 @@ class Lookup:
             raise RequestError(INVALID_PARAMS, "an address is needed")
         speaker, now = self._context.node.routing.speaker, self._context.now()
         known = set(speaker.prefixes())
-        self._context.learn_names(len(known))
+        self._context.learn_names()
         destination = resolve(text, self._context.names)[0]
         fitting = serving(known, destination, source)
         routes = [route for prefix in fitting for route in speaker.routes_for(prefix, now)]

@@ -29,9 +29,9 @@ class Metrics:
 
     async def _sources(self) -> Sources:
         context = self._context
-        node, snapshot, names = context.node, context.snapshot(), context.names
-        peers = await describe_peers(node, snapshot, names)
-        problems = describe_problems(node, snapshot, peers, await find_hindrances(node), names.complaints())
+        node, summary, names = context.node, context.summary(), context.names
+        peers = await describe_peers(node, summary, names)
+        problems = describe_problems(node, summary, peers, await find_hindrances(node), names.complaints())
         return Sources(
             build={
                 "version": __version__,
@@ -39,10 +39,10 @@ class Metrics:
                 "mode": node.mode,
                 "backend": node.tunnels.backend_name or "",
                 "node": names.node,
-                "router_id": snapshot.router_id.hex(":"),
+                "router_id": summary.router_id.hex(":"),
             },
             uptime=node.life.age,
-            snapshot=snapshot,
+            summary=summary,
             peers=peers,
             gateways=node.gateways.describe(),
             counters=await gather_counters(context),

@@ -32,17 +32,17 @@ class Overview:
 
     async def _status(self, params: Params) -> Any:
         del params
-        node, snapshot = self._context.node, self._context.snapshot()
+        node, summary = self._context.node, self._context.summary()
         config = node.config
         overlay = config if isinstance(config, Config) else None
         peers, hindrances = await asyncio.gather(
-            describe_peers(node, snapshot, self._context.names), find_hindrances(node)
+            describe_peers(node, summary, self._context.names), find_hindrances(node)
         )
         return {
             "name": self._context.names.node,
             "version": __version__,
             "pid": os.getpid(),
-            "router_id": snapshot.router_id.hex(":"),
+            "router_id": summary.router_id.hex(":"),
             "started": datetime.fromtimestamp(node.life.began, UTC).isoformat(timespec="seconds"),
             "uptime_s": round(node.life.age, 3),
             "config": str(node.config_path),
@@ -53,22 +53,20 @@ class Overview:
             "table": node.routes.table,
             "peers": peers,
             "neighbours": describe_neighbours(
-                [n for n in snapshot.neighbours if self._context.names.peer_on(n.interface) is None],
+                [n for n in summary.neighbours if self._context.names.peer_on(n.interface) is None],
                 self._context.names,
             ),
             "gateways": node.gateways.describe(),
             "routes": {
-                "selected": sum(route.state == "selected" for route in snapshot.routes),
-                "total": len(snapshot.routes),
+                "selected": sum(n for (_, state), n in summary.routes.items() if state == "selected"),
+                "total": sum(summary.routes.values()),
             },
-            "problems": describe_problems(
-                node, snapshot, peers, hindrances, self._context.names.complaints()
-            ),
+            "problems": describe_problems(node, summary, peers, hindrances, self._context.names.complaints()),
         }
 
     async def _peers(self, params: Params) -> Any:
         del params
-        return await describe_peers(self._context.node, self._context.snapshot(), self._context.names)
+        return await describe_peers(self._context.node, self._context.summary(), self._context.names)
 
     async def _gateways(self, params: Params) -> Any:
         del params

@@ -27,9 +27,8 @@ def chosen_routes(wanted: str, context: Context) -> tuple[RouteView, ...]:
         chosen = _is_named(wanted, names)
         routes = context.snapshot().routes
         return tuple([route for route in routes if meets(route.prefix, network) or chosen(route)])
-    known = speaker.prefixes()
-    context.learn_names(len(known))
-    near = sorted(prefix for prefix in known if meets(prefix, network))
+    context.learn_names()
+    near = sorted(prefix for prefix in speaker.prefixes() if meets(prefix, network))
     return tuple([route for prefix in near for route in speaker.routes_for(prefix, now)])
 
 

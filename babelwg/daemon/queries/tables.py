@@ -34,7 +34,7 @@ class Tables:
 
     async def _neighbours(self, params: Params) -> Any:
         del params
-        return describe_neighbours(self._context.snapshot().neighbours, self._context.names)
+        return describe_neighbours(self._context.summary().neighbours, self._context.names)
 
     async def _routes(self, params: Params) -> Any:
         wanted = params.get("filter")
@@ -53,7 +53,7 @@ class Tables:
         announced = self._context.node.routing.announced
         return [
             {"prefix": prefix_text(x.prefix), "metric": x.metric, "origin": announced[x.prefix][1]}
-            for x in self._context.snapshot().xroutes
+            for x in self._context.summary().xroutes
             if x.prefix in announced
         ]
 
@@ -75,7 +75,7 @@ class Tables:
 
     async def _interfaces(self, params: Params) -> Any:
         del params
-        running = {view.name: view for view in self._context.snapshot().interfaces}
+        running = {view.name: view for view in self._context.summary().interfaces}
         answers = []
         for name, wanted in sorted(self._context.node.routing.wanted.items()):
             link, view = self._context.node.monitor.mirror.link(name), running.get(name)

@@ -25,7 +25,6 @@ class Mesh:
     async def _topology(self, params: Params) -> Any:
         del params
         snapshot = self._context.snapshot()
-        self._context.names.learn(snapshot)
         # A large mesh takes a moment, and Hellos must not wait for it.
         topology = await asyncio.to_thread(take_topology, snapshot, self._known())
         return {
