@@ -156,6 +156,7 @@ class Monitor:
     ) -> None:
         self.mirror = Mirror()
         self.overruns = 0
+        self.foreign_news = 0  # grows whenever routes or rules of others may have changed, in any table
         self._requests = requests
         self._changed = changed
         self._route_lost = route_lost
@@ -210,6 +211,7 @@ class Monitor:
                 if error.errno != errno.ENOBUFS:
                     raise
                 self.overruns += 1
+                self.foreign_news += 1
                 # What waits is older than what is read next, and would put things back to how they were.
                 self._discard()
                 self.refresh()
@@ -250,6 +252,7 @@ class Monitor:
         elif message.type in (RTM_NEWADDR, RTM_DELADDR):
             self._handle_address(message, changed)
         elif message.type in (RTM_NEWRULE, RTM_DELRULE):
+            self.foreign_news += 1
             changed.add("rule")
 
     def _handle_route(self, message: Message, changed: set[str]) -> None:
@@ -258,6 +261,7 @@ class Monitor:
             if message.type == RTM_DELROUTE and (lost := read_route(message)) is not None:
                 self._route_lost(lost)
             return
+        self.foreign_news += 1
         route = read_route(message)
         if route is not None and route.table in self.mirror.tables:
             key, routes = _route_key(route), self.mirror.tables[route.table]
@@ -296,6 +300,7 @@ class Monitor:
 
     def _lose_link(self, index: int) -> None:
         self._routes_are_stale = True
+        self.foreign_news += 1
         self._link_lost(index)
 
     def _handle_address(self, message: Message, changed: set[str]) -> None:
@@ -312,6 +317,7 @@ class Monitor:
             own.pop((octets, plen), None)
             # With an IPv4 address go, unannounced, the routes that prefer it as their source.
             self._routes_are_stale = self._routes_are_stale or len(octets) == 4
+            self.foreign_news += 1
             changed.add("address")
             return
         address = InterfaceAddress(index, octets, plen, not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED))

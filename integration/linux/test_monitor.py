@@ -116,3 +116,33 @@ def shrink(monitor: Monitor) -> None:
     """Give the monitor's socket the smallest buffer that the kernel allows."""
     with socket.socket(fileno=socket.dup(monitor.fileno())) as same:
         same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+
+
+def test_news_of_routes_and_rules_of_others_are_counted_and_those_of_ours_are_not(
+    nodes: Any, needs: Callable[..., None]
+) -> None:
+    needs("ip")
+    a, b = nodes.add("a"), nodes.add("b")
+    connect(a, b, "e0", "e0", ["192.0.2.1/24"], ["192.0.2.2/24"])
+    monitor, requests = open_monitor(a.pid, lambda what: None)
+    try:
+        for change in (
+            "route add 10.1.0.0/16 via 192.0.2.2 table 6696",
+            "route del 10.1.0.0/16 table 6696",
+            "rule add from all lookup 9 priority 5000",
+            "address del 192.0.2.1/24 dev e0",
+            "link set e0 down",
+        ):
+            monitor.receive()
+            before = monitor.foreign_news
+            a.run("ip", *change.split())
+            wait(change, lambda before=before: bool(monitor.receive() or monitor.foreign_news > before))
+        # The kernel tells in order: once the link is told, the route of ours has been told too.
+        a.run("ip", "route", "add", "unreachable", "10.2.0.0/16", "table", "6696", "proto", "42")
+        before = monitor.foreign_news
+        a.run("ip", "link", "add", "e1", "type", "veth", "peer", "e2")
+        wait("the link is here", lambda: bool(monitor.receive() or monitor.mirror.link("e1")))
+        assert monitor.foreign_news == before
+    finally:
+        monitor.close()
+        requests.close()

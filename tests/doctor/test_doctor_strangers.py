@@ -10,7 +10,7 @@ import pytest
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.doctor import strangers as module
-from babelwg.daemon.doctor.strangers import find_hindrances
+from babelwg.daemon.doctor.strangers import LONGEST_KEPT, StrangersReader, find_hindrances
 from babelwg.linux import routes as module_routes
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
@@ -30,8 +30,10 @@ class Requests(FakeKernel):
         super().__init__()
         self.foreign: list[Route] = []
         self.broken = False
+        self.dumps = 0
 
     def dump(self, kind: int, payload: bytes) -> list[Message]:
+        self.dumps += 1
         if self.broken:
             raise KernelError("dump", "routes", 5)
         more = [
@@ -44,6 +46,17 @@ class Requests(FakeKernel):
         pass
 
 
+class Monitor:
+    """What the kernel tells by itself; a test says when it has told of others."""
+
+    def __init__(self) -> None:
+        self.foreign_news = 0
+        self.untold = 0
+
+    def receive(self) -> None:
+        self.foreign_news, self.untold = self.foreign_news + self.untold, 0
+
+
 @dataclass
 class Bench:
     """A node with one learned route in its kernel."""
@@ -51,9 +64,10 @@ class Bench:
     node: Any
     kernel: Requests
     net: Path
+    reader: StrangersReader
 
     def told(self) -> list[tuple[str, str]]:
-        found = asyncio.run(find_hindrances(self.node))
+        found = asyncio.run(find_hindrances(self.node, self.reader))
         return [(finding.check, finding.found) for finding in found]
 
     def set(self, path: str, value: str) -> None:
@@ -70,8 +84,9 @@ def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
     monkeypatch.setattr(module, "RequestSocket", lambda: kernel)
     monkeypatch.setattr(module, "NET", tmp_path)
     tunnels = SimpleNamespace(actual={"bw-bravo": None})
-    node = SimpleNamespace(routes=fib, config=None, tunnels=tunnels, kernel=SimpleNamespace(sysctls=True))
-    return Bench(node, kernel, tmp_path)
+    node: Any = SimpleNamespace(routes=fib, config=None, tunnels=tunnels, monitor=Monitor())
+    node.kernel = SimpleNamespace(sysctls=True)
+    return Bench(node, kernel, tmp_path, StrangersReader(node))
 
 
 def test_a_healthy_kernel_hinders_nothing(bench: Bench) -> None:
@@ -84,6 +99,7 @@ def test_a_foreign_route_in_our_table_is_told_and_more_so_when_it_beats_ours(ben
     bench.kernel.foreign = [Route(P, 6696, interface=1, priority=2000, protocol=STATIC)]
     assert bench.told() == [("tables", "table 6696 holds 1 route of another program: 10.1.0.0/16")]
     bench.kernel.foreign = [Route(P, 6696, interface=1, priority=5, protocol=STATIC)]
+    bench.node.monitor.untold = 1
     assert bench.told() == [("tables", "packets to 10.1.0.0/16 do not follow our routes")]
 
 
@@ -104,6 +120,30 @@ def test_forwarding_that_is_off_is_told_unless_the_operator_sets_it_himself(benc
 def test_a_kernel_that_does_not_tell_is_one_problem(bench: Bench) -> None:
     bench.kernel.broken = True
     assert bench.told() == [("routes", "the kernel does not tell its routes")]
+
+
+def test_what_others_have_is_read_again_only_when_the_kernel_has_told_of_something(bench: Bench) -> None:
+    assert bench.told() == []
+    dumps = bench.kernel.dumps
+    assert bench.told() == []
+    assert bench.kernel.dumps == dumps
+    bench.node.monitor.untold = 1
+    bench.told()
+    assert bench.kernel.dumps == 2 * dumps
+    bench.node.routes.learn(Prefix.parse("10.2.0.0/16"), NEXT_HOP, 3, b"", 7000)
+    bench.told()
+    assert bench.kernel.dumps > 3 * dumps
+
+
+def test_what_others_have_is_read_again_after_a_while_even_when_nothing_was_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.told()
+    dumps = bench.kernel.dumps
+    monkeypatch.setattr(module, "LONGEST_KEPT", 0.0)
+    assert LONGEST_KEPT > 0
+    bench.told()
+    assert bench.kernel.dumps == 2 * dumps
 
 
 def test_of_ten_thousand_routes_of_ours_none_is_read(monkeypatch: pytest.MonkeyPatch) -> None:

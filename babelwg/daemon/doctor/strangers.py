@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Implementation constants
 MAX_SHADOWED = 256  # prefixes that are held against the rules of others
+LONGEST_KEPT = 30.0  # seconds; with a next hop object routes go without a word
 NET = Path("/proc/sys/net")
 
 
@@ -31,6 +32,27 @@ class Strangers(NamedTuple):
     routes: dict[int, list[Route]]
     rules: list[ForeignRule]
     behind: dict[int, list[Route]]
+
+
+class StrangersReader:
+    """Reads what others have in the kernel, and again only when the kernel has told of something since."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        self._kept: tuple[tuple[int, set[int]], float, Strangers] | None = None
+
+    async def read(self) -> Strangers:
+        """Return what others have in the kernel now. Raises KernelError."""
+        node, clock = self._node, asyncio.get_running_loop().time
+        node.monitor.receive()  # what has been told before the question counts
+        when, now = (node.monitor.foreign_news, node.routes.tables()), clock()
+        if self._kept is not None and self._kept[0] == when and now < self._kept[1] + LONGEST_KEPT:
+            return self._kept[2]
+        # The dump of a large table takes its time, in which Hellos have to leave.
+        strangers = await asyncio.to_thread(read_strangers, when[1])
+        # Tables behind the rules of others may hold routes of Babel's protocol, of which no news are counted.
+        self._kept = None if strangers.behind else (when, now, strangers)
+        return strangers
 
 
 def read_strangers(tables: Iterable[int]) -> Strangers:
@@ -56,11 +78,10 @@ def check_strangers(node: "Node", strangers: Strangers) -> list[Finding]:
     return findings
 
 
-async def find_hindrances(node: "Node") -> list[Finding]:
+async def find_hindrances(node: "Node", reader: StrangersReader) -> list[Finding]:
     """Return what is in the way of packets besides tunnels and neighbours; none where all is well."""
     try:
-        # The dump of a large table takes its time, in which Hellos have to leave.
-        findings = check_strangers(node, await asyncio.to_thread(read_strangers, node.routes.tables()))
+        findings = check_strangers(node, await reader.read())
     except KernelError as error:
         findings = [fail("routes", NODE, "the kernel does not tell its routes", str(error))]
     if node.kernel.sysctls:

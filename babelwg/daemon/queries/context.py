@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.snapshot import RouteView, Snapshot, Summary
 from babelwg.daemon.control import INVALID_PARAMS, ControlServer, Params, RequestError
+from babelwg.daemon.doctor.strangers import StrangersReader
 from babelwg.daemon.queries.routetable import PrefixTexts, RouteTable
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ class Context:
         self.control: ControlServer | None = None
         self.node = node
         self.names = node.names
+        self.strangers = StrangersReader(node)
         self._prefix_texts = PrefixTexts()
 
     def now(self) -> float:

@@ -31,7 +31,9 @@ class Metrics:
         context = self._context
         node, summary, names = context.node, context.summary(), context.names
         peers = await describe_peers(node, summary, names)
-        problems = describe_problems(node, summary, peers, await find_hindrances(node), names.complaints())
+        problems = describe_problems(
+            node, summary, peers, await find_hindrances(node, context.strangers), names.complaints()
+        )
         return Sources(
             build={
                 "version": __version__,

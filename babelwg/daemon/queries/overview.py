@@ -36,7 +36,7 @@ class Overview:
         config = node.config
         overlay = config if isinstance(config, Config) else None
         peers, hindrances = await asyncio.gather(
-            describe_peers(node, summary, self._context.names), find_hindrances(node)
+            describe_peers(node, summary, self._context.names), find_hindrances(node, self._context.strangers)
         )
         return {
             "name": self._context.names.node,
