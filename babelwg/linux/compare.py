@@ -1,7 +1,7 @@
 """What the kernel should have of ours beside what it has: routes place by place, and rules."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from operator import itemgetter
 from typing import Literal, NamedTuple
 
@@ -60,27 +60,21 @@ def read_present(requests: RequestSocket, tables: Iterable[int]) -> Present:
 
 
 def compare_routes(
-    fib: KernelRoutes, present: Sequence[Route], whole: bool = True, foreign: Iterable[Route] = ()
+    fib: KernelRoutes,
+    present: Iterable[Route],
+    chosen: Callable[[Iterable[Place]], Iterable[Place]] = list,
+    foreign: Iterable[Route] = (),
 ) -> ComparedRoutes:
-    """Return every route of ours with a verdict, by table and prefix; unless `whole`, not those as wanted."""
+    """Return every route of ours with a verdict, by table and prefix; of those as wanted only the `chosen` ones."""
     wanted = fib.all_wanted()
     rivals = _rivals(wanted, foreign)
-    own = {table for table in {route.table for route in present} if fib.is_own_table(table)}
-    fine: dict[Place, Route] = {}
-    odd: dict[Place, list[Route]] = {}
-    for route in present:
-        place = route.table, route.prefix
-        if wanted.get(place) == route and place not in fine:
-            fine[place] = route
-        elif route.table in own or place in wanted or fib.installed.get(place) == route:
-            odd.setdefault(place, []).append(route)
-    if whole:
-        places = wanted.keys() | odd.keys()
-    else:
-        places = odd.keys() | rivals.keys()
-        places |= wanted.keys() - fine.keys() if len(fine) < len(wanted) else set()
-    rows = []
+    fine, odd = _sort_out(fib, wanted, present)
     doubtful = odd.keys() | rivals.keys()
+    if len(fine) < len(wanted):
+        doubtful |= wanted.keys() - fine.keys()
+    # In the order of the dump, which is nearly the one that is wanted here.
+    places = dict.fromkeys((*chosen(fine), *doubtful))
+    rows = []
     for place in sorted(places):
         as_wanted = fine.get(place)
         if as_wanted is not None and place not in doubtful:
@@ -92,6 +86,32 @@ def compare_routes(
     for (table, _), routes in odd.items():
         held[table] += len(routes)
     return ComparedRoutes(rows, Counter(map(itemgetter(0), wanted)), held)
+
+
+def none_of(places: Iterable[Place]) -> Iterable[Place]:
+    """Choose none of the places where all is as wanted."""
+    del places
+    return ()
+
+
+def _sort_out(
+    fib: KernelRoutes, wanted: Mapping[Place, Route], present: Iterable[Route]
+) -> tuple[dict[Place, Route], dict[Place, list[Route]]]:
+    """Return by place the routes that are as wanted, and others of ours."""
+    present = [*present]
+    fine = {(route.table, route.prefix): route for route in present}
+    if len(fine) == len(present) and fine == wanted:
+        return fine, {}
+    fine = {}
+    own = {table for table in {route.table for route in present} if fib.is_own_table(table)}
+    odd: dict[Place, list[Route]] = {}
+    for route in present:
+        place = route.table, route.prefix
+        if wanted.get(place) == route and place not in fine:
+            fine[place] = route
+        elif route.table in own or place in wanted or fib.installed.get(place) == route:
+            odd.setdefault(place, []).append(route)
+    return fine, odd
 
 
 def beats(foreign: Route, ours: Route) -> bool:

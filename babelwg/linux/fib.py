@@ -136,10 +136,15 @@ class KernelRoutes:
 
     def all_wanted(self) -> dict[Place, Route]:
         """Return all that the kernel should hold, by place."""
-        planned = self._sourced.throws, self._halves.routes
-        held = self.guards, self._sourced.own, self._by_place, *planned, self.adopted
+        installed = self.installed
+        # Of the same place the last counts, as `wanted` looks for it first.
         return {
-            place: route for places in held for place in places if (route := self.wanted(place)) is not None
+            **{place: installed[place] for place in self.adopted if place in installed},
+            **self._halves.routes,
+            **self._sourced.throws,
+            **self._by_place,
+            **self._sourced.own,
+            **self.guards,
         }
 
     def is_installed(self, prefix: Prefix) -> bool:

@@ -7,6 +7,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from babelwg.linux.errors import KernelError
@@ -43,7 +44,7 @@ class Message(NamedTuple):
     type: int
     flags: int
     sequence: int
-    payload: memoryview
+    payload: bytes
 
 
 def pack_attribute(kind: int, value: bytes) -> bytes:
@@ -58,14 +59,26 @@ def pack_message(kind: int, flags: int, sequence: int, payload: bytes) -> bytes:
 
 def messages(data: bytes | memoryview) -> Iterator[Message]:
     """Yield the messages of one datagram from the kernel."""
-    view = memoryview(data)
-    offset = 0
-    while offset + 16 <= len(view):
-        length, kind, flags, sequence, _ = HEADER.unpack_from(view, offset)
-        if length < 16:
-            return
-        yield Message(kind, flags, sequence, view[offset + 16 : offset + length])
+    data = bytes(data)
+    offset, end, latest = 0, len(data), b""
+    while offset + 16 <= end:
+        # In a dump thousands have the same head.
+        if (head := data[offset : offset + 16]) != latest:
+            length, *fields, _ = HEADER.unpack(head)
+            if length < 16:
+                return
+            latest = head
+        yield Message._make((*fields, data[offset + 16 : offset + length]))
         offset += (length + 3) & ~3
+
+
+def stride(data: bytes) -> int:
+    """Return the length of every message of a datagram in which all have one and the same head, else 0."""
+    length = int.from_bytes(data[:4], sys.byteorder)
+    if length < 16 or length % 4 or len(data) % length:
+        return 0
+    count = len(data) // length
+    return length if all(data[at::length] == data[at : at + 1] * count for at in range(16)) else 0
 
 
 def attributes(tail: bytes | memoryview) -> dict[int, bytes]:
@@ -200,29 +213,36 @@ class RequestSocket:
 
     def dump(self, kind: int, payload: bytes) -> list[Message]:
         """Return all messages of a dump; started anew when the kernel says it changed under way."""
+        return [
+            m for data in self.dump_datagrams(kind, payload) for m in messages(data) if m.type != NLMSG_DONE
+        ]
+
+    def dump_datagrams(self, kind: int, payload: bytes) -> list[bytes]:
+        """Return the datagrams of a dump, of which the last ends it, for who reads thousands of messages at once."""
         for _ in range(10):
             found, interrupted = self._dump_once(kind, payload)
             if not interrupted:
-                return found
+                break
         return found
 
-    def _dump_once(self, kind: int, payload: bytes) -> tuple[list[Message], bool]:
+    def _dump_once(self, kind: int, payload: bytes) -> tuple[list[bytes], bool]:
         self._sequence += 1
-        found: list[Message] = []
+        found: list[bytes] = []
         interrupted = False
         try:
             self._socket.send(pack_message(kind, NLM_F_REQUEST | NLM_F_DUMP, self._sequence, payload))
             while True:
-                for message in messages(self._socket.recv(1 << 18)):
-                    if message.sequence != self._sequence:
-                        continue
+                data = self._socket.recv(1 << 18)
+                if HEADER.unpack_from(data)[3] != self._sequence:
+                    continue  # of a dump that somebody gave up
+                found.append(data)
+                for message in islice(messages(data), 1 if stride(data) else None):
                     interrupted = interrupted or bool(message.flags & NLM_F_DUMP_INTR)
                     if message.type == NLMSG_DONE:
                         return found, interrupted
                     if message.type == NLMSG_ERROR:
                         refusal = read_error(message)
                         raise KernelError("dump", f"message type {kind}", refusal.errno, refusal.detail)
-                    found.append(message)
         except OSError as error:
             raise KernelError("talk to", "rtnetlink", error.errno or 0, str(error)) from error
 

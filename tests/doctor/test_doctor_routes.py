@@ -115,7 +115,7 @@ def test_foreign_rules_are_read_from_the_kernel() -> None:
     assert read_foreign_rule(message(priority, action=7)) == rule(table=0, refuses=True)
     assert read_foreign_rule(message(table=255)) is None
     for ours in desired_rules(6696, 1):
-        payload = memoryview(pack_rule(ours))
+        payload = pack_rule(ours)
         assert read_foreign_rule(Message(RTM_NEWRULE, 0, 1, payload)) is None
 
 

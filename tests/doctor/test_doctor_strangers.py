@@ -39,7 +39,7 @@ class Requests(FakeKernel):
         more = [
             r for r in self.foreign if kind == RTM_GETROUTE and (payload[0] == 2) == (r.prefix.family == 4)
         ]
-        packed = [Message(RTM_NEWROUTE, 0, 0, memoryview(pack_route(route))) for route in more]
+        packed = [Message(RTM_NEWROUTE, 0, 0, pack_route(route)) for route in more]
         return super().dump(kind, payload) + packed
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from babelwg.linux.netlink import (
     RTM_NEWRULE,
     Message,
     Refusal,
+    pack_message,
 )
 from babelwg.linux.routes import Place, Route, pack_route, read_route
 from babelwg.linux.rules import Rule, pack_rule, read_rule
@@ -40,6 +41,12 @@ class FakeKernel:
             self.batches.append(len(requests))
         return [self._one(kind, payload) for kind, _flags, payload in requests]
 
+    def dump_datagrams(self, kind: int, payload: bytes) -> list[bytes]:
+        """Return what `dump` finds as the kernel sends it."""
+        return [
+            b"".join(pack_message(m.type, m.flags, m.sequence, m.payload) for m in self.dump(kind, payload))
+        ]
+
     def dump(self, kind: int, payload: bytes) -> list[Message]:
         family = payload[0]
         if kind == RTM_GETRULE:
@@ -52,7 +59,7 @@ class FakeKernel:
         return [Message(kind, 0, 0, memoryview(data)) for kind, data in packed if data[0] == family]
 
     def _one(self, kind: int, payload: bytes) -> Refusal:
-        message = Message(kind, 0, 0, memoryview(payload))
+        message = Message(kind, 0, 0, bytes(payload))
         if kind in (RTM_NEWRULE, RTM_DELRULE):
             rule, _ = read_rule(message)
             if kind == RTM_NEWRULE and self.refuse_rules:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.linux.compare import compare_routes, compare_rules, read_present
+from babelwg.linux.compare import compare_routes, compare_rules, none_of, read_present
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.routes import TABLE_MAIN, UNREACHABLE, Route
 from babelwg.linux.rules import Rule, desired_rules
@@ -116,7 +116,7 @@ def test_rules_are_compared_by_priority() -> None:
 
 def test_what_is_as_wanted_is_only_counted_where_that_is_enough(bench: Bench) -> None:
     del bench.kernel.places[6696, P]
-    compared = compare_routes(bench.fib, bench.kernel.places.values(), whole=False)
+    compared = compare_routes(bench.fib, bench.kernel.places.values(), none_of)
     assert [(row.verdict, row.wanted and row.wanted.prefix) for row in compared.rows] == [("missing", P)]
     assert (sum(compared.wanted.values()), sum(compared.present.values())) == (2, 1)
 
@@ -127,7 +127,7 @@ def test_a_route_of_another_program_with_a_smaller_metric_beats_ours(bench: Benc
     elsewhere = Route(P, 6700, interface=9, priority=5, protocol=4)
 
     def compared(*foreign: Route) -> list[tuple[str, Route | None, str | None]]:
-        rows = compare_routes(bench.fib, present, False, foreign).rows
+        rows = compare_routes(bench.fib, present, none_of, foreign).rows
         return [(row.verdict, row.present, row.reason) for row in rows]
 
     assert compared(behind, elsewhere) == []
@@ -138,6 +138,6 @@ def test_a_route_of_another_program_with_a_smaller_metric_beats_ours(bench: Benc
 def test_what_lacks_is_told_with_the_route_that_has_its_place(bench: Bench) -> None:
     del bench.kernel.places[6696, P]
     foreign = Route(P, 6696, interface=9, protocol=99)
-    rows = compare_routes(bench.fib, bench.kernel.places.values(), False, [foreign]).rows
+    rows = compare_routes(bench.fib, bench.kernel.places.values(), none_of, [foreign]).rows
     reason = "its place has a route of another program (protocol 99, metric 1024)"
     assert [(row.verdict, row.present, row.reason) for row in rows] == [("missing", None, reason)]

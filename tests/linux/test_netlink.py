@@ -37,7 +37,7 @@ NEXT_HOP = bytes.fromhex("fe80") + bytes(13) + b"\x02"
     ],
 )
 def test_a_packed_route_reads_back(route: Route) -> None:
-    assert read_route(Message(24, 0, 1, memoryview(pack_route(route)))) == route
+    assert read_route(Message(24, 0, 1, pack_route(route))) == route
 
 
 def test_an_ipv4_route_with_an_ipv6_next_hop_is_packed_as_via() -> None:
@@ -49,13 +49,13 @@ def test_an_ipv4_route_with_an_ipv6_next_hop_is_packed_as_via() -> None:
 
 def test_a_source_prefix_survives_the_way_through_the_kernels_octets() -> None:
     route = Route(Prefix.parse("::/0 from 2001:db8:a::/48"), 6696, next_hop=NEXT_HOP, interface=7)
-    assert read_route(Message(24, 0, 1, memoryview(pack_route(route)))) == route
+    assert read_route(Message(24, 0, 1, pack_route(route))) == route
 
 
 def test_cloned_routes_are_not_ours_to_read() -> None:
     payload = bytearray(pack_route(Route(Prefix.parse("::/0"), 6696, next_hop=NEXT_HOP, interface=7)))
     payload[9] |= 2  # RTM_F_CLONED
-    assert read_route(Message(24, 0, 1, memoryview(payload))) is None
+    assert read_route(Message(24, 0, 1, bytes(payload))) is None
 
 
 def test_several_messages_of_one_datagram_are_all_read() -> None:
@@ -69,7 +69,7 @@ def test_several_messages_of_one_datagram_are_all_read() -> None:
 def test_an_error_carries_the_kernels_words() -> None:
     words = pack_attribute(1, b"Nexthop has invalid gateway\0")
     payload = struct.pack("=i", -22) + bytes(16) + words
-    message = Message(NLMSG_ERROR, NLM_F_CAPPED | NLM_F_ACK_TLVS, 1, memoryview(payload))
+    message = Message(NLMSG_ERROR, NLM_F_CAPPED | NLM_F_ACK_TLVS, 1, bytes(payload))
     assert read_error(message) == Refusal(22, "Nexthop has invalid gateway")
 
 

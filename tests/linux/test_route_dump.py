@@ -6,7 +6,7 @@ import struct
 import pytest
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.linux.netlink import RTM_DELROUTE, RTM_NEWROUTE, Message, pack_attribute
+from babelwg.linux.netlink import RTM_DELROUTE, RTM_NEWROUTE, Message, pack_attribute, pack_message
 from babelwg.linux.routes import (
     PROTOCOL_BABEL,
     RTA_DST,
@@ -29,12 +29,18 @@ A, B = (bytes.fromhex("fe80") + bytes(13) + bytes([n]) for n in (1, 2))
 class Dumping:
     """A request socket that answers with what a test laid ready."""
 
-    def __init__(self, messages: list[Message]) -> None:
-        self._messages = messages
+    def __init__(self, messages: list[Message], sorted_out: bool = False) -> None:
+        """Send these in one datagram; `sorted_out` in one for each type and length, as a dump of thousands is."""
+        self._messages, self._sorted_out = messages, sorted_out
 
-    def dump(self, kind: int, payload: bytes) -> list[Message]:
-        family = {socket.AF_INET: 4, socket.AF_INET6: 6}[payload[0]]
-        return [m for m in self._messages if (4 if m.payload[0] == socket.AF_INET else 6) == family]
+    def dump_datagrams(self, kind: int, payload: bytes) -> list[bytes]:
+        datagrams: dict[object, bytes] = {}
+        for m in self._messages:
+            if m.payload[0] == payload[0]:
+                key = (m.type, len(m.payload)) if self._sorted_out else None
+                packed = pack_message(m.type, m.flags, m.sequence, m.payload)
+                datagrams[key] = datagrams.get(key, b"") + packed
+        return [*datagrams.values()]
 
 
 def number(value: int) -> bytes:
@@ -61,11 +67,12 @@ def message(
         parts.append(pack_attribute(RTA_SRC, prefix.source_network))
     parts += [pack_attribute(RTA_PRIORITY, number(1024)), pack_attribute(RTA_GATEWAY, next_hop)]
     parts.append(pack_attribute(RTA_OIF, number(3)))
-    return Message(RTM_NEWROUTE, 2, 1, memoryview(head + b"".join(parts)))
+    return Message(RTM_NEWROUTE, 2, 1, bytes(head + b"".join(parts)))
 
 
+@pytest.mark.parametrize("sorted_out", [False, True])
 @pytest.mark.parametrize("first", [RTA_TABLE, RTA_DST])
-def test_routes_that_differ_in_any_field_are_told_apart(first: int) -> None:
+def test_routes_that_differ_in_any_field_are_told_apart(first: int, sorted_out: bool) -> None:
     dumped = [
         message(text, next_hop, table, kind, flags, first)
         for text in (
@@ -88,21 +95,23 @@ def test_routes_that_differ_in_any_field_are_told_apart(first: int) -> None:
     ]
     gone = dumped[0]._replace(type=RTM_DELROUTE)
     alone = [read_route(m) for m in dumped]
-    found = dump_routes(Dumping([*dumped, gone]), 0)  # type: ignore[arg-type]
+    found = dump_routes(Dumping([*dumped, gone], sorted_out), 0)  # type: ignore[arg-type]
     assert sorted(found) == sorted(route for route in alone if route is not None)
     assert len(found) == len(set(found)) == 11 * 2 * 2 * 2
-    ours = dump_routes(Dumping(dumped), 6696)  # type: ignore[arg-type]
+    ours = dump_routes(Dumping(dumped, sorted_out), 6696)  # type: ignore[arg-type]
     assert {route.table for route in ours} == {6696} and len(ours) == len(found) // 2
+    assert dump_routes(Dumping(dumped, sorted_out), 0, but=PROTOCOL_BABEL) == []  # type: ignore[arg-type]
 
 
-def test_what_only_looks_like_a_destination_is_none() -> None:
+@pytest.mark.parametrize("sorted_out", [False, True])
+def test_what_only_looks_like_a_destination_is_none(sorted_out: bool) -> None:
     def odd(last: int) -> Message:
         head = RTMSG.pack(socket.AF_INET, 16, 0, 0, 252, PROTOCOL_BABEL, 0, UNICAST, 0)
         # The value of another attribute holds what would be the head and the octets of a destination.
         inside = pack_attribute(99, bytes(4) + struct.pack("=HH", 8, RTA_DST) + bytes([9, 9, 9, last]))
         return Message(
-            RTM_NEWROUTE, 2, 1, memoryview(head + inside + pack_attribute(RTA_DST, bytes([10, 7, 0, 0])))
+            RTM_NEWROUTE, 2, 1, bytes(head + inside + pack_attribute(RTA_DST, bytes([10, 7, 0, 0])))
         )
 
-    found = dump_routes(Dumping([odd(1), odd(2)]), 0)  # type: ignore[arg-type]
+    found = dump_routes(Dumping([odd(1), odd(2)], sorted_out), 0)  # type: ignore[arg-type]
     assert [str(route.prefix) for route in found] == ["10.7.0.0/16"] * 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ from babelwg.config.addresses import parse_network
 from babelwg.daemon.control import INTERNAL_ERROR, Params, RequestError
 from babelwg.daemon.queries.context import Context, Method
 from babelwg.daemon.queries.routetable import PrefixTexts, Shared
-from babelwg.daemon.queries.selection import meets
+from babelwg.daemon.queries.selection import meeting, meets
 from babelwg.daemon.texts import ip_text
 from babelwg.linux.compare import (
     ComparedRoute,
@@ -21,14 +22,16 @@ from babelwg.linux.compare import (
     Verdict,
     compare_routes,
     compare_rules,
+    none_of,
     read_present,
 )
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import KIND_NAMES, PROTOCOL_BABEL, PROTOCOL_NAMES, Route
+from babelwg.linux.routes import KIND_NAMES, PROTOCOL_BABEL, PROTOCOL_NAMES, Place, Route
 from babelwg.linux.rules import Rule
 
 Way = tuple[Any, ...]
+Choice = Callable[[Iterable[Place]], Iterable[Place]]
 OF_KIND = ("table", "peer", "state", "reason", "wanted", "present")
 EVERYTHING = Prefix(4, bytes(4), 0)  # what is said of a way is the same for all prefixes
 
@@ -45,14 +48,15 @@ class Kernel:
         return {"kernel": self._kernel}
 
     async def _kernel(self, params: Params) -> Any:
-        fib, whole, word = self._context.node.routes, not params.get("brief"), params.get("filter")
+        fib, word = self._context.node.routes, params.get("filter")
+        chosen = _choice(bool(params.get("brief")), word)
         tables = fib.tables()
         try:
             # A dump of many routes takes its time, in which Hellos have to leave.
-            routes, rules = self._compare(await asyncio.to_thread(_read, tables), whole)
+            routes, rules = self._compare(await asyncio.to_thread(_read, tables), chosen)
             if _differences(routes, rules):
                 # Something may have moved meanwhile; only a look in one breath tells.
-                routes, rules = self._compare(read_present(self._context.node.requests, fib.tables()), whole)
+                routes, rules = self._compare(read_present(self._context.node.requests, fib.tables()), chosen)
         except KernelError as error:
             raise RequestError(INTERNAL_ERROR, str(error)) from error
         sources = {table: str(source) for source, table in fib.sources.tables.items()}
@@ -72,10 +76,10 @@ class Kernel:
             "routes": self._tell(self._chosen(routes.rows, word), bool(params.get("columns"))),
         }
 
-    def _compare(self, present: Present, whole: bool) -> tuple[ComparedRoutes, list[ComparedRule]]:
+    def _compare(self, present: Present, chosen: Choice) -> tuple[ComparedRoutes, list[ComparedRule]]:
         node = self._context.node
         rules = {*node.kernel.rules, *node.routes.sources.rules()}
-        routes = compare_routes(node.routes, present.routes, whole, present.foreign)
+        routes = compare_routes(node.routes, present.routes, chosen, present.foreign)
         return routes, compare_rules(rules, present.rules)
 
     def _chosen(self, rows: list[ComparedRoute], word: object) -> list[ComparedRoute]:
@@ -131,6 +135,20 @@ class Kernel:
             "source": ip_text(route.source) if route.source else None,
             "priority": route.priority,
         }
+
+
+def _choice(is_brief: bool, word: object) -> Choice:
+    """Return which places are told though all is as wanted there: of a large table those that a prefix selects."""
+    try:
+        network = parse_network(str(word))
+    except ValueError:
+        return none_of if is_brief and word is None else list
+
+    def choice(places: Iterable[Place]) -> Iterable[Place]:
+        found = {*meeting((prefix for _, prefix in places), network)}
+        return [place for place in places if place[1] in found]
+
+    return choice
 
 
 def _way(route: Route | None) -> Way | None:

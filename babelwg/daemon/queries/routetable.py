@@ -1,6 +1,6 @@
 """Routes as `show routes` tells them: as columns, or as the JSON of a record for each."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,16 +35,16 @@ class Shared:
         self.kinds: list[Sequence[Any]] = []
         self.rows: list[int] = []
         self._describe = describe
-        self._numbers: dict[Hashable, int] = {}
+        self._numbers = _Numbers(self._number)
 
     def add(self, keys: Iterable[tuple[Any, ...]]) -> None:
         """Take in the kind of each of some routes."""
-        keys = [*keys]
-        for key in set(keys) - self._numbers.keys():
-            self._numbers[key] = len(self.kinds)
-            self.kinds.append(self._describe(*key))
-        numbers = self._numbers
-        self.rows += [numbers[key] for key in keys]
+        self.rows += map(self._numbers.__getitem__, keys)
+
+    def _number(self, key: tuple[Any, ...]) -> int:
+        """Return the number of a kind that is seen for the first time."""
+        self.kinds.append(self._describe(*key))
+        return len(self.kinds) - 1
 
     def columns(self) -> dict[str, Any]:
         """Return the fields of each kind, and the kind of each route by its number."""
@@ -64,6 +64,18 @@ class Shared:
         """Return the JSON of the fields of each route, without braces."""
         kinds = [encode(dict(zip(self.fields, kind, strict=True)))[1:-1].decode() for kind in self.kinds]
         return [kinds[number] for number in self.rows]
+
+
+class _Numbers(dict[tuple[Any, ...], int]):
+    """The number of each kind; that of a new one is asked for, and the look-up of the others is dict's own."""
+
+    def __init__(self, number: Callable[[tuple[Any, ...]], int]) -> None:
+        super().__init__()
+        self._number = number
+
+    def __missing__(self, key: tuple[Any, ...]) -> int:
+        self[key] = number = self._number(key)
+        return number
 
 
 class PrefixTexts:
