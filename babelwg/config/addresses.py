@@ -1,7 +1,7 @@
 """Addresses, prefixes and endpoints as a configuration writes them."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from ipaddress import IPv6Address, ip_address
 from typing import NamedTuple, Self
 
@@ -119,6 +119,18 @@ def mask(address: bytes, plen: int) -> bytes:
     bits = 8 * len(address)
     value = int.from_bytes(address, "big") >> (bits - plen) << (bits - plen)
     return value.to_bytes(len(address), "big")
+
+
+def near(network: Prefix) -> Callable[[bytes], bool]:
+    """Return a quick test of a prefix's octets: all pass that hold `network` as a single address or lie in it.
+
+    Of thousands few others do, so that only few are left to be looked at closely.
+    """
+    octets, plen = network.network, network.plen
+    if plen == 8 * len(octets):
+        return {mask(octets, length) for length in range(plen + 1)}.__contains__
+    head = octets[: plen // 8]
+    return lambda other: other.startswith(head)
 
 
 def covers(outer: Prefix, inner: Prefix) -> bool:

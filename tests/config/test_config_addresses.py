@@ -9,6 +9,7 @@ from babelwg.config.addresses import (
     covers,
     is_martian,
     mask,
+    near,
     overlap,
     parse_network,
     parse_prefix,
@@ -115,3 +116,29 @@ def test_endpoint_tells_what_is_wrong(text: str, message: str) -> None:
 
 def test_prefix_is_the_key_that_the_tables_use() -> None:
     assert parse_prefix("2001:db8::/32") == Prefix.parse("2001:db8::/32")
+
+
+@pytest.mark.parametrize(
+    "text", ["10.1.2.3/32", "10.1.0.0/16", "10.0.0.0/7", "0.0.0.0/0", "2001:db8::1/128", "::/0"]
+)
+def test_the_quick_test_lets_all_pass_that_cover_an_address_or_lie_in_a_network(text: str) -> None:
+    network = parse_prefix(text)
+    others = [parse_prefix(f"{a}.{b}.0.0/{n}") for a in (10, 11, 12) for b in (0, 1) for n in (16, 24)]
+    others += [parse_prefix(other) for other in ("0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/32", "10.1.2.0/25")]
+    others += [parse_prefix(other) for other in ("::/0", "2001:db8::/32", "2001:db8::1/128", "2001:db9::/32")]
+    is_host = network.plen == 8 * len(network.network)
+    meant = {o for o in others if (covers(o, network) if is_host else covers(network, o))}
+    assert meant <= {other for other in others if near(network)(other.network)}
+
+
+NEAR = {
+    "10.3.7.0/24": ["10.3.7.0/24"],
+    # Of an address every shorter network counts, whatever its length.
+    "10.3.7.9/32": [f"10.{ab}.0/24" for ab in ("0.0", "2.0", "3.0", "3.4", "3.6", "3.7")],
+}
+
+
+def test_the_quick_test_lets_few_others_pass() -> None:
+    many = [parse_prefix(f"10.{a}.{b}.0/24") for a in range(20) for b in range(20)]
+    passed = {text: [str(p) for p in many if near(parse_prefix(text))(p.network)] for text in NEAR}
+    assert passed == NEAR

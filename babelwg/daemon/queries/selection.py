@@ -5,7 +5,7 @@ from functools import cache
 
 from babelwg.babel.snapshot import RouteView
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import covers, mask, parse_network
+from babelwg.config.addresses import covers, near, parse_network
 from babelwg.daemon.names import Names
 from babelwg.daemon.queries.context import Context
 from babelwg.daemon.texts import ip_text, router_id_text
@@ -28,20 +28,14 @@ def chosen_routes(wanted: str, context: Context) -> tuple[RouteView, ...]:
         routes = context.snapshot().routes
         return tuple([route for route in routes if meets(route.prefix, network) or chosen(route)])
     context.learn_names()
-    near = sorted(meeting(speaker.prefixes(), network))
-    return tuple([route for prefix in near for route in speaker.routes_for(prefix, now)])
+    met = sorted(meeting(speaker.prefixes(), network))
+    return tuple([route for prefix in met for route in speaker.routes_for(prefix, now)])
 
 
 def meeting(prefixes: Iterable[Prefix], network: Prefix) -> list[Prefix]:
     """Return those of many prefixes that `meets` a network; most are passed over by a look at their octets."""
-    address, plen = network.network, network.plen
-    if plen == 8 * len(address):
-        networks = {mask(address, length) for length in range(plen + 1)}
-        near = [prefix for prefix in prefixes if prefix.network in networks]
-    else:
-        head = address[: plen // 8]
-        near = [prefix for prefix in prefixes if prefix.network.startswith(head)]
-    return [prefix for prefix in near if meets(prefix, network)]
+    is_near = near(network)
+    return [prefix for prefix in prefixes if is_near(prefix.network) and meets(prefix, network)]
 
 
 def meets(prefix: Prefix, network: Prefix) -> bool:

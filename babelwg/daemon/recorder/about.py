@@ -1,11 +1,12 @@
 """What a question about the past is about: everything, a name, an address, or a prefix."""
 
+import socket
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import covers, parse_network
+from babelwg.config.addresses import covers, near, parse_network
 
 NAME_KEYS = (
     "peer",
@@ -48,13 +49,18 @@ class About:
         self._words = frozenset((text, *also))
         self.network = network_of(text)
         self._exact = " from " in text
+        self._is_near = near(self.network) if self.network is not None else None
         self._host = self.network is not None and "/" not in text
 
     def matches(self, entry: Entry) -> bool:
         """Return whether a record is meant."""
         if entry.prefix in self._words or not self._words.isdisjoint(entry.names):
             return True
-        if self.network is None or not entry.prefix or self._exact:
+        if self.network is None or self._is_near is None or not entry.prefix or self._exact:
+            return False
+        # To read each of ten thousand prefixes would take longer than all else.
+        octets = _octets_of(entry.prefix)
+        if octets is not None and not self._is_near(octets):
             return False
         prefix = network_of(entry.prefix)
         if prefix is None:
@@ -72,6 +78,15 @@ def names_in(record: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(peers, list):
         found |= {name: None for name in peers if isinstance(name, str)}
     return tuple(found)
+
+
+def _octets_of(prefix: str) -> bytes | None:
+    """Return the octets of a prefix without a look at its length, None where it is no prefix."""
+    address = prefix.partition("/")[0]
+    try:
+        return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+    except (OSError, ValueError):
+        return None
 
 
 @lru_cache(4096)
