@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Literal, NamedTuple
 
-from babelwg.babel.snapshot import NeighbourView, RouteView, Snapshot
+from babelwg.babel.snapshot import NeighbourView, Snapshot
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY
 from babelwg.daemon.inference import Guess, infer, slack
@@ -160,18 +160,25 @@ class _Survey:
         self.links.append(Edge(self.own, vertex.id, INFINITY, INFINITY, False, peer.interface))
 
     def _add_far_nodes(self) -> None:
+        router_ids = {
+            route.router_id: None for route in self.routes if route.router_id != self.snapshot.router_id
+        }
+        far = {router_id: self._far_node(router_id) for router_id in router_ids}
         for route in self.routes:
-            if route.router_id == self.snapshot.router_id:
+            if (vertex := far.get(route.router_id)) is None:
                 continue
-            vertex = self._vertex(route.router_id.hex(":"), "far")
-            vertex.router_id = route.router_id
-            vertex.name = vertex.name or self.known.origin(route.router_id)
             vertex.prefixes.add(route.prefix)
             if route.state == "selected" and (vertex.metric is None or route.metric < vertex.metric):
                 vertex.metric, vertex.via = route.metric, self.ids.get((route.interface, route.neighbour))
         for vertex in self.nodes.values():
             # What others can reach comes first, link-local addresses last.
             vertex.addresses = dict.fromkeys((*_hosts(vertex.prefixes), *vertex.addresses))
+
+    def _far_node(self, router_id: bytes) -> Vertex:
+        vertex = self._vertex(router_id.hex(":"), "far")
+        vertex.router_id = router_id
+        vertex.name = vertex.name or self.known.origin(router_id)
+        return vertex
 
     def _vertex(self, id: str, kind: Kind) -> Vertex:
         vertex = self.nodes.setdefault(id, Vertex(id, kind))
@@ -183,13 +190,15 @@ class _Survey:
         """Return how far each neighbour says that each node is from it."""
         claims: dict[tuple[str, str], int] = {}
         quiet = self._quiet()
-        for route in self.routes:
-            neighbour, node = self.ids.get((route.interface, route.neighbour)), route.router_id.hex(":")
+        # A node may announce thousands of prefixes, all at one metric.
+        told = dict.fromkeys((r.interface, r.neighbour, r.router_id, r.refmetric) for r in self.routes)
+        for interface, address, router_id, refmetric in told:
+            neighbour, node = self.ids.get((interface, address)), router_id.hex(":")
             if neighbour is None or node in (neighbour, self.own):
                 continue
-            if neighbour not in quiet and self._leads_back(route, costs[neighbour]):
+            if neighbour not in quiet and self._leads_back(node, refmetric, costs[neighbour]):
                 continue
-            claims[neighbour, node] = min(route.refmetric, claims.get((neighbour, node), INFINITY))
+            claims[neighbour, node] = min(refmetric, claims.get((neighbour, node), INFINITY))
         return claims
 
     def _quiet(self) -> set[str]:
@@ -198,10 +207,10 @@ class _Survey:
         links = Counter(self.ids.values())
         return {id for (interface, _), id in self.ids.items() if links[id] == 1 and interface not in wireless}
 
-    def _leads_back(self, route: RouteView, cost: int) -> bool:
-        """Return whether the metric is the one that a way through this node would have."""
-        metric = self.nodes[route.router_id.hex(":")].metric
-        return metric is not None and abs(cost + metric - route.refmetric) <= slack(route.refmetric)
+    def _leads_back(self, node: str, refmetric: int, cost: int) -> bool:
+        """Return whether the metric of a node is the one that a way through this node would have."""
+        metric = self.nodes[node].metric
+        return metric is not None and abs(cost + metric - refmetric) <= slack(refmetric)
 
 
 def _distance(vertex: Vertex) -> tuple[int, int, str]:

@@ -1,6 +1,7 @@
 """The mesh as this node knows it, for pictures and for `simulate`."""
 
 import asyncio
+from heapq import nsmallest
 from ipaddress import ip_address
 from typing import Any
 
@@ -57,7 +58,7 @@ def _describe_node(vertex: Vertex) -> dict[str, Any]:
         "metric": vertex.metric,
         "via": vertex.via,
         "addresses": list(vertex.addresses)[:MAX_PREFIXES],
-        "prefixes": [str(prefix) for prefix in sorted(vertex.prefixes)[:MAX_PREFIXES]],
+        "prefixes": [str(prefix) for prefix in nsmallest(MAX_PREFIXES, vertex.prefixes)],
         "prefix_count": len(vertex.prefixes),
     }
 
