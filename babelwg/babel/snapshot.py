@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from babelwg.babel.operation.cost import reception
@@ -290,7 +291,8 @@ def _view_xroutes(state: State) -> tuple[XrouteView, ...]:
 
 def _view_all_routes(state: State, now: float) -> tuple[RouteView, ...]:
     rows = [row for prefix in sorted(state.routes.by_prefix) for row in _rows_for(state, prefix, now)]
-    return tuple(map(RouteView._make, rows))
+    # What `_make` does, without its look at the number of fields.
+    return tuple(map(partial(tuple.__new__, RouteView), rows))
 
 
 def _rows_for(state: State, prefix: Prefix, now: float) -> list[tuple[Any, ...]]:

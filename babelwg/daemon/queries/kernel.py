@@ -101,7 +101,8 @@ class Kernel:
     def _tell(self, rows: list[ComparedRoute], as_columns: bool) -> Any:
         """Return what is said of the rows, as columns or as the JSON of a record for each."""
         kinds = Shared(OF_KIND, self._describe_kind)
-        kinds.add((row.verdict, row.reason, _way(row.wanted), _way(row.present)) for row in rows)
+        # All of a route but its prefix is what thousands have in common.
+        kinds.add((v, why, wanted and wanted[1:], there and there[1:]) for wanted, there, v, why in rows)
         prefixes = self._texts.of(0, [_ours(row).prefix for row in rows])
         if as_columns:
             return {
@@ -151,14 +152,10 @@ def _choice(is_brief: bool, word: object) -> Choice:
     return choice
 
 
-def _way(route: Route | None) -> Way | None:
-    """Return all of a route but its prefix, which thousands of others have in common."""
-    return route[1:] if route is not None else None
-
-
 def _ours(row: ComparedRoute) -> Route:
     """Return a route of ours, as the kernel has it if it does."""
-    route = row.wanted if row.verdict == "beaten" else row.present or row.wanted
+    wanted, present, verdict, _ = row
+    route = wanted if verdict == "beaten" else present or wanted
     assert route is not None, "a compared route is wanted or present"
     return route
 
