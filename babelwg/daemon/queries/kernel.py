@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import parse_network
+from babelwg.config.addresses import near, parse_network
 from babelwg.daemon.control import INTERNAL_ERROR, Params, RequestError
 from babelwg.daemon.queries.context import Context, Method
 from babelwg.daemon.queries.routetable import PrefixTexts, Shared
-from babelwg.daemon.queries.selection import meeting, meets
+from babelwg.daemon.queries.selection import meets
 from babelwg.daemon.texts import ip_text
 from babelwg.linux.compare import (
     ComparedRoute,
@@ -145,9 +145,10 @@ def _choice(is_brief: bool, word: object) -> Choice:
     except ValueError:
         return none_of if is_brief and word is None else list
 
+    is_near = near(network)
+
     def choice(places: Iterable[Place]) -> Iterable[Place]:
-        found = {*meeting((prefix for _, prefix in places), network)}
-        return [place for place in places if place[1] in found]
+        return [place for place in places if is_near(place[1].network) and meets(place[1], network)]
 
     return choice
 

@@ -1,6 +1,6 @@
 """Which routes a word selects: a peer, an interface, an address or a prefix."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 
 from babelwg.babel.snapshot import RouteView
@@ -28,14 +28,9 @@ def chosen_routes(wanted: str, context: Context) -> tuple[RouteView, ...]:
         routes = context.snapshot().routes
         return tuple([route for route in routes if meets(route.prefix, network) or chosen(route)])
     context.learn_names()
-    met = sorted(meeting(speaker.prefixes(), network))
-    return tuple([route for prefix in met for route in speaker.routes_for(prefix, now)])
-
-
-def meeting(prefixes: Iterable[Prefix], network: Prefix) -> list[Prefix]:
-    """Return those of many prefixes that `meets` a network; most are passed over by a look at their octets."""
     is_near = near(network)
-    return [prefix for prefix in prefixes if is_near(prefix.network) and meets(prefix, network)]
+    met = sorted(p for p in speaker.prefixes() if is_near(p.network) and meets(p, network))
+    return tuple([route for prefix in met for route in speaker.routes_for(prefix, now)])
 
 
 def meets(prefix: Prefix, network: Prefix) -> bool:
