@@ -60,6 +60,28 @@ class LinkCostChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkFailed:
+    """A link was found dead by the packets it does not carry; nothing is sent through it any more."""
+
+    interface: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"link-failed interface={self.interface} why={self.why!r}"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRestored:
+    """A dead link carries packets both ways again, after so many seconds."""
+
+    interface: str
+    after: float
+
+    def __str__(self) -> str:
+        return f"link-restored interface={self.interface} after={self.after:.3f}"
+
+
+@dataclass(frozen=True, slots=True)
 class RouteSelected:
     """Packets for a prefix go to a next hop from now on."""
 
@@ -163,5 +185,14 @@ class TlvDropped:
 
 # Those that the kernel must hear are never suppressed; the number of the others is bounded.
 RouteEvent = RouteSelected | RouteRetracted | RouteFlushed
-Notice = NeighbourAcquired | NeighbourLost | LinkCostChanged | SeqnoRequested | PacketDropped | TlvDropped
+Notice = (
+    NeighbourAcquired
+    | NeighbourLost
+    | LinkCostChanged
+    | LinkFailed
+    | LinkRestored
+    | SeqnoRequested
+    | PacketDropped
+    | TlvDropped
+)
 Event = RouteEvent | SeqnoIncreased | Notice

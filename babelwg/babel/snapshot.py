@@ -30,6 +30,7 @@ class InterfaceView:
     update_interval: float
     hello_seqno: int
     neighbours: int
+    failed: float | None = None  # since how many seconds the link is known to be dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +216,7 @@ def view_links(state: State, now: float) -> tuple[tuple[InterfaceView, ...], tup
     """Return a picture of the interfaces and their neighbours."""
     interfaces = state.interfaces.values()
     neighbours = (_view_neighbour(n, now) for i in interfaces for n in i.neighbours.values())
-    return tuple(_view_interface(i) for i in interfaces), tuple(neighbours)
+    return tuple(_view_interface(i, now) for i in interfaces), tuple(neighbours)
 
 
 def view_routes(state: State, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
@@ -229,7 +230,7 @@ def hello_seqnos(state: State) -> dict[str, int]:
     return {**state.former_hello_seqnos, **now}
 
 
-def _view_interface(interface: Interface) -> InterfaceView:
+def _view_interface(interface: Interface, now: float) -> InterfaceView:
     parameters = interface.parameters
     return InterfaceView(
         name=interface.name,
@@ -241,6 +242,7 @@ def _view_interface(interface: Interface) -> InterfaceView:
         update_interval=parameters.update_interval,
         hello_seqno=interface.hello_seqno,
         neighbours=len(interface.neighbours),
+        failed=None if interface.failed is None else now - interface.failed,
     )
 
 

@@ -1,37 +1,37 @@
 """A whole Babel speaker (RFC 8966): datagrams and time go in; datagrams, events and a deadline come out."""
 
-from collections.abc import Callable
 from random import Random
-from typing import Any
 
 from babelwg.babel.datagram import Datagram
-from babelwg.babel.events import Event, PacketDropped, RouteFlushed, TlvDropped
+from babelwg.babel.events import Event, RouteFlushed
 from babelwg.babel.explain import Explanation, explain
 from babelwg.babel.memory import Memory, SourceRecord
 from babelwg.babel.operation.acknowledgments import (
     end_hold,
-    handle_acknowledgment,
-    handle_acknowledgment_request,
 )
-from babelwg.babel.operation.acquisition import handle_hello, lose_neighbour
-from babelwg.babel.operation.authentication import authenticate
-from babelwg.babel.operation.delay import handle_stamps, is_probe, reprice_delay
+from babelwg.babel.operation.acquisition import lose_neighbour
+from babelwg.babel.operation.delay import reprice_delay
+from babelwg.babel.operation.failure import (
+    ask_neighbours,
+    fail_link,
+    handle_retry_timer,
+    has_alternative,
+    restore_link,
+)
 from babelwg.babel.operation.feasibility import start_remembered_sources
-from babelwg.babel.operation.liveness import handle_hello_timer, handle_ihu, send_scheduled_hello, update_link
+from babelwg.babel.operation.liveness import handle_hello_timer, send_scheduled_hello, update_link
 from babelwg.babel.operation.output import flush
 from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
 from babelwg.babel.operation.policy import apply_policy, retract_ipv4
-from babelwg.babel.operation.probing import handle_probe, handle_probe_timer, note_traffic
+from babelwg.babel.operation.probing import handle_probe_timer, note_traffic
 from babelwg.babel.operation.queueing import queue_hello, queue_ordinary, queue_urgent
+from babelwg.babel.operation.reception import receive_datagram
 from babelwg.babel.operation.recovery import (
     begin_interface,
-    begin_purge,
     end_interface,
-    handle_purge_acknowledgment,
     wildcard_retraction,
 )
-from babelwg.babel.operation.requests import handle_route_request, handle_seqno_request
-from babelwg.babel.operation.routes import handle_update, retract_v4_via_v6
+from babelwg.babel.operation.routes import retract_v4_via_v6
 from babelwg.babel.operation.selection import retract_prefix, select_route
 from babelwg.babel.operation.updates import handle_update_timer
 from babelwg.babel.parameters import InterfaceParameters, Parameters
@@ -39,29 +39,17 @@ from babelwg.babel.policy import AllowAll, Policy
 from babelwg.babel.snapshot import Shown
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface, InterfaceActions
-from babelwg.babel.tables.neighbour import Cause, Neighbour
+from babelwg.babel.tables.neighbour import Cause
 from babelwg.babel.tables.xroute import Xroute
-from babelwg.babel.wire.decode import Complaint, decode_packet
 from babelwg.babel.wire.prefix import Prefix, is_martian
 from babelwg.babel.wire.seqno import MODULUS
 from babelwg.babel.wire.tlv import (
     UNUSABLE_ROUTER_IDS,
-    Acknowledgment,
-    AcknowledgmentRequest,
-    Hello,
-    Ihu,
-    RouteRequest,
-    SeqnoRequest,
-    Tlv,
-    Update,
 )
 
 FAREWELL_INTERVAL = 0.1  # seconds; neighbours that see no Hello within it let go of us
-MAX_HELLOS = 4  # of one packet; a multicast and a unicast one are all that make sense
 # So far does a Hello seqno jump when memory was lost; no small multiple of it comes near to where it began.
 LOST_HELLOS = 20011
-# What newer and other speakers send to each other is no mistake, so it is counted but not reported.
-QUIET_COMPLAINTS = frozenset({"unknown-tlv", "unknown-ae", "mandatory-sub-tlv"})
 
 
 class Speaker(Shown):
@@ -95,6 +83,7 @@ class Speaker(Shown):
             update=lambda now: handle_update_timer(state, interface, now),
             send=lambda now: state.ready.append((interface, interface.outbox)),
             probe=lambda now: handle_probe_timer(state, interface, now),
+            retry=lambda now: handle_retry_timer(state, interface, now),
         )
         hello_seqno = self._first_hello_seqno(name)
         group = state.parameters.group
@@ -132,7 +121,7 @@ class Speaker(Shown):
         state = self._state
         interface = state.interfaces.pop(name)
         state.former_hello_seqnos[name] = interface.hello_seqno
-        for timer in (interface.hello_timer, interface.update_timer, interface.probing.timer):
+        for timer in interface.timers():
             state.timers.cancel(timer)
         state.sending.cancel(interface.outbox.timer)
         for neighbour in list(interface.neighbours.values()):
@@ -186,23 +175,39 @@ class Speaker(Shown):
         if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:
             note_traffic(self._state, found, now)
 
+    def fail_link(self, interface: str, why: str, now: float) -> None:
+        """Use an interface no longer: the link behind it was found dead, for a reason in words."""
+        if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:
+            fail_link(self._state, found, why, now)
+
+    def restore_link(self, interface: str, now: float) -> None:
+        """Use an interface again whose link was found dead: packets go both ways."""
+        if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:
+            restore_link(self._state, found, now)
+
+    def failed_links(self) -> frozenset[str]:
+        """Return the interfaces whose links are known to be dead."""
+        return frozenset(i.name for i in self._state.interfaces.values() if i.failed is not None)
+
+    def has_alternative(self, interface: str) -> bool:
+        """Return whether any prefix that is routed over an interface could be reached over another one."""
+        found = self._state.interfaces.get(interface)
+        return found is not None and has_alternative(self._state, found)
+
+    def ask(self, interface: str, now: float) -> None:
+        """Have the neighbours on an interface acknowledge that they hear us (§3.3)."""
+        if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:
+            ask_neighbours(self._state, found, now)
+
+    def answers(self) -> list[tuple[str, float]]:
+        """Return who has answered what was asked since the last call: interfaces, and seconds that it took."""
+        answers, self._state.answers = self._state.answers, []
+        return answers
+
     def receive_datagram(self, datagram: Datagram, now: float) -> None:
         """Do what a datagram says, or count why not."""
-        state = self._state
-        source, port = datagram.source
-        interface = state.interfaces.get(datagram.interface)
-        if state.stopped:
-            return
-        if interface is None:
-            self._drop_packet(datagram, "interface-not-enabled")
-        elif not _is_link_local(source):
-            self._drop_packet(datagram, "not-link-local")
-        elif port != state.parameters.port:
-            self._drop_packet(datagram, "wrong-port")
-        elif source == interface.link_local:
-            self._drop_packet(datagram, "own-address")
-        else:
-            self._receive_packet(interface, datagram, now)
+        if not self._state.stopped:
+            receive_datagram(self._state, datagram, now)
 
     def handle_deadline(self, now: float, heard: float | None = None) -> None:
         """Do what has become due; of what came after `heard`, some is not read yet, and so nothing missed."""
@@ -264,62 +269,6 @@ class Speaker(Shown):
         jump = LOST_HELLOS if state.memory_lost and name in state.memory.hello_seqnos else 0
         return (known + jump) % MODULUS
 
-    def _receive_packet(self, interface: Interface, datagram: Datagram, now: float) -> None:
-        state = self._state
-        source = datagram.source[0]
-        if interface.parameters.keys:
-            refusal = authenticate(state, interface, datagram, now)
-            if refusal is not None:
-                self._drop_packet(datagram, refusal)
-                return
-        packet = decode_packet(datagram.data, source)
-        if packet.refusal is not None:
-            self._drop_packet(datagram, packet.refusal)
-            return
-        state.count("packets_received")
-        state.count("octets_received", len(datagram.data))
-        # A Hello makes the neighbour entry that all other TLVs need, wherever it stands in the packet.
-        hellos = [tlv for tlv in packet.tlvs if isinstance(tlv, Hello)]
-        for hello in hellos[:MAX_HELLOS]:
-            handle_hello(state, interface, source, hello, now)
-        if len(hellos) > MAX_HELLOS:
-            state.count("tlv_dropped.hello-rate", len(hellos) - MAX_HELLOS)
-        if (neighbour := interface.neighbours.get(source)) is not None:
-            handle_stamps(state, neighbour, packet.tlvs, datagram.received, now)
-            self._handle_tlvs(neighbour, packet.tlvs, now)
-            if any(is_probe(hello) for hello in hellos[:MAX_HELLOS]):
-                handle_probe(state, interface, now)
-        elif packet.tlvs:
-            self._drop_tlv(interface, source, Complaint("unknown-neighbour", "no Hello was heard before"))
-        for complaint in packet.complaints:
-            self._drop_tlv(interface, source, complaint)
-
-    def _handle_tlvs(self, neighbour: Neighbour, tlvs: tuple[Tlv, ...], now: float) -> None:
-        """Handle what concerns the link first, and its cost once, so that updates meet a settled link."""
-        for tlv in tlvs:
-            if isinstance(tlv, Ihu):
-                handle_ihu(self._state, neighbour, tlv, now)
-        if any(isinstance(tlv, Hello | Ihu) for tlv in tlvs):
-            update_link(self._state, neighbour, now)
-            begin_purge(self._state, neighbour, now)
-        for tlv in self._affordable(neighbour, tlvs, now):
-            if not isinstance(tlv, Hello | Ihu):
-                _HANDLERS[type(tlv)](self._state, neighbour, tlv, now)
-
-    def _affordable(self, neighbour: Neighbour, tlvs: tuple[Tlv, ...], now: float) -> tuple[Tlv, ...]:
-        """Return what a neighbour may have us do now: all, or a packet without its updates and requests."""
-        parameters = self._state.parameters
-        work = sum(isinstance(tlv, _ROUTE_WORK) for tlv in tlvs)
-        if neighbour.route_work.spend(work, parameters.route_work_burst, parameters.route_work, now):
-            return tlvs
-        self._state.count("tlv_dropped.rate", work)
-        # An acknowledgment would say that we know of the retractions among what is dropped (§3.5.4).
-        return tuple(tlv for tlv in tlvs if not isinstance(tlv, (*_ROUTE_WORK, AcknowledgmentRequest)))
-
-    def _drop_packet(self, datagram: Datagram, reason: str) -> None:
-        self._state.count(f"packet_dropped.{reason}")
-        self._state.emit(PacketDropped(datagram.interface, datagram.source[0], reason))
-
     def _take_leave(self, interface: Interface, now: float) -> None:
         state = self._state
         for outbox in (interface.outbox, *(n.outbox for n in interface.neighbours.values())):
@@ -327,29 +276,3 @@ class Speaker(Shown):
             state.sending.cancel(outbox.timer)
         interface.outbox.small.append(wildcard_retraction(state))
         queue_hello(state, interface, FAREWELL_INTERVAL, 0.0, now)
-
-    def _drop_tlv(self, interface: Interface, source: bytes, complaint: Complaint) -> None:
-        self._state.count(f"tlv_dropped.{complaint.reason}")
-        if complaint.reason not in QUIET_COMPLAINTS:
-            self._state.emit(TlvDropped(interface.name, source, complaint.reason, complaint.message))
-
-
-def _handle_any_acknowledgment(state: State, neighbour: Neighbour, tlv: Acknowledgment, now: float) -> None:
-    handle_purge_acknowledgment(state, neighbour, tlv.opaque, now)
-    handle_acknowledgment(state, neighbour, tlv, now)
-
-
-def _is_link_local(address: bytes) -> bool:
-    """Return whether an address is in fe80::/10 (§4)."""
-    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
-
-
-_ROUTE_WORK = (Update, RouteRequest, SeqnoRequest)
-
-_HANDLERS: dict[type, Callable[[State, Neighbour, Any, float], None]] = {
-    AcknowledgmentRequest: handle_acknowledgment_request,
-    Acknowledgment: _handle_any_acknowledgment,
-    Update: handle_update,
-    RouteRequest: handle_route_request,
-    SeqnoRequest: handle_seqno_request,
-}

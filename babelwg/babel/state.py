@@ -60,6 +60,7 @@ class State:
         self.purge_done: set[tuple[str, bytes]] = set()
         self.clock_origin = rng.randrange(1 << 32)  # microseconds
         self.traffic_until = float("-inf")  # seconds; until then packets of users count as flowing
+        self.answers: list[tuple[str, float]] = []  # to what was asked for the shell: interface, seconds
         self.timers = Timers()
         self.silences = Timers()  # of what ends when nothing is heard in time
         self.sending = Timers()

@@ -15,6 +15,7 @@ DEFAULT_PORT = 51820
 DEFAULT_MTU = 1420  # octets
 DEFAULT_FWMARK = 0x6277
 HELLO_INTERVAL = 4.0  # seconds
+DEAD_AFTER = 0.2  # seconds of silence, probed in vain, after which a tunnel in use is dead
 HISTORY = 10_000  # records of what happened that are kept in memory
 CHECK_INTERVAL, CHECK_TIMEOUT = 5.0, 2.0  # seconds
 CHECK_FALL, CHECK_RISE = 3, 2  # results in a row
@@ -58,6 +59,7 @@ class BabelConfig:
     override: tuple[Prefix, ...] = ()
     table: int = DEFAULT_TABLE
     babeld: BabeldConfig | None = None
+    dead_after: float = DEAD_AFTER  # seconds; 0.0 for never
 
     @property
     def effective_update_interval(self) -> float:

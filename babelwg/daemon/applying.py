@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from babelwg.config import Config
+from babelwg.config.model import DEAD_AFTER
 from babelwg.daemon.effective import babeld_of, policy_of
 from babelwg.daemon.lan import babeld_interfaces
 from babelwg.daemon.redistribute import leaf_xroutes, own_xroutes, redistributed_xroutes
@@ -27,6 +28,7 @@ async def apply_configuration(node: "Node") -> None:
     if policy_of(config) != node.policy:
         node.policy = policy_of(config)
         node.routing.set_policy(node.policy)
+    node.links.configure(config.babel.dead_after if isinstance(config, Config) else DEAD_AFTER)
     babeld = babeld_of(config)
     node.routing.installer.reflecting = babeld is not None and babeld.reflect_kernel_metric
     node.monitor.watch(babeld.import_tables if babeld else ())

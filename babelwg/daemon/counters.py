@@ -22,6 +22,7 @@ async def gather_counters(context: "Context") -> dict[str, int]:
         "control": context.control.counters if context.control else {},
         "history": node.recorder.counters | (node.recorder.file.counters if node.recorder.file else {}),
         "loop": node.lag.counters(),
+        "link": node.links.all_counters(),
     }
     for part, values in sources.items():
         counters |= {f"{part}.{name}": value for name, value in values.items()}

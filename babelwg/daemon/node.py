@@ -42,6 +42,7 @@ from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lag import LagMeter
 from babelwg.daemon.lan import unheeded_directives
 from babelwg.daemon.leaves import LeafRoutes
+from babelwg.daemon.linkwatch.service import LinkWatch
 from babelwg.daemon.local import LocalService
 from babelwg.daemon.names import Names
 from babelwg.daemon.notify import Notifier
@@ -49,7 +50,6 @@ from babelwg.daemon.queries import CHANGING, Queries
 from babelwg.daemon.recorder import Recorder, wiring
 from babelwg.daemon.routing import ADOPTION, RoutingService
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
-from babelwg.daemon.traffic import watch_traffic
 from babelwg.daemon.tunnels import FAREWELL, TunnelService
 from babelwg.daemon.waiting import wait_for_news
 from babelwg.daemon.web.service import WebService
@@ -128,7 +128,7 @@ class Node:
         """Run until somebody asks to stop."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._repair()), group.create_task(self._release_adopted())]
-            tasks.append(group.create_task(watch_traffic(self.routing)))
+            self.links.start()
             tasks.append(group.create_task(self.lag.run()))
             self.notifier.ready(self._summary())
             tasks.append(group.create_task(self.notifier.run(self._summary)))
@@ -241,6 +241,8 @@ class Node:
         # A file in babeld's language alone means babeld's behaviour: no rules, and no routes but the learned ones.
         self.routing.installer.guarding = isinstance(self.config, Config)
         self._stack.callback(self.routing.close)
+        self.links = LinkWatch(self.routing, self.requests)
+        self._stack.callback(self.links.close)
 
     async def _open_services(self) -> None:
         self.iproute = await self._stack.enter_async_context(IpRoute())

@@ -119,6 +119,8 @@ def _state_of(
         return "connecting", "its back end has not answered yet"
     if state is None or time.time() - state.latest_handshake > HANDSHAKE_FRESH:
         return "connecting", "no answer to the handshake yet"
+    if (dead_for := node.links.dead_for(peer.interface)) is not None:
+        return "down", f"the link is dead: no packet gets an answer for {dead_for:.0f} s"
     if neighbour is not None and neighbour.rxcost < INFINITY:
         return "down", "heard, and does not say that it hears us"
     if neighbour is not None:

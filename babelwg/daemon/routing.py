@@ -21,6 +21,7 @@ from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.prefix import Prefix, is_martian
 from babelwg.daemon.installer import RouteInstaller
+from babelwg.daemon.linkwatch.watched import Place
 from babelwg.daemon.recorder import Note, silent
 from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket
@@ -183,9 +184,28 @@ class RoutingService:
             self.note("routes-removed-by-another", text, "another program did it", count=taken)
         self.pump()
 
-    def own_datagrams(self) -> dict[str, int]:
-        """Return how many datagrams of Babel each running interface has carried."""
-        return {name: self.socket.datagrams.get(name, 0) for name in self._running}
+    def places(self) -> list[Place]:
+        """Return the tunnels on which a neighbour was heard, each with the one that was heard last."""
+        interfaces, neighbours = self.speaker.links(self._loop.time())
+        ours = {view.name: view.link_local for view in interfaces if view.kind == "tunnel"}
+        latest = {n.interface: n for n in sorted(neighbours, key=lambda view: -view.last_heard)}
+        known = ours.keys() & latest.keys() & self._indices.keys()
+        return [Place(name, self._indices[name], ours[name], latest[name].address) for name in sorted(known)]
+
+    def fail_link(self, interface: str, why: str) -> None:
+        """Use an interface no longer: the link behind it was found dead."""
+        self.speaker.fail_link(interface, why, self._loop.time())
+        self.pump()
+
+    def restore_link(self, interface: str) -> None:
+        """Use an interface again that was found to be dead."""
+        self.speaker.restore_link(interface, self._loop.time())
+        self.pump()
+
+    def ask(self, interface: str) -> None:
+        """Have the neighbours on an interface acknowledge that they hear us."""
+        self.speaker.ask(interface, self._loop.time())
+        self.pump()
 
     def note_traffic(self, interfaces: list[str]) -> None:
         """Measure delays more often while packets of users flow through these interfaces."""

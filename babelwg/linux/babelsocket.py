@@ -36,7 +36,8 @@ class BabelSocket:
         self._group = group
         self._port = port
         self.counters: dict[str, int] = {}
-        self.datagrams: dict[str, int] = {}  # received and sent on each interface
+        self.received: dict[str, int] = {}  # datagrams on each interface
+        self.sent: dict[str, int] = {}
         try:
             self._socket = socket.socket(
                 socket.AF_INET6, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
@@ -116,7 +117,7 @@ class BabelSocket:
                 self._count("packet_dropped.interface-not-enabled")
                 continue
             source = socket.inet_pton(socket.AF_INET6, address[0].partition("%")[0])
-            self.datagrams[name] = self.datagrams.get(name, 0) + 1
+            self.received[name] = self.received.get(name, 0) + 1
             received = _arrival(stamp, now)
             yield Datagram(data, (source, address[1]), (destination, self._port), name, received)
 
@@ -135,7 +136,7 @@ class BabelSocket:
         info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, PKTINFO.pack(datagram.source[0], index))
         try:
             self._socket.sendmsg([datagram.data], [info], 0, (text, port, 0, index))
-            self.datagrams[datagram.interface] = self.datagrams.get(datagram.interface, 0) + 1
+            self.sent[datagram.interface] = self.sent.get(datagram.interface, 0) + 1
         except OSError as error:
             self._count(f"send_failed.{errno.errorcode.get(error.errno or 0, 'unknown')}")
 

@@ -265,7 +265,7 @@ def read_again(config: Config, directory: Path) -> Config:
         NODE
         + "sysctls = false\n[tunnels]\nbackend = 'wireguard-go'\nfwmark = 7\nmtu = 1300\nlisten-port = 1\n",
         NODE + "history = 500\nhistory-file = 'log/history.jsonl'\n",
-        NODE + "[babel]\nhello-interval = 0.25\nupdate-interval = 3\ntable = 'main'\noverride = ['::/0']\n",
+        NODE + "[babel]\ndead-after = 0\nupdate-interval = 3\ntable = 'main'\noverride = ['::/0']\n",
         NODE + "[babel]\ntable = 7\nimport-table = [254, 12]\nlocal-path = '/run/x'\nrouter-id = '02:0:0'\n",
         NODE + "[babel]\nin = ['ip 10.0.0.0/8 ge 16 deny', 'if \"a b\" allow']\nout = 'deny'\n",
         NODE

@@ -191,6 +191,7 @@ def test_addresses_that_overlap_are_refused(tmp_path: Path) -> None:
         ('[tunnels]\nbackend = "kernal"', '5: "backend": "kernal" is not a back end; did you mean "kernel"?'),
         ('[tunnels]\nbackend = "a b"', '5: "backend": "a b" is not auto, kernel, embedded or the name'),
         ("[babel]\nhello-interval = 0", '5: "hello-interval" must be 0.01-655 seconds'),
+        ("[babel]\ndead-after = -1", '5: "dead-after" must be 0-60 seconds'),
         ("[babel]\nhello-interval = nan", '5: "hello-interval" must be 0.01-655 seconds'),
         ("[babel]\nhello-interval = inf", '5: "hello-interval" must be 0.01-655 seconds'),
         ('[babel]\ntable = "mane"', '5: "table" must be "main" or 1-4294967295, and not 255 (local)'),

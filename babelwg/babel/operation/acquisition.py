@@ -5,6 +5,7 @@ from functools import partial
 from babelwg.babel.events import NeighbourAcquired, NeighbourLost
 from babelwg.babel.operation.acknowledgments import forget_neighbour
 from babelwg.babel.operation.delay import handle_delay_timeout
+from babelwg.babel.operation.failure import note_promised_hello
 from babelwg.babel.operation.liveness import (
     handle_ihu_timeout,
     record_hello,
@@ -42,6 +43,8 @@ def handle_hello(state: State, interface: Interface, address: bytes, hello: Hell
     if neighbour is None and (neighbour := _acquire(state, interface, address)) is None:
         return
     record_hello(state, neighbour, hello, now)
+    if hello.interval:
+        note_promised_hello(state, interface, now)
 
 
 def lose_neighbour(state: State, neighbour: Neighbour, reason: str, now: float) -> None:
@@ -87,6 +90,7 @@ def _actions(state: State, interface: Interface, address: bytes) -> NeighbourAct
     def miss(history_of: str, now: float) -> None:
         neighbour = current()
         history: HelloHistory = getattr(neighbour, history_of)
+        interface.heard_since = 0
         if not record_missed_hello(state, neighbour, history, now):
             lose_neighbour(state, neighbour, "silent", now)
 

@@ -24,6 +24,8 @@ def reception(history: HelloHistory) -> float:
 def compute_rxcost(neighbour: Neighbour) -> int:
     """Return what reception from a neighbour costs, as our IHUs say."""
     parameters = neighbour.interface.parameters
+    if neighbour.interface.failed is not None:
+        return INFINITY
     if _uses_etx(parameters):
         # All six Hellos count even when fewer were due: one lucky Hello over a bad link proves nothing.
         ones = neighbour.multicast.ones(ETX_WINDOW)

@@ -89,15 +89,27 @@ def update_link(state: State, neighbour: Neighbour, now: float) -> None:
     if (rxcost == INFINITY) != (neighbour.rxcost == INFINITY):
         _tell_neighbour(state, neighbour, rxcost < INFINITY, now)
     neighbour.rxcost = rxcost
-    cost, before = compute_cost(neighbour), neighbour.cost
-    if cost == before:
+    if (cost := compute_cost(neighbour)) == neighbour.cost:
         return
     if not _may_reprice(state, neighbour, now):
         # What is measured later is not measured wrongly: the cost stays as it was for a while.
         state.count("link_change_deferred")
         state.timers.advance(neighbour.link_timer, now + REPRICE_PAUSE)
         return
-    neighbour.cost = cost
+    _reprice(state, neighbour, cost, now)
+
+
+def drop_link(state: State, neighbour: Neighbour, now: float) -> None:
+    """Use the link to a neighbour no longer, however often that was said before: it leads nowhere."""
+    if neighbour.rxcost != INFINITY:
+        neighbour.rxcost = INFINITY
+        _tell_neighbour(state, neighbour, False, now)
+    if neighbour.cost != INFINITY:
+        _reprice(state, neighbour, INFINITY, now)
+
+
+def _reprice(state: State, neighbour: Neighbour, cost: int, now: float) -> None:
+    before, neighbour.cost = neighbour.cost, cost
     name = neighbour.interface.name
     state.emit(LinkCostChanged(name, neighbour.address, cost, neighbour.rxcost, neighbour.txcost))
     reprice(state, neighbour, now)

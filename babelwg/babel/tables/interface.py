@@ -36,14 +36,18 @@ class InterfaceActions(NamedTuple):
     update: Callable[[float], None]
     send: Callable[[float], None]
     probe: Callable[[float], None]
+    retry: Callable[[float], None]
 
 
 class Interface:
     """An interface on which the speaker speaks."""
 
     __slots__ = (
+        "asked",
         "associations",
         "counter",
+        "failed",
+        "heard_since",
         "hello_seqno",
         "hello_timer",
         "hellos_since_ihu",
@@ -56,6 +60,7 @@ class Interface:
         "parameters",
         "pending_acknowledgments",
         "probing",
+        "retry_timer",
         "update_timer",
     )
 
@@ -83,7 +88,15 @@ class Interface:
         self.pending_acknowledgments = 0  # packets of ours that somebody here has not confirmed
         self.hello_timer = Timer(actions.hello)
         self.probing = Probing(actions.probe)
+        self.failed: float | None = None  # since when the link is known to be dead, in seconds
+        self.heard_since = 0  # promised Hellos since then
+        self.retry_timer = Timer(actions.retry)
+        self.asked: dict[int, float] = {}  # when the shell asked what is not yet acknowledged, by nonce
         self.update_timer = Timer(actions.update)
+
+    def timers(self) -> tuple[Timer, ...]:
+        """Return all timers that end with the interface, except the outbox's."""
+        return self.hello_timer, self.update_timer, self.probing.timer, self.retry_timer
 
     def may_carry(self, prefix: Prefix) -> bool:
         """Return whether a prefix may be spoken of here: not all speakers know sources (RFC 9079, §6)."""

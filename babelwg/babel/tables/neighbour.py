@@ -68,6 +68,12 @@ class HelloHistory:
         self._append(0, 1)
         self.expected = seqno_add(self.expected, 1)
 
+    def forgive(self) -> None:
+        """Forget what was missed: the link was down, and was seen to be up again."""
+        # Departs from appendix A.1: what counts is the answer that the link itself gave to the shell.
+        if self.expected is not None:
+            self.bits, self.length = 1, 1
+
     def ones(self, window: int) -> int:
         """Return how many of the latest `window` Hellos were received."""
         return (self.bits & ((1 << window) - 1)).bit_count()

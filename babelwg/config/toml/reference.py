@@ -8,6 +8,7 @@ from babelwg.config.model import (
     CHECK_INTERVAL,
     CHECK_RISE,
     CHECK_TIMEOUT,
+    DEAD_AFTER,
     DEFAULT_FWMARK,
     DEFAULT_MTU,
     DEFAULT_PORT,
@@ -93,6 +94,13 @@ BABEL = (
         "seconds",
         f"{babeld.UPDATE_FACTOR} Hello intervals",
         "Between full updates on tunnels.",
+    ),
+    Key(
+        "dead-after",
+        "seconds",
+        f"{DEAD_AFTER:g}",
+        "After so much silence, in which probes stay without an answer, a tunnel in use is left; "
+        "at least, since slow links get more. 0: missed Hellos alone tell.",
     ),
     Key("table", "integer", f"{DEFAULT_TABLE}", 'The kernel table for learned routes, or "main".'),
     Key("override", "list of prefixes", "[]", "Where a learned route wins over an equal one in table main."),

@@ -12,6 +12,7 @@ from babelwg.config.errors import ConfigError, ConfigErrors, did_you_mean, quote
 from babelwg.config.files import read_secret, read_text
 from babelwg.config.keys import MAX_INTERFACE_NAME, Key, interface_name
 from babelwg.config.model import (
+    DEAD_AFTER,
     DEFAULT_FWMARK,
     DEFAULT_MTU,
     DEFAULT_PORT,
@@ -38,6 +39,7 @@ MAX_TABLE = 0xFFFFFFFF
 # Intervals travel as 16 bits of centiseconds (RFC 8966 §4.6.5).
 MIN_INTERVAL = 0.01  # seconds
 MAX_INTERVAL = 655.0  # seconds
+MAX_DEAD_AFTER = 60.0  # seconds
 MAX_COST = 65534
 MIN_HISTORY, MAX_HISTORY = 100, 100_000  # records
 
@@ -95,13 +97,14 @@ def read_babel(table: Table, directory: Path) -> BabelConfig:
     file = table.text("config")
     hello_interval = table.seconds("hello-interval", HELLO_INTERVAL, MIN_INTERVAL, MAX_INTERVAL)
     update_interval = table.seconds("update-interval", None, MIN_INTERVAL, MAX_INTERVAL)
+    dead_after = table.seconds("dead-after", DEAD_AFTER, 0, MAX_DEAD_AFTER)
     override = table.parsed_list("override", parse_prefix)
     kernel_table = _read_kernel_table(table)
     lines = babeld_lines(table, directory)
     table.finish()
     path = None if file is None else directory / file
     babeld = _read_babeld(path, lines, table.errors)
-    return BabelConfig(path, hello_interval, update_interval, override, kernel_table, babeld)
+    return BabelConfig(path, hello_interval, update_interval, override, kernel_table, babeld, dead_after)
 
 
 def _read_babeld(path: Path | None, lines: list[Line], errors: list[ConfigError]) -> BabeldConfig | None:

@@ -84,6 +84,7 @@ def _babel(babel: BabelConfig) -> Iterator[str]:
     yield f"hello-interval = {_number(babel.hello_interval)}"
     comment = "# " if babel.update_interval is None else ""
     yield f"{comment}update-interval = {_number(babel.effective_update_interval)}"
+    yield f"dead-after = {_number(babel.dead_after)}"
     yield f"table = {string('main') if babel.table == MAIN_TABLE else babel.table}"
     yield f"override = {_list(map(str, babel.override))}"
     # Where nothing of babeld's language is said, its settings hold their defaults without anybody reading them.

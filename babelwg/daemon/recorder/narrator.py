@@ -6,6 +6,8 @@ from typing import Any, NamedTuple, Protocol
 from babelwg.babel.events import (
     Event,
     LinkCostChanged,
+    LinkFailed,
+    LinkRestored,
     NeighbourAcquired,
     NeighbourLost,
     Origin,
@@ -68,6 +70,7 @@ class Narrator:
         self._ways: dict[Prefix, Way] = {}
         self._links: dict[tuple[str, bytes], Link] = {}
         self._losses: dict[tuple[str, bytes], str] = {}
+        self._dead: dict[str, None] = {}  # interfaces
         self._complaints: dict[tuple[str, str], tuple[float, int]] = {}
         self._tellers: dict[type, Callable[[Any], Record | None]] = {
             RouteSelected: self._selected,
@@ -76,6 +79,8 @@ class Narrator:
             NeighbourAcquired: self._acquired,
             NeighbourLost: self._lost,
             LinkCostChanged: self._repriced,
+            LinkFailed: self._failed,
+            LinkRestored: self._restored,
             SeqnoIncreased: self._seqno_increased,
             SeqnoRequested: self._seqno_requested,
         }
@@ -181,7 +186,25 @@ class Narrator:
             text = f"the link to {who} is up, cost {event.cost}"
         else:
             text = f"the link to {who} costs {event.cost} (was {old.told})"
-        return _with_cause(record, text, link_cause(event, old.rxcost, old.txcost))
+        is_dead = event.interface in self._dead and event.cost == INFINITY
+        cause = "it answers no more" if is_dead else link_cause(event, old.rxcost, old.txcost)
+        return _with_cause(record, text, cause)
+
+    def _failed(self, event: LinkFailed) -> Record:
+        _bound(self._dead, MAX_LINKS)
+        self._dead[event.interface] = None
+        record, who = self._about_link("link-failed", event.interface)
+        return _with_cause(record, f"the link to {who} is dead", event.why)
+
+    def _restored(self, event: LinkRestored) -> Record:
+        self._dead.pop(event.interface, None)
+        record, who = self._about_link("link-restored", event.interface)
+        cause = f"packets go both ways again, after {event.after:.1f} s"
+        return _with_cause(record | {"after_s": round(event.after, 3)}, f"the link to {who} lives", cause)
+
+    def _about_link(self, event: str, interface: str) -> tuple[Record, str]:
+        peer = self._names.peer_on(interface)
+        return {"event": event, "peer": peer, "interface": interface}, peer or interface
 
     def _seqno_increased(self, event: SeqnoIncreased) -> Record:
         record: Record = {"event": "seqno-increased", "seqno": event.seqno}

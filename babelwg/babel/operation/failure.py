@@ -1,0 +1,94 @@
+"""Links that the shell found dead, and how they are tried again: the packets of users tell before Hellos do.
+
+RFC 8966 leaves it open how reachability is sensed (section 3.4); here the Hellos are joined by what the shell
+observes of the link itself.
+"""
+
+from babelwg.babel.events import LinkFailed, LinkRestored
+from babelwg.babel.operation.liveness import drop_link, send_scheduled_hello, update_link
+from babelwg.babel.operation.queueing import queue_hello, queue_ihu, queue_small
+from babelwg.babel.state import State
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.wire.tlv import INFINITY, AcknowledgmentRequest
+
+# Implementation constants: seconds
+RETRY_INTERVAL = 2.0  # between two Hellos out of turn on a dead link
+RETRY_FOR = 600.0  # after which the ordinary Hellos have to do
+ANSWER_INTERVAL = 0.01  # within which an acknowledgment is asked for
+MAX_ASKED, MAX_ANSWERS = 32, 256
+HELLOS_ENOUGH = 3  # in a row, none of them missed: what is said of the link by them is newer
+
+
+def fail_link(state: State, interface: Interface, why: str, now: float) -> None:
+    """Use a link no longer, and tell everybody at once; its neighbours and what they announced stay known."""
+    if interface.failed is not None:
+        return
+    interface.failed, interface.heard_since = now, 0
+    state.emit(LinkFailed(interface.name, why))
+    for neighbour in list(interface.neighbours.values()):
+        drop_link(state, neighbour, now)
+    state.timers.set(interface.retry_timer, now + RETRY_INTERVAL)
+
+
+def restore_link(state: State, interface: Interface, now: float) -> None:
+    """Use a link again: packets were seen to go both ways, so what was missed meanwhile says nothing of it."""
+    if interface.failed is None:
+        return
+    state.emit(LinkRestored(interface.name, now - interface.failed))
+    interface.failed = None
+    state.timers.cancel(interface.retry_timer)
+    for neighbour in interface.neighbours.values():
+        neighbour.multicast.forgive()
+        neighbour.unicast.forgive()
+        update_link(state, neighbour, now)
+    send_scheduled_hello(state, interface, 0.0, now)
+    for neighbour in interface.neighbours.values():
+        queue_ihu(state, neighbour, 0.0, now)
+
+
+def has_alternative(state: State, interface: Interface) -> bool:
+    """Return whether any prefix that is routed over an interface could be reached over another one, if asked for."""
+    routes = (route for neighbour in interface.neighbours.values() for route in neighbour.routes.values())
+    return any(
+        other.metric < INFINITY and other.neighbour.interface is not interface
+        for route in routes
+        if (selection := state.routes.selected.get(route.prefix)) is not None and selection.route is route
+        for other in state.routes.candidates(route.prefix)
+    )
+
+
+def ask_neighbours(state: State, interface: Interface, now: float) -> None:
+    """Have the neighbours acknowledge that they hear us, in the shortest time that can be asked for (§3.3)."""
+    for neighbour in interface.neighbours.values():
+        nonce = state.allocate_nonce()
+        interface.asked[nonce] = now
+        if len(interface.asked) > MAX_ASKED:
+            del interface.asked[next(iter(interface.asked))]
+        queue_small(state, neighbour, AcknowledgmentRequest(nonce, ANSWER_INTERVAL), 0.0, now)
+
+
+def handle_answer(state: State, neighbour: Neighbour, nonce: int, now: float) -> None:
+    """Take note of an acknowledgment that the shell waits for."""
+    asked = neighbour.interface.asked.pop(nonce, None)
+    if asked is not None and len(state.answers) < MAX_ANSWERS:
+        state.answers.append((neighbour.interface.name, now - asked))
+
+
+def note_promised_hello(state: State, interface: Interface, now: float) -> None:
+    """Use a dead link again whose neighbour is heard as often as on a living one, whatever the shell found."""
+    if interface.failed is None:
+        return
+    interface.heard_since += 1
+    if interface.heard_since >= HELLOS_ENOUGH:
+        state.count("link_restored_by_hellos")
+        restore_link(state, interface, now)
+
+
+def handle_retry_timer(state: State, interface: Interface, now: float) -> None:
+    """Try a dead link: one who hears us answers."""
+    if interface.failed is None or now > interface.failed + RETRY_FOR:
+        return
+    state.timers.set(interface.retry_timer, now + RETRY_INTERVAL)
+    if interface.outbox.hello is None and not interface.parameters.rfc6126_compatible:
+        queue_hello(state, interface, 0.0, 0.0, now)

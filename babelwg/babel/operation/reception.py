@@ -1,0 +1,147 @@
+"""From a datagram to what its TLVs do, in an order that suits them (RFC 8966, section 4)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from babelwg.babel.datagram import Datagram
+from babelwg.babel.events import PacketDropped, TlvDropped
+from babelwg.babel.operation.acknowledgments import (
+    handle_acknowledgment,
+    handle_acknowledgment_request,
+)
+from babelwg.babel.operation.acquisition import handle_hello
+from babelwg.babel.operation.authentication import authenticate
+from babelwg.babel.operation.delay import handle_stamps, is_probe
+from babelwg.babel.operation.failure import (
+    handle_answer,
+)
+from babelwg.babel.operation.liveness import handle_ihu, update_link
+from babelwg.babel.operation.probing import handle_probe
+from babelwg.babel.operation.recovery import (
+    begin_purge,
+    handle_purge_acknowledgment,
+)
+from babelwg.babel.operation.requests import handle_route_request, handle_seqno_request
+from babelwg.babel.operation.routes import handle_update
+from babelwg.babel.state import State
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.wire.decode import Complaint, decode_packet
+from babelwg.babel.wire.tlv import (
+    Acknowledgment,
+    AcknowledgmentRequest,
+    Hello,
+    Ihu,
+    RouteRequest,
+    SeqnoRequest,
+    Tlv,
+    Update,
+)
+
+# Implementation constants
+MAX_HELLOS = 4  # of one packet; a multicast and a unicast one are all that make sense
+# What newer and other speakers send to each other is no mistake, so it is counted but not reported.
+QUIET_COMPLAINTS = frozenset({"unknown-tlv", "unknown-ae", "mandatory-sub-tlv"})
+
+
+def receive_datagram(state: State, datagram: Datagram, now: float) -> None:
+    """Do what a datagram says, or count why not."""
+    source, port = datagram.source
+    interface = state.interfaces.get(datagram.interface)
+    if interface is None:
+        _drop_packet(state, datagram, "interface-not-enabled")
+    elif not _is_link_local(source):
+        _drop_packet(state, datagram, "not-link-local")
+    elif port != state.parameters.port:
+        _drop_packet(state, datagram, "wrong-port")
+    elif source == interface.link_local:
+        _drop_packet(state, datagram, "own-address")
+    else:
+        _receive_packet(state, interface, datagram, now)
+
+
+def _receive_packet(state: State, interface: Interface, datagram: Datagram, now: float) -> None:
+    source = datagram.source[0]
+    if interface.parameters.keys:
+        refusal = authenticate(state, interface, datagram, now)
+        if refusal is not None:
+            _drop_packet(state, datagram, refusal)
+            return
+    packet = decode_packet(datagram.data, source)
+    if packet.refusal is not None:
+        _drop_packet(state, datagram, packet.refusal)
+        return
+    state.count("packets_received")
+    state.count("octets_received", len(datagram.data))
+    # A Hello makes the neighbour entry that all other TLVs need, wherever it stands in the packet.
+    hellos = [tlv for tlv in packet.tlvs if isinstance(tlv, Hello)]
+    for hello in hellos[:MAX_HELLOS]:
+        handle_hello(state, interface, source, hello, now)
+    if len(hellos) > MAX_HELLOS:
+        state.count("tlv_dropped.hello-rate", len(hellos) - MAX_HELLOS)
+    if (neighbour := interface.neighbours.get(source)) is not None:
+        handle_stamps(state, neighbour, packet.tlvs, datagram.received, now)
+        _handle_tlvs(state, neighbour, packet.tlvs, now)
+        if any(is_probe(hello) for hello in hellos[:MAX_HELLOS]):
+            handle_probe(state, interface, now)
+    elif packet.tlvs:
+        _drop_tlv(state, interface, source, Complaint("unknown-neighbour", "no Hello was heard before"))
+    for complaint in packet.complaints:
+        _drop_tlv(state, interface, source, complaint)
+
+
+def _handle_tlvs(state: State, neighbour: Neighbour, tlvs: tuple[Tlv, ...], now: float) -> None:
+    """Handle what concerns the link first, and its cost once, so that updates meet a settled link."""
+    for tlv in tlvs:
+        if isinstance(tlv, Ihu):
+            handle_ihu(state, neighbour, tlv, now)
+    if any(isinstance(tlv, Hello | Ihu) for tlv in tlvs):
+        update_link(state, neighbour, now)
+        begin_purge(state, neighbour, now)
+    for tlv in _affordable(state, neighbour, tlvs, now):
+        if not isinstance(tlv, Hello | Ihu):
+            _HANDLERS[type(tlv)](state, neighbour, tlv, now)
+
+
+def _affordable(state: State, neighbour: Neighbour, tlvs: tuple[Tlv, ...], now: float) -> tuple[Tlv, ...]:
+    """Return what a neighbour may have us do now: all, or a packet without its updates and requests."""
+    parameters = state.parameters
+    work = sum(isinstance(tlv, _ROUTE_WORK) for tlv in tlvs)
+    if neighbour.route_work.spend(work, parameters.route_work_burst, parameters.route_work, now):
+        return tlvs
+    state.count("tlv_dropped.rate", work)
+    # An acknowledgment would say that we know of the retractions among what is dropped (§3.5.4).
+    return tuple(tlv for tlv in tlvs if not isinstance(tlv, (*_ROUTE_WORK, AcknowledgmentRequest)))
+
+
+def _drop_packet(state: State, datagram: Datagram, reason: str) -> None:
+    state.count(f"packet_dropped.{reason}")
+    state.emit(PacketDropped(datagram.interface, datagram.source[0], reason))
+
+
+def _drop_tlv(state: State, interface: Interface, source: bytes, complaint: Complaint) -> None:
+    state.count(f"tlv_dropped.{complaint.reason}")
+    if complaint.reason not in QUIET_COMPLAINTS:
+        state.emit(TlvDropped(interface.name, source, complaint.reason, complaint.message))
+
+
+def _handle_any_acknowledgment(state: State, neighbour: Neighbour, tlv: Acknowledgment, now: float) -> None:
+    handle_answer(state, neighbour, tlv.opaque, now)
+    handle_purge_acknowledgment(state, neighbour, tlv.opaque, now)
+    handle_acknowledgment(state, neighbour, tlv, now)
+
+
+def _is_link_local(address: bytes) -> bool:
+    """Return whether an address is in fe80::/10 (§4)."""
+    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+_ROUTE_WORK = (Update, RouteRequest, SeqnoRequest)
+
+_HANDLERS: dict[type, Callable[[State, Neighbour, Any, float], None]] = {
+    AcknowledgmentRequest: handle_acknowledgment_request,
+    Acknowledgment: _handle_any_acknowledgment,
+    Update: handle_update,
+    RouteRequest: handle_route_request,
+    SeqnoRequest: handle_seqno_request,
+}

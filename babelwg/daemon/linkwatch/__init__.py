@@ -1,0 +1,1 @@
+"""Whether links carry packets, told by the packets themselves long before Hellos are missed."""

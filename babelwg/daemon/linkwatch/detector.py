@@ -1,0 +1,280 @@
+"""One link: suspected when packets cease, probed, found dead, tried again. No clock and no socket of its own.
+
+RFC 8966 leaves the sensing of a link open (section 3.4). Hellos say in seconds what packets of users say in
+milliseconds: a link that carried some and falls silent is asked, and one that does not answer is dead.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Self
+
+from babelwg.daemon.linkwatch.roundtrip import RoundTripEstimate
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How soon a link is suspected and given up; seconds, unless said otherwise."""
+
+    silence: float = 0.04  # without reception until a link in use is suspected, at least
+    longest_silence: float = 0.08  # and at most, however slowly packets come
+    patience: float = 0.12  # of a suspicion, at least: with `silence` a link is dead after 0.2 s
+    longest_patience: float = 3.0
+    lone_patience: float = 1.0  # where nothing leads anywhere else, at least: haste would gain nothing
+    probes: int = 8  # unanswered ones until a link is dead, more where packets are lost
+    most_probes: int = 24
+    false_alarm: float = 1e-9  # the chance that all probes of a suspicion are lost on a living link
+
+    @classmethod
+    def dead_after(cls, seconds: float) -> Self:
+        """Return bounds by which a link in use whose round trip is short is dead after so many seconds."""
+        return cls(silence=seconds / 5, longest_silence=2 * seconds / 5, patience=3 * seconds / 5)
+
+
+# Implementation constants: seconds, unless said otherwise
+ACTIVE = 1.0  # after the last packet of users, a link is in use
+SAMPLE_INTERVAL = 0.25  # between two probes of a link in use that only measure
+SHORTEST_PROBE_INTERVAL = 0.005
+MARGIN = 0.01  # for an answer, beyond its round trip
+GAP_WEIGHT, LOSS_WEIGHT = 0.25, 0.05  # of a new sample
+SAME_MOMENT = 0.001
+STALL_HALF_LIFE = 10.0  # of the longest silence that was none
+STALL_LIMIT = 0.8
+BLIND = 60.0  # after which a neighbour that answers no probe is asked again
+QUICK_RETRY, QUICK_FOR = 0.1, 2.0  # the first probes of a dead link: it may have been a false alarm
+SLOW_RETRY, SLOW_FOR = 2.0, 600.0
+TRIAL_INTERVAL, TRIAL_ANSWERS, TRIAL_LIMIT = 0.04, 5, 1.0  # how a link proves that it lives again
+# A link that fails so soon after it was used again is unstable, and stays unused for ever longer.
+UNSTABLE, LONGEST_HOLD = 1.0, 64.0
+
+
+class Action(Enum):
+    """What the shell shall do now."""
+
+    PROBE = "probe"
+    FAIL = "fail"
+    RESTORE = "restore"
+
+
+class State(Enum):
+    """What is thought of a link."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    DEAD = "dead"
+
+
+class LinkDetector:
+    """Is told what a link carried, and tells when to probe it, to give it up and to use it again."""
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        now: float,
+        hello_interval: float = 4.0,
+        is_alone: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Watch from now on; `is_alone` tells whether nothing could be done with the news of a dead link."""
+        self.bounds = bounds
+        self.state = State.ALIVE
+        self.since = now  # of the state
+        self.answers = False  # whether the neighbour ever answered a probe
+        self.round_trip = RoundTripEstimate()
+        self.loss = 0.0  # the share of probes that stay without an answer
+        self.late = 0.0  # by how much we ourselves were late lately
+        self._hello_interval = hello_interval
+        self._is_alone = is_alone
+        self._alone = False  # in this suspicion
+        self._stall = (0.0, now)  # a silence that ended by itself, in seconds, and when
+        self._heard = now
+        self._used = -math.inf  # when packets of users were last seen
+        self._pending = False  # whether something was carried since the link last proved to live
+        self._outstanding: list[float] = []  # when the probes left that are not answered yet
+        self._gap = bounds.silence / 3
+        self._sent = 0  # probes of this suspicion, or of this trial
+        self._probed = -math.inf
+        self._hasty = False  # whether the next probe leaves at once
+        self._blind_until = -math.inf
+        self._trial: float | None = None  # since when a dead link answers
+        self._trial_answers = 0
+        self.verdict = ""  # why the link was last found dead
+        self.hold = 0.0  # seconds for which a link that fails again and again stays unused
+        self._restored = -math.inf
+
+    def is_active(self, now: float) -> bool:
+        """Return whether the link has to be looked at often."""
+        return self.state is State.SUSPECT or now < self._used + ACTIVE
+
+    def look(self, received: int, incoming: int, outgoing: int, now: float) -> None:
+        """Take in how many packets came since the last look, and how many packets of users came and went."""
+        if received:
+            self._clear(now)
+            self._hasty = self.state is State.DEAD
+        if incoming:
+            gap = min((now - self._heard) / incoming, ACTIVE)
+            self._gap += GAP_WEIGHT * (gap - self._gap)
+        if received:
+            self._heard = now
+        if incoming or outgoing:
+            self._used, self._pending = now, True
+
+    def suspect(self, now: float) -> None:
+        """Take a hint from elsewhere: ask at once whether the link lives."""
+        if self.state is State.ALIVE and now >= self._blind_until:
+            self._become(State.SUSPECT, now)
+
+    def answered(self, rtt: float, now: float) -> None:
+        """Take in the answer to a probe, and after how many seconds it came."""
+        self.answers, self._blind_until = True, -math.inf
+        self.round_trip.add(rtt)
+        self._note_losses(now - rtt)
+        self._clear(now)
+        if self.state is State.DEAD:
+            if self._trial is None:
+                self._trial, self._trial_answers = now, 0
+            self._trial_answers += 1
+        self._heard, self._pending = now, False
+
+    def step(self, now: float) -> Action | None:
+        """Return what is to be done now; to be called until there is nothing."""
+        if self.state is State.DEAD:
+            return self._step_dead(now)
+        if self.state is State.ALIVE:
+            if self._is_silent(now):
+                self._become(State.SUSPECT, now)
+            elif self._wants_sample(now):
+                return self._probe(now)
+            else:
+                return None
+        return self._step_suspect(now)
+
+    def deadline(self, now: float) -> float:
+        """Return when the next `step` is due."""
+        if self.state is State.SUSPECT:
+            due = self._probed + self._probe_interval if self._sent < self.needed else self._verdict_at
+        elif self.state is State.DEAD:
+            due = self._probed + self._retry_interval(now)
+        elif self._pending and now < self._used + ACTIVE:
+            due = max(self._heard + self._silence, self._blind_until)
+        else:
+            due = math.inf
+        return due
+
+    @property
+    def patience(self) -> float:
+        """Seconds from the suspicion to the verdict: four round trips and their jitter, and what we were late."""
+        bounds = self.bounds
+        measured = 4 * self.round_trip.smoothed + 4 * self.round_trip.variation
+        least = bounds.lone_patience if self._alone else bounds.patience
+        wanted = max(least, measured, 2 * self._stalled(self.since))
+        return min(wanted + 2 * self.late, bounds.longest_patience)
+
+    @property
+    def needed(self) -> int:
+        """How many probes in a row have to stay without an answer."""
+        bounds = self.bounds
+        loss = min(max(self.loss, 1e-6), 0.9)
+        wanted = math.ceil(math.log(bounds.false_alarm) / math.log(loss))
+        return bounds.most_probes if self._alone else min(max(bounds.probes, wanted), bounds.most_probes)
+
+    @property
+    def _silence(self) -> float:
+        return min(max(self.bounds.silence, 3 * self._gap), self.bounds.longest_silence)
+
+    @property
+    def _probe_interval(self) -> float:
+        room = self.patience - self.round_trip.smoothed - 2 * self.round_trip.variation
+        return max(SHORTEST_PROBE_INTERVAL, room / self.needed)
+
+    @property
+    def _verdict_at(self) -> float:
+        slowest = self.round_trip.smoothed + 4 * self.round_trip.variation + MARGIN + self.late
+        return max(self.since + self.patience, self._probed + slowest)
+
+    def _is_silent(self, now: float) -> bool:
+        is_used = self._pending and now < self._used + ACTIVE
+        return is_used and now >= self._heard + self._silence and now >= self._blind_until
+
+    def _wants_sample(self, now: float) -> bool:
+        return now < self._used + ACTIVE and now >= max(self._probed + SAMPLE_INTERVAL, self._blind_until)
+
+    def _step_suspect(self, now: float) -> Action | None:
+        if self._sent < self.needed:
+            return self._probe(now) if now >= self._probed + self._probe_interval else None
+        if now < self._verdict_at:
+            return None
+        if not self.answers:
+            # Its firewall may be what is silent; there the Hellos have to tell.
+            self._blind_until = now + BLIND
+            self._become(State.ALIVE, now)
+            return None
+        if not self._alone and self._is_alone():
+            self._alone = True
+            return self._step_suspect(now)
+        waited = round(1000 * (now - self.since))
+        self.verdict = f"{self._sent} probes in {waited} ms were not answered"
+        is_unstable = now < self._restored + max(UNSTABLE, 2 * self.hold)
+        self.hold = min(max(1.0, 2 * self.hold), LONGEST_HOLD) if is_unstable else 0.0
+        self._become(State.DEAD, now)
+        return Action.FAIL
+
+    def _step_dead(self, now: float) -> Action | None:
+        if self._trial is not None:
+            if self._trial_answers >= TRIAL_ANSWERS:
+                self._trial = None
+                if now >= self.since + self.hold:
+                    self._restored = now
+                    if (silence := now - self.since) < STALL_LIMIT:
+                        self._stall = silence, now  # it was away so shortly that perhaps it was not away
+                    self._become(State.ALIVE, now)
+                    return Action.RESTORE
+            elif now > self._trial + TRIAL_LIMIT:
+                self._trial = None
+        if now >= self._probed + self._retry_interval(now):
+            self._hasty = False
+            return self._probe(now)
+        return None
+
+    def _retry_interval(self, now: float) -> float:
+        if self._trial is not None or self._hasty:
+            return TRIAL_INTERVAL
+        if now < self.since + QUICK_FOR:
+            return QUICK_RETRY
+        return SLOW_RETRY if now < self.since + SLOW_FOR else max(SLOW_RETRY, self._hello_interval)
+
+    def _probe(self, now: float) -> Action:
+        self._probed = now
+        self._sent += 1
+        self._outstanding = [*self._outstanding[1 - self.bounds.most_probes :], now]
+        return Action.PROBE
+
+    def _note_losses(self, answered: float) -> None:
+        """Count the probes that left before the answered one as lost, and that one as not."""
+        for left in self._outstanding:
+            if left <= answered + SAME_MOMENT:
+                is_lost = left < answered - SAME_MOMENT and self.state is not State.DEAD
+                self.loss += LOSS_WEIGHT * (is_lost - self.loss)
+        self._outstanding = [left for left in self._outstanding if left > answered + SAME_MOMENT]
+
+    def _clear(self, now: float) -> None:
+        """End a suspicion, and remember how long a silence was that meant nothing."""
+        if self.state is State.SUSPECT:
+            silence = min(now - self.since, STALL_LIMIT)
+            self._stall = max(self._stalled(now), silence), now
+            self._become(State.ALIVE, now)
+
+    def _stalled(self, now: float) -> float:
+        longest, since = self._stall
+        return longest * math.exp2(-max(0.0, now - since) / STALL_HALF_LIFE)
+
+    def _become(self, state: State, now: float) -> None:
+        self.state, self.since = state, now
+        self._sent, self._trial = 0, None
+        self._hasty = self._alone = False
+        if state is State.SUSPECT:
+            self._probed = -math.inf
+        elif state is State.DEAD:
+            self._outstanding = []
+        else:
+            self._heard, self._pending = now, False

@@ -1,0 +1,241 @@
+"""Looks at what links carry, asks neighbours' kernels where that ceases, and tells the speaker what it found."""
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING
+
+from babelwg.babel.events import Event, LinkCostChanged, NeighbourAcquired, NeighbourLost, SeqnoIncreased
+from babelwg.daemon.linkwatch.detector import Action, Bounds, LinkDetector, State
+from babelwg.daemon.linkwatch.watched import Place, WatchedLink
+from babelwg.linux.errors import KernelError
+from babelwg.linux.linkstats import Packets, read_packets
+from babelwg.linux.netlink import RequestSocket
+from babelwg.linux.probes.linkecho import LinkEcho
+
+if TYPE_CHECKING:
+    from babelwg.daemon.routing import RoutingService
+
+log = logging.getLogger(__name__)
+
+# Implementation constants: seconds, unless said otherwise
+IDLE_INTERVAL = 0.5  # between two looks at all links
+ACTIVE_INTERVAL = 0.015  # between two looks at those in use
+LATENESS_MEMORY = 2.0  # for which a late turn makes us patient
+REFRESH_INTERVAL = 5.0  # between two looks at which links there are, when nobody told of a change
+SPEAKER_NEWS = (NeighbourAcquired, NeighbourLost, LinkCostChanged)
+HINT_PAUSE = 1.0  # in which further hints that something is wrong count for nothing
+MAX_ACTIONS = 4  # of one link in one turn
+
+
+class LinkWatch:
+    """Watches every tunnel on which a neighbour was heard."""
+
+    def __init__(self, routing: "RoutingService", requests: RequestSocket) -> None:
+        self.bounds = Bounds()
+        self.enabled = True
+        self.links: dict[str, WatchedLink] = {}
+        self.error: str | None = None  # why neighbours cannot be asked
+        self.counters = {"suspected": 0, "failed": 0, "restored": 0}
+        self._routing = routing
+        self._requests = requests
+        self._loop = asyncio.get_running_loop()
+        self._echo: LinkEcho | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._used: set[str] = set()  # since the last look at all links
+        self._late: tuple[float, float] = (0.0, 0.0)  # by how much we were late, and when
+        self._stale_at = self._all_at = 0.0
+        self._suspected_at = float("-inf")
+
+    def start(self) -> None:
+        """Begin to watch; without the right to ask, Hellos alone tell how links are, which `error` says."""
+        try:
+            self._echo = LinkEcho()
+        except KernelError as error:
+            self.error = str(error)
+            log.warning("links-not-probed %s: a dead link is found by its missing Hellos alone", error)
+        else:
+            self._loop.add_reader(self._echo.fileno(), self._receive)
+        self._routing.listeners.append(self._heed)
+        self._wake_at(self._loop.time())
+
+    def configure(self, dead_after: float) -> None:
+        """Find links dead after so many seconds from now on; 0.0 for never."""
+        self.enabled = dead_after > 0
+        if not self.enabled:
+            for name in self._routing.speaker.failed_links():
+                self._routing.restore_link(name)
+            self.links.clear()
+        elif (bounds := Bounds.dead_after(dead_after)) != self.bounds:
+            self.bounds = bounds
+            for link in self.links.values():
+                link.detector.bounds = bounds
+
+    def close(self) -> None:
+        """Watch no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._echo is not None:
+            self._loop.remove_reader(self._echo.fileno())
+            self._echo.close()
+            self._echo = None
+        if self._heed in self._routing.listeners:
+            self._routing.listeners.remove(self._heed)
+
+    def dead_for(self, interface: str) -> float | None:
+        """Return for how many seconds the link behind an interface is known to be dead; None where it is not."""
+        link = self.links.get(interface)
+        if link is None or link.detector.state is not State.DEAD:
+            return None
+        return self._loop.time() - link.detector.since
+
+    def all_counters(self) -> dict[str, int]:
+        """Return what was found, and what was asked, by kind."""
+        return self.counters | (self._echo.counters if self._echo else {})
+
+    def _heed(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, SPEAKER_NEWS):
+                self._stale_at = 0.0
+            elif isinstance(event, SeqnoIncreased):
+                # Somebody has lost the way to us that others had through it: perhaps a link of ours, of which we, who
+                # only answer, would learn by the loss of the next answer.
+                self._suspect_all()
+
+    def _suspect_all(self) -> None:
+        now = self._loop.time()
+        if now < self._suspected_at + HINT_PAUSE:
+            return
+        self._suspected_at = now
+        for link in self.links.values():
+            link.detector.suspect(now)
+        self._wake_at(now)
+
+    def _receive(self) -> None:
+        if self._take_answers():
+            self._turn()
+
+    def _take_answers(self) -> bool:
+        """Tell the detectors what was answered; return whether anything was."""
+        found, echo = False, self._echo
+        now = self._loop.time()
+        by_index = {link.place.index: link for link in self.links.values()}
+        for answer in echo.receive() if echo else ():
+            link = by_index.get(answer.interface)
+            if link is not None and link.place.neighbour == answer.address:
+                link.echoes = True
+                link.detector.answered(answer.rtt, now)
+                found = True
+        for interface, rtt in self._routing.speaker.answers():
+            if (link := self.links.get(interface)) is not None:
+                link.detector.answered(rtt, now)
+                found = True
+        return found
+
+    def _wake(self) -> None:
+        assert self._timer is not None
+        now = self._loop.time()
+        late, noted = self._late
+        if (lateness := now - self._timer.when()) > late or now > noted + LATENESS_MEMORY:
+            self._late = lateness, now
+        self._timer = None
+        # What has come while we were late is read before anybody is judged.
+        self._take_answers()
+        self._turn()
+
+    def _turn(self) -> None:
+        now = self._loop.time()
+        try:
+            self._look(now)
+        except KernelError as error:
+            log.error("links-not-read %s", error)
+        for link in [*self.links.values()] if self.enabled else ():
+            self._drive(link, now)
+        self._wake_at(self._next(now))
+
+    def _next(self, now: float) -> float:
+        detectors = [link.detector for link in self.links.values()] if self.enabled else []
+        due = min([self._all_at, *(detector.deadline(now) for detector in detectors)])
+        return min(due, now + ACTIVE_INTERVAL) if any(d.is_active(now) for d in detectors) else due
+
+    def _look(self, now: float) -> None:
+        if now >= self._stale_at:
+            self._stale_at = now + REFRESH_INTERVAL
+            self._refresh(now)
+        links = [*self.links.values()]
+        if now < self._all_at:
+            links = [link for link in links if link.detector.is_active(now)]
+        else:
+            self._all_at = now + IDLE_INTERVAL
+            self._routing.note_traffic(sorted(self._used))
+            self._used.clear()
+        packets = read_packets(self._requests, {link.place.index for link in links})
+        for link in links:
+            link.detector.late = self._late[0]
+            if (counted := packets.get(link.place.index)) is None:
+                self._stale_at = 0.0  # its interface is gone
+            elif link.look(counted, self._own(link.place), now):
+                self._used.add(link.place.interface)
+
+    def _own(self, place: Place) -> Packets:
+        """Return how many packets of an interface were Babel's or probes."""
+        socket, echo = self._routing.socket, self._echo
+        received, sent = socket.received.get(place.interface, 0), socket.sent.get(place.interface, 0)
+        if echo is not None:
+            received += echo.received.get(place.index, 0)
+            sent += echo.sent.get(place.index, 0)
+        return Packets(received, sent)
+
+    def _drive(self, link: WatchedLink, now: float) -> None:
+        detector, name = link.detector, link.place.interface
+        for _ in range(MAX_ACTIONS):
+            before = detector.state
+            action = detector.step(now)
+            if detector.state is State.SUSPECT and before is State.ALIVE:
+                self.counters["suspected"] += 1
+            if action is None:
+                return
+            if action is Action.PROBE:
+                self._ask(link)
+            elif action is Action.FAIL:
+                self.counters["failed"] += 1
+                self._routing.fail_link(name, detector.verdict)
+            else:
+                self.counters["restored"] += 1
+                self._routing.restore_link(name)
+
+    def _ask(self, link: WatchedLink) -> None:
+        place = link.place
+        if self._echo is not None:
+            self._echo.send(place.index, place.ours, place.neighbour)
+        if not link.echoes:
+            # Its firewall may drop echo requests; Babel itself has a question that must be answered.
+            self._routing.ask(place.interface)
+
+    def _refresh(self, now: float) -> None:
+        """Watch the links that the speaker has neighbours on, and those that it has given up."""
+        places = {place.interface: place for place in self._routing.places()}
+        failed = self._routing.speaker.failed_links()
+        for name in [*self.links]:
+            is_dead = self.links[name].detector.state is State.DEAD
+            if name not in places and not (is_dead and name in failed):
+                del self.links[name]
+            elif is_dead and name not in failed:
+                del self.links[name]  # the interface was made anew
+        for name, link in self.links.items():
+            if name in places and link.place.index == places[name].index:
+                link.place = places[name]
+        new = {n: p for n, p in places.items() if n not in self.links or self.links[n].place != p}
+        packets = read_packets(self._requests, {place.index for place in new.values()})
+        for name, place in new.items():
+            if (counted := packets.get(place.index)) is not None:
+                detector = LinkDetector(self.bounds, now, is_alone=partial(self._is_alone, name))
+                self.links[name] = WatchedLink(place, counted, self._own(place), detector)
+
+    def _is_alone(self, interface: str) -> bool:
+        return not self._routing.speaker.has_alternative(interface)
+
+    def _wake_at(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(when, self._wake)

@@ -1,0 +1,50 @@
+"""One watched link: what its interface has counted, less what is ours, and its detector."""
+
+from dataclasses import dataclass
+
+from babelwg.daemon.linkwatch.detector import LinkDetector
+from babelwg.linux.linkstats import Packets
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a link is: its interface with its index, and the addresses (packed) of both ends."""
+
+    interface: str
+    index: int
+    ours: bytes
+    neighbour: bytes
+
+
+@dataclass(slots=True)
+class _Direction:
+    """Packets of users one way: all that the kernel counted, less ours; the most ever seen."""
+
+    total: int
+    users: int
+
+    def look(self, total: int, own: int) -> tuple[int, int]:
+        """Return how many packets came since the last look, and how many of users."""
+        every = max(0, total - self.total)
+        # A packet that the kernel has counted and we have not yet read must not count as a user's at each look.
+        users = max(0, total - own - self.users)
+        self.total, self.users = total, self.users + users
+        return every, users
+
+
+class WatchedLink:
+    """Turns counters of an interface into what its detector wants to know."""
+
+    def __init__(self, place: Place, packets: Packets, own: Packets, detector: LinkDetector) -> None:
+        self.place = place
+        self.detector = detector
+        self.echoes = False  # whether echo requests were ever answered
+        self._received = _Direction(packets.received, packets.received - own.received)
+        self._sent = _Direction(packets.sent, packets.sent - own.sent)
+
+    def look(self, packets: Packets, own: Packets, now: float) -> bool:
+        """Tell the detector what was carried since the last look; return whether packets of users were."""
+        received, incoming = self._received.look(packets.received, own.received)
+        _, outgoing = self._sent.look(packets.sent, own.sent)
+        self.detector.look(received, incoming, outgoing, now)
+        return bool(incoming or outgoing)

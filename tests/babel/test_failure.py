@@ -1,0 +1,155 @@
+"""Links that the shell found dead: left at once, tried again, used again when they prove to live."""
+
+from babelwg.babel.wire.tlv import INFINITY, Acknowledgment, AcknowledgmentRequest, Hello, Ihu, RouteRequest
+from tests.babel.bench import Bench, neighbour_address, tlvs_of, update
+
+WHY = "8 probes in 120 ms were not answered"
+FIRST, SECOND = neighbour_address(1), neighbour_address(2)
+
+
+def two_ways() -> Bench:
+    """Return a speaker that reaches P over either of two tunnels, the first one being the shorter way."""
+    bench = Bench()
+    for number, name in ((1, "one"), (2, "two")):
+        bench.interface(name)
+        bench.meet(number, name)
+    bench.receive([update(metric=50)], 2, "two")
+    bench.receive([update(metric=0)], 1, "one")
+    bench.sent()
+    bench.events()
+    assert bench.selected() == FIRST
+    return bench
+
+
+def test_a_dead_link_is_left_at_once_and_its_neighbour_told() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    assert bench.selected() == SECOND
+    assert bench.speaker.failed_links() == {"one"}
+    view = bench.neighbour(1, "one")
+    assert view is not None and (view.cost, view.rxcost, view.txcost) == (INFINITY, INFINITY, 96)
+    assert bench.events() == ["link-failed", "link-cost-changed", "route-selected"]
+    ihus = [t for d in bench.datagrams() if d.interface == "one" for t in tlvs_of(d) if isinstance(t, Ihu)]
+    assert [ihu.rxcost for ihu in ihus] == [INFINITY]
+
+
+def test_a_dead_link_without_another_way_makes_its_prefixes_unreachable() -> None:
+    bench = Bench()
+    bench.interface()
+    bench.meet()
+    bench.receive([update()])
+    bench.events()
+    bench.speaker.fail_link("tun", WHY, bench.now)
+    assert bench.selected() is None
+    assert "route-retracted" in bench.events()
+
+
+def test_to_find_it_dead_twice_is_to_find_it_dead_once() -> None:
+    bench = two_ways()
+    for _ in range(3):
+        bench.speaker.fail_link("one", WHY, bench.now)
+    assert bench.events().count("link-failed") == 1
+    for _ in range(3):
+        bench.speaker.restore_link("one", bench.now)
+    assert bench.events().count("link-restored") == 1
+
+
+def test_an_unknown_link_is_nobodys() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("none", WHY, bench.now)
+    bench.speaker.restore_link("none", bench.now)
+    bench.speaker.ask("none", bench.now)
+    assert not bench.speaker.has_alternative("none")
+    assert bench.events() == []
+
+
+def test_nothing_that_is_heard_brings_a_dead_link_back_at_once() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.receive([bench.hello(1, "one"), bench.ihu(), update(metric=0)], 1, "one")
+    assert bench.selected() == SECOND
+    assert bench.neighbour(1, "one").cost == INFINITY  # type: ignore[union-attr]
+
+
+def test_a_restored_link_costs_what_it_did_however_long_it_was_dead() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.keep([2], "two", 20.0)
+    assert bench.neighbour(1, "one").reach & 7 == 0  # type: ignore[union-attr]
+    bench.speaker.restore_link("one", bench.now)
+    view = bench.neighbour(1, "one")
+    assert view is not None and (view.cost, view.rxcost) == (96, 96)
+    said = [t for d in bench.datagrams() if d.interface == "one" for t in tlvs_of(d)]
+    assert any(isinstance(t, Hello) and t.interval for t in said)
+    assert [t.rxcost for t in said if isinstance(t, Ihu)] == [96]
+    assert RouteRequest(None) in said
+
+
+def test_a_dead_link_is_tried_every_two_seconds_for_ten_minutes() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+
+    def tries(seconds: float) -> int:
+        return sum(
+            isinstance(tlv, Hello) and not tlv.interval
+            for _, datagram in bench.wait_datagrams(seconds)
+            if datagram.interface == "one"
+            for tlv in tlvs_of(datagram)
+        )
+
+    assert 9 <= tries(20.0) <= 10
+    tries(585.0)
+    assert tries(60.0) == 0
+
+
+def test_hellos_that_come_as_promised_overrule_the_shell() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    for count in range(3):
+        assert bench.speaker.failed_links() == {"one"}, count
+        bench.receive([bench.hello(1, "one"), bench.ihu()], 1, "one")
+        bench.wait(4.0)
+    assert bench.speaker.failed_links() == frozenset()
+    assert bench.snapshot() and bench.neighbour(1, "one").cost == 96  # type: ignore[union-attr]
+
+
+def test_a_link_that_only_we_hear_stays_unused_when_its_hellos_go_on() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    for _ in range(6):
+        bench.receive([bench.hello(1, "one"), bench.ihu(INFINITY)], 1, "one")
+        bench.wait(4.0)
+    assert bench.neighbour(1, "one").cost == INFINITY  # type: ignore[union-attr]
+
+
+def test_an_interface_that_is_made_anew_is_not_dead() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.speaker.remove_interface("one", bench.now)
+    bench.interface("one")
+    assert bench.speaker.failed_links() == frozenset()
+
+
+def test_a_neighbour_is_asked_and_its_answer_timed() -> None:
+    bench = two_ways()
+    bench.speaker.ask("one", bench.now)
+    (request,) = [tlv for tlv in bench.sent() if isinstance(tlv, AcknowledgmentRequest)]
+    assert request.interval == 0.01
+    bench.now += 0.004
+    bench.receive([Acknowledgment(request.opaque ^ 1)], 1, "one")
+    bench.receive([Acknowledgment(request.opaque)], 2, "two")
+    assert bench.speaker.answers() == []
+    bench.receive([Acknowledgment(request.opaque)], 1, "one")
+    bench.receive([Acknowledgment(request.opaque)], 1, "one")
+    ((interface, seconds),) = bench.speaker.answers()
+    assert interface == "one"
+    assert abs(seconds - 0.004) < 1e-6
+
+
+def test_there_is_an_alternative_where_another_neighbour_knows_the_prefix_too() -> None:
+    bench = two_ways()
+    assert bench.speaker.has_alternative("one")
+    # Nothing that is in use goes over the other one.
+    assert not bench.speaker.has_alternative("two")
+    bench.speaker.fail_link("two", WHY, bench.now)
+    assert not bench.speaker.has_alternative("one")

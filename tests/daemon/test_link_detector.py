@@ -1,0 +1,211 @@
+"""The link detector against a simulated link in virtual time."""
+
+from dataclasses import dataclass, field
+from functools import partial
+from heapq import heappop, heappush
+from random import Random
+
+import pytest
+
+from babelwg.daemon.linkwatch.detector import Action, Bounds, LinkDetector, State
+
+
+@dataclass
+class Link:
+    """Both ends of a link watched by a detector each; user packets and probes are lost like each other."""
+
+    delay: float = 0.001
+    jitter: float = 0.0
+    loss: float = 0.0
+    interval: float = 0.01  # between two packets of users from the first end
+    replies: bool = True
+    answering: bool = True
+    tick: float = 0.015  # seconds between two looks at a link in use
+    rng: Random = field(default_factory=lambda: Random(1))
+
+    def __post_init__(self) -> None:
+        self.now = 0.0
+        self.up = True
+        self.ends = [LinkDetector(Bounds(), 0.0) for _ in range(2)]
+        self.seen = [[0, 0, 0], [0, 0, 0]]  # received, incoming, outgoing since the last look
+        self.log: list[tuple[float, int, Action]] = []
+        self.probes = [0, 0]
+        self._heap: list[tuple[float, int, object]] = []
+        self._count = 0
+        if self.interval:
+            self._at(0.0, self._talk)
+        for end in range(2):
+            self._at(self.tick, lambda end=end: self._look(end))
+
+    def _at(self, when: float, action: object) -> None:
+        self._count += 1
+        heappush(self._heap, (when, self._count, action))
+
+    def run(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self._heap[0][0] <= end:
+            self.now, _, action = heappop(self._heap)
+            action()  # type: ignore[operator]
+        self.now = end
+
+    def _cross(self, action: object) -> None:
+        if self.up and self.rng.random() >= self.loss:
+            self._at(self.now + self.delay + self.rng.uniform(0, self.jitter), action)
+
+    def _talk(self) -> None:
+        self.seen[0][2] += 1
+        self._cross(self._hear)
+        self._at(self.now + self.interval, self._talk)
+
+    def _hear(self) -> None:
+        self.seen[1][0] += 1
+        self.seen[1][1] += 1
+        if self.replies:
+            self.seen[1][2] += 1
+            self._cross(self._hear_reply)
+
+    def _hear_reply(self) -> None:
+        self.seen[0][0] += 1
+        self.seen[0][1] += 1
+
+    def _look(self, end: int) -> None:
+        self._drive(end)
+        self._at(self.now + self.tick, lambda: self._look(end))
+
+    def _drive(self, end: int) -> None:
+        detector = self.ends[end]
+        detector.look(*self.seen[end], self.now)
+        self.seen[end] = [0, 0, 0]
+        while (action := detector.step(self.now)) is not None:
+            self.log.append((self.now, end, action))
+            if action is Action.PROBE:
+                self.probes[end] += 1
+                sent = self.now
+                self._cross(partial(self._answer, end, sent))
+        due = detector.deadline(self.now)
+        assert due > self.now, "or the shell would never sleep"
+        if due < self.now + self.tick:
+            self._at(due, lambda: self._drive(end))
+
+    def _answer(self, end: int, sent: float) -> None:
+        self.seen[1 - end][0] += 1
+        if self.answering:
+            self._cross(lambda: self._take(end, sent))
+
+    def _take(self, end: int, sent: float) -> None:
+        self.seen[end][0] += 1
+        self.ends[end].answered(self.now - sent, self.now)
+        self._drive(end)
+
+    def verdicts(self, action: Action = Action.FAIL) -> list[tuple[float, int]]:
+        return [(when, end) for when, end, what in self.log if what is action]
+
+
+@pytest.mark.parametrize("delay", [0.0002, 0.001, 0.005, 0.01])
+@pytest.mark.parametrize("replies", [True, False])
+def test_a_silent_cut_is_found_within_a_fifth_of_a_second(delay: float, replies: bool) -> None:
+    link = Link(delay=delay, replies=replies)
+    link.run(3.0)
+    assert not link.verdicts()
+    link.up = False
+    cut = link.now
+    link.run(1.0)
+    assert {end for _, end in link.verdicts()} == {0, 1}
+    assert all(when - cut <= 0.22 for when, _ in link.verdicts())
+
+
+@pytest.mark.parametrize(("replies", "interval"), [(True, 0.05), (False, 0.2)])
+def test_no_false_alarm_in_an_hour_of_five_percent_loss(replies: bool, interval: float) -> None:
+    link = Link(delay=0.01, jitter=0.005, loss=0.05, interval=interval, replies=replies, tick=0.05)
+    link.run(3600.0)
+    assert not link.verdicts()
+
+
+def test_an_idle_link_is_not_probed() -> None:
+    link = Link(interval=0.0, tick=0.5)
+    link.run(3600.0)
+    assert link.probes == [0, 0]
+
+
+def test_a_flow_that_ends_costs_a_probe_or_two() -> None:
+    link = Link()
+    link.run(5.0)
+    link.interval = 1e9
+    link.run(1.1)
+    before = list(link.probes)
+    link.run(100.0)
+    assert link.probes == before
+
+
+def test_a_link_that_comes_back_proves_itself_and_is_used_again() -> None:
+    link = Link()
+    link.run(3.0)
+    link.up = False
+    link.run(20.0)
+    link.up = True
+    back = link.now
+    link.run(5.0)
+    restored = link.verdicts(Action.RESTORE)
+    assert {end for _, end in restored} == {0, 1}
+    assert all(when - back < 2.5 for when, _ in restored)
+    assert all(detector.state is State.ALIVE for detector in link.ends)
+
+
+def unused_after(life: float, times: int) -> list[float]:
+    """Return for how long a link that lives for so many seconds each time stays unused after its returns."""
+    link, unused = Link(), []
+    link.run(3.0)
+    for _ in range(times):
+        link.up = False
+        link.run(1.0)
+        link.up = True
+        back = link.now
+        while link.ends[0].state is not State.ALIVE:
+            link.run(0.1)
+        unused.append(link.now - back)
+        link.run(life)
+    return unused
+
+
+def test_a_link_that_fails_again_and_again_is_left_alone_for_ever_longer() -> None:
+    unused = unused_after(0.3, 10)
+    assert unused[0] < 1.0
+    assert 60.0 < unused[-1] < 70.0
+
+
+def test_a_link_that_stays_for_a_while_is_used_at_once_each_time() -> None:
+    assert max(unused_after(2.0, 20)) < 1.0
+
+
+def test_a_neighbour_that_answers_no_probe_is_not_given_up() -> None:
+    link = Link(answering=False, replies=False)
+    link.run(120.0)
+    assert not link.verdicts()
+    assert link.probes[0] < 40
+
+
+def test_a_link_with_a_long_round_trip_has_the_time_it_needs() -> None:
+    link = Link(delay=0.3, jitter=0.05)
+    link.run(60.0)
+    assert not link.verdicts()
+    link.up = False
+    cut = link.now
+    link.run(10.0)
+    assert all(1.0 < when - cut < 4.0 for when, _ in link.verdicts())
+    assert len(link.verdicts()) == 2
+
+
+def test_who_was_late_itself_waits_longer() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    before = detector.patience
+    detector.late = 0.2
+    assert detector.patience == pytest.approx(before + 0.4)
+
+
+def test_more_probes_are_needed_where_packets_are_lost() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    assert detector.needed == 8
+    detector.loss = 0.3
+    assert detector.needed == 18
+    detector.loss = 0.9
+    assert detector.needed == 24

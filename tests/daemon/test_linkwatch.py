@@ -1,0 +1,290 @@
+"""Which links are watched, what of their traffic is users', and what the speaker is told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from typing import Any
+
+import pytest
+
+from babelwg.babel.events import Event, NeighbourAcquired, SeqnoIncreased
+from babelwg.daemon.linkwatch import service
+from babelwg.daemon.linkwatch.detector import Bounds, LinkDetector, State
+from babelwg.daemon.linkwatch.service import LinkWatch
+from babelwg.daemon.linkwatch.watched import Place, WatchedLink
+from babelwg.linux.errors import KernelError
+from babelwg.linux.linkstats import Packets
+from babelwg.linux.probes.linkecho import Answer
+
+OURS, THEIRS, OTHERS = (bytes.fromhex("fe80") + bytes(13) + bytes([n]) for n in (1, 2, 3))
+PLACE = Place("bw-b", 7, OURS, THEIRS)
+
+
+class Echo:
+    """Stands for the raw socket: remembers what was asked, and answers when told to."""
+
+    def __init__(self) -> None:
+        self.received: dict[int, int] = {}
+        self.sent: dict[int, int] = {}
+        self.counters: dict[str, int] = {}
+        self.asked: list[tuple[int, bytes, bytes]] = []
+        self.waiting: list[Answer] = []
+        self.answering = True
+        self._pipe = asyncio.Event()
+
+    def fileno(self) -> int:
+        raise AssertionError("nobody waits for it here")
+
+    def close(self) -> None:
+        pass
+
+    def send(self, interface: int, source: bytes, destination: bytes) -> bool:
+        self.asked.append((interface, source, destination))
+        self.sent[interface] = self.sent.get(interface, 0) + 1
+        if self.answering:
+            self.waiting.append(Answer(interface, destination, 0.001))
+            self.received[interface] = self.received.get(interface, 0) + 1
+        return True
+
+    def receive(self) -> Iterator[Answer]:
+        waiting, self.waiting = self.waiting, []
+        yield from waiting
+
+
+class Routing:
+    """Stands for the routing service and its speaker."""
+
+    def __init__(self) -> None:
+        self.listeners: list[Callable[[list[Event]], None]] = []
+        self.speaker = self
+        self.socket = self
+        self.received: dict[str, int] = {}
+        self.sent: dict[str, int] = {}
+        self.known = [PLACE]
+        self.failed: dict[str, str] = {}
+        self.traffic: list[list[str]] = []
+        self.asked: list[str] = []
+
+    def places(self) -> list[Place]:
+        return self.known
+
+    def failed_links(self) -> frozenset[str]:
+        return frozenset(self.failed)
+
+    def fail_link(self, interface: str, why: str) -> None:
+        self.failed[interface] = why
+
+    def restore_link(self, interface: str) -> None:
+        self.failed.pop(interface, None)
+
+    def has_alternative(self, interface: str) -> bool:
+        return True
+
+    def ask(self, interface: str) -> None:
+        self.asked.append(interface)
+
+    def answers(self) -> list[tuple[str, float]]:
+        return []
+
+    def note_traffic(self, interfaces: list[str]) -> None:
+        self.traffic.append(interfaces)
+
+
+class Bench:
+    """A watch whose kernel is a table of counters; a test turns it by hand, in time of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.routing, self.echo = Routing(), Echo()
+        self.packets = {7: Packets(1000, 1000)}
+        self.now = 50.0
+        monkeypatch.setattr(service, "read_packets", self._read)
+        self.watch = LinkWatch(self.routing, None)  # type: ignore[arg-type]
+        self.watch._echo = self.echo  # type: ignore[assignment]
+        self.watch._loop = self  # type: ignore[assignment]
+        self.routing.listeners.append(self.watch._heed)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, action: Callable[[], None]) -> Any:
+        self.due = when
+        return asyncio.TimerHandle(when, action, (), asyncio.get_running_loop())
+
+    def _read(self, requests: None, wanted: Collection[int]) -> dict[int, Packets]:
+        return {index: self.packets[index] for index in wanted if index in self.packets}
+
+    def turn(self, seconds: float = 0.015, received: int = 0, sent: int = 0) -> None:
+        """Let time pass in which so many packets of users came and went."""
+        self.now += seconds
+        if 7 in self.packets:
+            echo, socket = self.echo, self.routing
+            own = echo.received.get(7, 0) + socket.received.get("bw-b", 0), echo.sent.get(7, 0)
+            users = self._users
+            users[0] += received
+            users[1] += sent
+            self.packets[7] = Packets(1000 + own[0] + users[0], 1000 + own[1] + users[1])
+        self.watch._take_answers()
+        self.watch._turn()
+
+    _users = [0, 0]
+
+    def fail(self) -> None:
+        """Have the link found dead."""
+        self.turn(0.6)
+        self.turn(0.6, 1, 1)
+        self.turn()
+        self.echo.answering = False
+        for _ in range(40):
+            self.turn(sent=1)
+        assert "bw-b" in self.routing.failed
+
+
+def on_bench(
+    monkeypatch: pytest.MonkeyPatch, talk: Callable[[Bench], Awaitable[None]] | Callable[[Bench], None]
+) -> None:
+    async def run() -> None:
+        monkeypatch.setattr(Bench, "_users", [0, 0])
+        bench = Bench(monkeypatch)
+        talk(bench)
+
+    asyncio.run(run())
+
+
+def test_own_packets_are_no_traffic() -> None:
+    link = WatchedLink(PLACE, Packets(10, 10), Packets(2, 2), LinkDetector(Bounds(), 0.0))
+    assert not link.look(Packets(13, 12), Packets(5, 4), 0.1)
+    assert link.look(Packets(14, 12), Packets(5, 4), 0.2)
+    assert link.look(Packets(14, 13), Packets(5, 4), 0.3)
+
+
+def test_a_datagram_that_is_still_unread_makes_no_lasting_traffic() -> None:
+    link = WatchedLink(PLACE, Packets(0, 0), Packets(0, 0), LinkDetector(Bounds(), 0.0))
+    looks = [link.look(Packets(n + 1, 0), Packets(n - n % 2, 0), n / 10) for n in range(100, 120)]
+    assert looks[1:].count(True) <= 1
+
+
+def test_counters_that_begin_anew_are_no_traffic() -> None:
+    link = WatchedLink(PLACE, Packets(1000, 1000), Packets(10, 10), LinkDetector(Bounds(), 0.0))
+    assert not link.look(Packets(1, 1), Packets(10, 10), 0.1)
+
+
+def test_a_link_that_ceases_to_answer_is_told_to_the_speaker_and_tried_until_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.fail()
+        assert "probes" in bench.routing.failed["bw-b"]
+        assert bench.watch.dead_for("bw-b") is not None
+        # A neighbour that is forgotten for its silence is still asked where it was.
+        bench.routing.known = []
+        bench.routing.listeners[0]([NeighbourAcquired("bw-c", OTHERS)])
+        bench.turn(3.0)
+        before = len(bench.echo.asked)
+        bench.turn(3.0)
+        assert bench.echo.asked[before:] == [(7, OURS, THEIRS)]
+        bench.echo.answering = True
+        for _ in range(60):
+            bench.turn(0.05)
+        assert not bench.routing.failed
+        assert bench.watch.counters == {"suspected": 1, "failed": 1, "restored": 1}
+
+    on_bench(monkeypatch, talk)
+
+
+def test_without_an_answer_to_echo_requests_babel_is_asked_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.echo.answering = False
+        bench.turn(0.6)
+        bench.turn(0.6, 1, 1)
+        assert bench.routing.asked
+
+    on_bench(monkeypatch, talk)
+
+
+def test_an_interface_that_was_made_anew_is_judged_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.fail()
+        bench.routing.failed.clear()  # as by a speaker that was told of another interface
+        bench.watch._stale_at = 0.0
+        bench.turn(0.6)
+        assert bench.watch.links["bw-b"].detector.state is State.ALIVE
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_neighbour_with_another_address_is_asked_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6, 1, 1)
+        bench.routing.known = [Place("bw-b", 7, OURS, OTHERS)]
+        bench.routing.listeners[0]([NeighbourAcquired("bw-b", OTHERS)])
+        bench.turn(0.6, 1, 1)
+        bench.turn(0.6, 1, 1)
+        assert bench.echo.asked[-1] == (7, OURS, OTHERS)
+
+    on_bench(monkeypatch, talk)
+
+
+def test_an_interface_that_is_gone_is_looked_at_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6, 1, 1)
+        del bench.packets[7]
+        bench.routing.known = []
+        bench.turn(0.6)
+        bench.turn(0.6)
+        assert not bench.watch.links
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_request_for_a_newer_seqno_makes_all_links_prove_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        asked = len(bench.echo.asked)
+        bench.turn(0.6)
+        assert len(bench.echo.asked) == asked, "an idle link"
+        bench.routing.listeners[0]([SeqnoIncreased(8)])
+        bench.turn()
+        assert len(bench.echo.asked) == asked + 1
+        bench.turn()
+        bench.routing.listeners[0]([SeqnoIncreased(9)])
+        bench.turn()
+        assert len(bench.echo.asked) == asked + 1, "once a second"
+
+    on_bench(monkeypatch, talk)
+
+
+def test_who_does_not_want_it_has_no_dead_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.fail()
+        bench.watch.configure(0.0)
+        assert not bench.routing.failed
+        asked = len(bench.echo.asked)
+        for _ in range(40):
+            bench.turn(sent=1)
+        assert not bench.routing.failed
+        assert len(bench.echo.asked) == asked
+        assert ["bw-b"] in bench.routing.traffic, "the delay is measured all the same"
+
+    on_bench(monkeypatch, talk)
+
+
+def test_other_bounds_hold_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        bench.watch.configure(2.0)
+        assert bench.watch.links["bw-b"].detector.patience == pytest.approx(1.2)
+
+    on_bench(monkeypatch, talk)
+
+
+def test_without_the_right_to_ask_it_says_so_and_watches_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise KernelError("open", "a raw socket for echo requests", 1)
+
+    def talk(bench: Bench) -> None:
+        monkeypatch.setattr(service, "LinkEcho", refuse)
+        bench.watch.start()
+        assert bench.watch.error is not None and "raw socket" in bench.watch.error
+
+    on_bench(monkeypatch, talk)
