@@ -13,13 +13,19 @@ ENDPOINT = (bytes([192, 0, 2, 1]), 7)
 
 
 def state_of(
-    handshake_age: float, endpoint: object, leaf: bool, disabled: bool = False, neighbour: Any = None
+    handshake_age: float,
+    endpoint: object,
+    leaf: bool,
+    disabled: bool = False,
+    neighbour: Any = None,
+    dead_for: float | None = None,
 ) -> Any:
     leaves = (Prefix.parse("10.9.0.5/32"),) if leaf else ()
     peer: Any = SimpleNamespace(name="phone", interface="bw-phone", leaf_addresses=leaves)
     tunnels = SimpleNamespace(problems={}, resolvers={}, disabled={"phone"} if disabled else set())
     state: Any = SimpleNamespace(endpoint=endpoint, latest_handshake=time.time() - handshake_age)
-    node: Any = SimpleNamespace(tunnels=tunnels)
+    links = SimpleNamespace(dead_for=lambda interface: dead_for)
+    node: Any = SimpleNamespace(tunnels=tunnels, links=links)
     return _state_of(node, peer, state, neighbour)
 
 
@@ -57,3 +63,9 @@ def test_a_tunnel_that_was_taken_down_is_disabled() -> None:
 def test_a_peer_that_is_heard_and_does_not_hear_us_is_not_called_silent(rxcost: int, reason: str) -> None:
     neighbour = SimpleNamespace(cost=65535, rxcost=rxcost, last_heard=9.2)
     assert state_of(5, ENDPOINT, leaf=False, neighbour=neighbour) == ("down", reason)
+
+
+def test_a_dead_link_is_named_as_such_however_lately_its_neighbour_was_heard() -> None:
+    neighbour = SimpleNamespace(cost=65535, rxcost=65535, last_heard=0.1)
+    reason = "the link is dead: no packet gets an answer for 3 s"
+    assert state_of(5, ENDPOINT, leaf=False, neighbour=neighbour, dead_for=3.2) == ("down", reason)
