@@ -177,8 +177,7 @@ class RequestSocket:
         return answers
 
     def _request_batch(self, requests: Sequence[tuple[int, int, bytes]]) -> list[Refusal]:
-        first = self._sequence + 1
-        self._sequence += len(requests)
+        first = self._take_sequence(len(requests))
         # An error is always told, so that one acknowledgement, behind all, says that the others went well.
         packed = [
             pack_message(kind, flags | NLM_F_REQUEST, sequence, payload)
@@ -201,7 +200,7 @@ class RequestSocket:
 
     def ask(self, kind: int, payload: bytes) -> Message | Refusal:
         """Return the one message that answers a request, or the refusal."""
-        self._sequence += 1
+        self._take_sequence()
         try:
             self._socket.send(pack_message(kind, NLM_F_REQUEST, self._sequence, payload))
             while True:
@@ -226,7 +225,7 @@ class RequestSocket:
         return found
 
     def _dump_once(self, kind: int, payload: bytes) -> tuple[list[bytes], bool]:
-        self._sequence += 1
+        self._take_sequence()
         found: list[bytes] = []
         interrupted = False
         try:
@@ -245,6 +244,14 @@ class RequestSocket:
                         raise KernelError("dump", f"message type {kind}", refusal.errno, refusal.detail)
         except OSError as error:
             raise KernelError("talk to", "rtnetlink", error.errno or 0, str(error)) from error
+
+    def _take_sequence(self, count: int = 1) -> int:
+        """Return the first of so many new sequence numbers; they begin anew before they outgrow their 32 bits."""
+        first = self._sequence + 1
+        if first + count > 1 << 32:
+            first = 1
+        self._sequence = first + count - 1
+        return first
 
 
 def read_error(message: Message) -> Refusal:

@@ -1,5 +1,6 @@
 """Octets of netlink: what is packed reads back, and garbage reads as nothing."""
 
+import errno
 import random
 import struct
 
@@ -91,6 +92,23 @@ def test_scope_is_link_only_for_a_route_without_next_hop() -> None:
     direct = RTMSG.unpack_from(pack_route(Route(Prefix.parse("10.0.0.0/8"), 6696, interface=7)))
     through = RTMSG.unpack_from(pack_route(Route(Prefix.parse("10.0.0.0/8"), 6696, next_hop=NEXT_HOP)))
     assert (direct[6], through[6]) == (253, 0)
+
+
+def test_sequence_numbers_begin_anew_before_they_outgrow_their_field() -> None:
+    requests = netlink.RequestSocket()
+    requests._sequence = (1 << 32) - 3
+    nobody = struct.pack("=BxHiII", 0, 0, (1 << 31) - 1, 0, 0)
+    try:
+        for _ in range(4):
+            # A link that is not there: asked for alone, in a batch, and not among all.
+            answer = requests.ask(netlink.RTM_GETLINK, nobody)
+            assert isinstance(answer, Refusal) and answer.errno == errno.ENODEV
+            refusals = requests.request([(netlink.RTM_GETLINK, 0, nobody)] * 2)
+            assert [refusal.errno for refusal in refusals] == [errno.ENODEV] * 2
+            assert requests.dump(netlink.RTM_GETLINK, bytes(16))
+    finally:
+        requests.close()
+    assert requests._sequence < 16
 
 
 @given(
