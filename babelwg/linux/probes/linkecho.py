@@ -4,6 +4,7 @@ One socket serves all interfaces. It also hears the requests of the neighbours, 
 tell these from those of users.
 """
 
+import ctypes
 import errno
 import secrets
 import socket
@@ -20,11 +21,26 @@ ECHO_REQUEST, ECHO_REPLY = 128, 129
 ICMPV6_FILTER = 1
 ECHO = struct.Struct(">BBHHH")
 PKTINFO = struct.Struct("=16sI")
+# Constants of linux/filter.h, and a program that accepts what goes from one link-local address to another
+SO_ATTACH_FILTER = 26
+NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF
+LOAD_HALF, AND, JUMP_IF_EQUAL, RETURN = 0x28, 0x54, 0x15, 0x06
+LINK_LOCAL_ONLY = (
+    (LOAD_HALF, 0, 0, NETWORK_HEADER + 8),  # the source of an IPv6 packet
+    (AND, 0, 0, 0xFFC0),
+    (JUMP_IF_EQUAL, 0, 4, 0xFE80),
+    (LOAD_HALF, 0, 0, NETWORK_HEADER + 24),  # its destination
+    (AND, 0, 0, 0xFFC0),
+    (JUMP_IF_EQUAL, 0, 1, 0xFE80),
+    (RETURN, 0, 0, 0x40000),
+    (RETURN, 0, 0, 0),
+)
 # Implementation constants
 TOKEN = 8  # octets that nobody off the link can guess
 STAMP = struct.Struct(">d")
 RECEIVE_BUFFER = 1 << 20  # octets
 TRAFFIC_CLASS = 0xC0  # CS6, as Babel's own datagrams
+LONGEST = 60.0  # seconds for which an answer to a request is awaited
 MAX_AT_ONCE = 64  # datagrams, before others have the loop
 
 
@@ -58,6 +74,7 @@ class LinkEcho:
             for kind in (ECHO_REQUEST, ECHO_REPLY):
                 blocked[kind // 32] ^= 1 << kind % 32
             self._socket.setsockopt(socket.IPPROTO_ICMPV6, ICMPV6_FILTER, struct.pack("=8I", *blocked))
+            _attach(self._socket, LINK_LOCAL_ONLY)
             self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, TRAFFIC_CLASS)
             set_receive_buffer(self._socket, RECEIVE_BUFFER)
@@ -105,7 +122,12 @@ class LinkEcho:
                 # Our kernel has answered it.
                 self.sent[interface] = self.sent.get(interface, 0) + 1
             elif (sent := self._read(data)) is not None:
-                yield Answer(interface, source, max(0.0, time.monotonic() - sent))
+                rtt = time.monotonic() - sent
+                if 0 <= rtt <= LONGEST:
+                    yield Answer(interface, source, rtt)
+                else:
+                    # What a neighbour writes there may be anything, and no number as well.
+                    self._count("probe_dropped.wrong-time")
 
     def _read(self, data: bytes) -> float | None:
         """Return when the request left that a reply answers, None for one that is not ours."""
@@ -128,6 +150,13 @@ class LinkEcho:
 
     def _count(self, reason: str) -> None:
         self.counters[reason] = self.counters.get(reason, 0) + 1
+
+
+def _attach(sock: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -> None:
+    """Have the kernel drop what a filter does not accept, so that nobody who pings this node keeps us busy."""
+    octets = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
+    where = struct.pack("@HP", len(program), ctypes.addressof(octets))
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, where)
 
 
 def _packet_info(ancillary: list[tuple[int, int, bytes]]) -> tuple[bytes, int]:
