@@ -146,6 +146,15 @@ def test_a_neighbour_is_asked_and_its_answer_timed() -> None:
     assert abs(seconds - 0.004) < 1e-6
 
 
+def test_an_acknowledgment_with_the_number_of_a_question_long_ago_answers_another_one() -> None:
+    bench = two_ways()
+    bench.speaker.ask("one", bench.now)
+    (request,) = [tlv for tlv in bench.sent() if isinstance(tlv, AcknowledgmentRequest)]
+    bench.now += 1000.0
+    bench.receive([Acknowledgment(request.opaque)], 1, "one")
+    assert bench.speaker.answers() == []
+
+
 def test_there_is_an_alternative_where_another_neighbour_knows_the_prefix_too() -> None:
     bench = two_ways()
     assert bench.speaker.has_alternative("one")

@@ -16,6 +16,7 @@ from babelwg.babel.wire.tlv import INFINITY, AcknowledgmentRequest
 RETRY_INTERVAL = 2.0  # between two Hellos out of turn on a dead link
 RETRY_FOR = 600.0  # after which the ordinary Hellos have to do
 ANSWER_INTERVAL = 0.01  # within which an acknowledgment is asked for
+LONGEST_ANSWER = 60.0  # for which an acknowledgment is awaited
 MAX_ASKED, MAX_ANSWERS = 32, 256
 HELLOS_ENOUGH = 3  # in a row, none of them missed: what is said of the link by them is newer
 
@@ -71,7 +72,8 @@ def ask_neighbours(state: State, interface: Interface, now: float) -> None:
 def handle_answer(state: State, neighbour: Neighbour, nonce: int, now: float) -> None:
     """Take note of an acknowledgment that the shell waits for."""
     asked = neighbour.interface.asked.pop(nonce, None)
-    if asked is not None and len(state.answers) < MAX_ANSWERS:
+    # A number comes again after 65536 others, in the answer to something else.
+    if asked is not None and now <= asked + LONGEST_ANSWER and len(state.answers) < MAX_ANSWERS:
         state.answers.append((neighbour.interface.name, now - asked))
 
 
