@@ -209,3 +209,22 @@ def test_more_probes_are_needed_where_packets_are_lost() -> None:
     assert detector.needed == 18
     detector.loss = 0.9
     assert detector.needed == 24
+
+
+def test_a_probe_that_left_a_while_after_it_was_noted_is_not_lost() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    for number in range(1, 50):
+        noted = float(number)
+        detector.look(1, 1, 1, noted)
+        assert detector.step(noted) is Action.PROBE
+        detector.answered(0.002, noted + 0.012)  # it left ten milliseconds later
+    assert detector.loss == 0.0
+
+
+def test_a_probe_without_an_answer_counts_as_lost_with_the_next_answer() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    for noted in (1.0, 2.0):
+        detector.look(1, 1, 1, noted)
+        assert detector.step(noted) is Action.PROBE
+    detector.answered(0.002, 2.002)
+    assert 0.04 < detector.loss < 0.05

@@ -179,6 +179,11 @@ class LinkDetector:
         return bounds.most_probes if self._alone else min(max(bounds.probes, wanted), bounds.most_probes)
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether so many probes of a suspicion are without an answer that others should be tried beside them."""
+        return self.state is State.SUSPECT and self._sent > self.needed // 2
+
+    @property
     def _silence(self) -> float:
         return min(max(self.bounds.silence, 3 * self._gap), self.bounds.longest_silence)
 
@@ -251,11 +256,12 @@ class LinkDetector:
 
     def _note_losses(self, answered: float) -> None:
         """Count the probes that left before the answered one as lost, and that one as not."""
-        for left in self._outstanding:
-            if left <= answered + SAME_MOMENT:
-                is_lost = left < answered - SAME_MOMENT and self.state is not State.DEAD
-                self.loss += LOSS_WEIGHT * (is_lost - self.loss)
-        self._outstanding = [left for left in self._outstanding if left > answered + SAME_MOMENT]
+        # A probe leaves a little after it was noted, on a slow machine many milliseconds.
+        gone = [left for left in self._outstanding if left <= answered + SAME_MOMENT]
+        self._outstanding = self._outstanding[len(gone) :]
+        for number, _ in enumerate(gone, 1):
+            is_lost = number < len(gone) and self.state is not State.DEAD
+            self.loss += LOSS_WEIGHT * (is_lost - self.loss)
 
     def _clear(self, now: float) -> None:
         """End a suspicion, and remember how long a silence was that meant nothing."""
