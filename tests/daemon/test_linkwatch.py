@@ -28,8 +28,7 @@ class Echo:
         self.counters: dict[str, int] = {}
         self.asked: list[tuple[int, bytes, bytes]] = []
         self.waiting: list[Answer] = []
-        self.answering = True
-        self._pipe = asyncio.Event()
+        self.answering = self.sending = True
 
     def fileno(self) -> int:
         raise AssertionError("nobody waits for it here")
@@ -39,6 +38,8 @@ class Echo:
 
     def send(self, interface: int, source: bytes, destination: bytes) -> bool:
         self.asked.append((interface, source, destination))
+        if not self.sending:
+            return False
         self.sent[interface] = self.sent.get(interface, 0) + 1
         if self.answering:
             self.waiting.append(Answer(interface, destination, 0.001))
@@ -63,6 +64,9 @@ class Routing:
         self.failed: dict[str, str] = {}
         self.traffic: list[list[str]] = []
         self.asked: list[str] = []
+        self.acknowledging = False
+        self.acknowledged: list[tuple[str, float]] = []
+        self.broken = False
 
     def places(self) -> list[Place]:
         return self.known
@@ -72,6 +76,8 @@ class Routing:
 
     def fail_link(self, interface: str, why: str) -> None:
         self.failed[interface] = why
+        if self.broken:
+            raise ValueError("a mistake of ours")
 
     def restore_link(self, interface: str) -> None:
         self.failed.pop(interface, None)
@@ -81,9 +87,12 @@ class Routing:
 
     def ask(self, interface: str) -> None:
         self.asked.append(interface)
+        if self.acknowledging:
+            self.acknowledged.append((interface, 0.001))
 
     def answers(self) -> list[tuple[str, float]]:
-        return []
+        answers, self.acknowledged = self.acknowledged, []
+        return answers
 
     def note_traffic(self, interfaces: list[str]) -> None:
         self.traffic.append(interfaces)
@@ -162,6 +171,15 @@ def test_a_datagram_that_is_still_unread_makes_no_lasting_traffic() -> None:
     assert looks[1:].count(True) <= 1
 
 
+def test_probes_that_a_dead_link_dropped_uncounted_hide_no_packets_of_users() -> None:
+    link = WatchedLink(PLACE, Packets(0, 0), Packets(0, 0), LinkDetector(Bounds(), 0.0))
+    link.detector.state = State.DEAD
+    assert not link.look(Packets(0, 0), Packets(0, 500), 0.1)
+    link.detector.state = State.ALIVE
+    assert not link.look(Packets(1, 1), Packets(1, 501), 0.2)
+    assert link.look(Packets(1, 2), Packets(1, 501), 0.3)
+
+
 def test_counters_that_begin_anew_are_no_traffic() -> None:
     link = WatchedLink(PLACE, Packets(1000, 1000), Packets(10, 10), LinkDetector(Bounds(), 0.0))
     assert not link.look(Packets(1, 1), Packets(10, 10), 0.1)
@@ -196,6 +214,106 @@ def test_without_an_answer_to_echo_requests_babel_is_asked_as_well(monkeypatch: 
         bench.turn(0.6)
         bench.turn(0.6, 1, 1)
         assert bench.routing.asked
+
+    on_bench(monkeypatch, talk)
+
+
+@pytest.mark.parametrize("what", ["answering", "sending"])
+def test_a_firewall_that_closes_later_is_no_dead_link_where_babel_is_answered(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        bench.turn(0.6, 1, 1)
+        bench.turn()
+        assert bench.watch.links["bw-b"].echoes
+        bench.routing.asked.clear()
+        setattr(bench.echo, what, False)
+        bench.routing.acknowledging = True
+        for _ in range(200):
+            bench.turn(sent=1)
+        assert not bench.routing.failed
+        assert bench.routing.asked
+        assert bench.watch.counters["suspected"] > 0
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_dead_link_whose_neighbour_answers_babel_alone_is_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.fail()
+        bench.routing.acknowledging = True
+        for _ in range(60):
+            bench.turn(0.05)
+        assert not bench.routing.failed
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_mistake_of_ours_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        bench.turn(0.6, 1, 1)
+        bench.turn()
+        bench.echo.answering, bench.routing.broken = False, True
+        with pytest.raises(ValueError, match="a mistake of ours"):
+            for _ in range(40):
+                bench.turn(sent=1)
+        assert bench.due > bench.now
+        bench.routing.broken, bench.echo.answering = False, True
+        for _ in range(60):
+            bench.turn(0.05)
+        assert not bench.routing.failed
+
+    on_bench(monkeypatch, talk)
+
+
+def test_who_is_late_is_patient_even_if_an_answer_came_before_the_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        bench.turn(0.6, 1, 1)
+        bench.now = bench.due + 0.3
+        bench.echo.waiting.append(Answer(7, THEIRS, 0.001))
+        bench.watch._receive()
+        assert bench.watch.links["bw-b"].detector.late == pytest.approx(0.3)
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_hint_in_the_middle_of_a_turn_does_not_make_the_next_one_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        bench.watch.links["bw-b"].detector.suspect(bench.now)
+        bench.watch._wake_at(bench.watch._next(bench.now))
+        assert bench.due == bench.now
+
+    on_bench(monkeypatch, talk)
+
+
+def test_what_the_kernel_does_not_tell_is_complained_of_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(requests: None, wanted: Collection[int]) -> dict[int, Packets]:
+        raise KernelError("talk to", "rtnetlink", 105)
+
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        told = service.read_packets
+        monkeypatch.setattr(service, "read_packets", refuse)
+        for _ in range(10):
+            bench.turn(0.6)
+        assert caplog.text.count("links-not-read") == 1
+        monkeypatch.setattr(service, "read_packets", told)
+        bench.turn(0.6)
+        monkeypatch.setattr(service, "read_packets", refuse)
+        bench.turn(0.6)
+        assert caplog.text.count("links-not-read") == 2
 
     on_bench(monkeypatch, talk)
 

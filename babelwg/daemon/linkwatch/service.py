@@ -44,6 +44,7 @@ class LinkWatch:
         self._timer: asyncio.TimerHandle | None = None
         self._used: set[str] = set()  # since the last look at all links
         self._late: tuple[float, float] = (0.0, 0.0)  # by how much we were late, and when
+        self._refusal = ""  # of the kernel to tell what links carried, as long as it lasts
         self._stale_at = self._all_at = 0.0
         self._suspected_at = float("-inf")
 
@@ -66,6 +67,7 @@ class LinkWatch:
             for name in self._routing.speaker.failed_links():
                 self._routing.restore_link(name)
             self.links.clear()
+            self._stale_at = 0.0  # what they carry is of interest all the same
         elif (bounds := Bounds.dead_after(dead_after)) != self.bounds:
             self.bounds = bounds
             for link in self.links.values():
@@ -133,25 +135,40 @@ class LinkWatch:
         return found
 
     def _wake(self) -> None:
-        assert self._timer is not None
-        now = self._loop.time()
-        late, noted = self._late
-        if (lateness := now - self._timer.when()) > late or now > noted + LATENESS_MEMORY:
-            self._late = lateness, now
-        self._timer = None
-        # What has come while we were late is read before anybody is judged.
-        self._take_answers()
-        self._turn()
+        try:
+            # What has come while we were late is read before anybody is judged.
+            self._take_answers()
+        finally:
+            self._turn()
 
     def _turn(self) -> None:
         now = self._loop.time()
+        self._note_lateness(now)
+        due = now + IDLE_INTERVAL
+        try:
+            self._try_to_look(now)
+            for link in [*self.links.values()] if self.enabled else ():
+                self._drive(link, now)
+            due = self._next(now)
+        finally:
+            # A mistake of ours must not make this turn the last one.
+            self._wake_at(due)
+
+    def _note_lateness(self, now: float) -> None:
+        """Remember by how much we are behind the timer, also where an answer came before its turn."""
+        lateness = max(0.0, now - self._timer.when()) if self._timer is not None else 0.0
+        late, noted = self._late
+        if lateness > late or now > noted + LATENESS_MEMORY:
+            self._late = lateness, now
+
+    def _try_to_look(self, now: float) -> None:
         try:
             self._look(now)
+            self._refusal = ""
         except KernelError as error:
-            log.error("links-not-read %s", error)
-        for link in [*self.links.values()] if self.enabled else ():
-            self._drive(link, now)
-        self._wake_at(self._next(now))
+            if str(error) != self._refusal:
+                self._refusal = str(error)
+                log.error("links-not-read %s", error)
 
     def _next(self, now: float) -> float:
         detectors = [link.detector for link in self.links.values()] if self.enabled else []
@@ -199,17 +216,18 @@ class LinkWatch:
                 self._ask(link)
             elif action is Action.FAIL:
                 self.counters["failed"] += 1
+                link.echoes = False  # until one is answered again
                 self._routing.fail_link(name, detector.verdict)
             else:
                 self.counters["restored"] += 1
                 self._routing.restore_link(name)
 
     def _ask(self, link: WatchedLink) -> None:
-        place = link.place
-        if self._echo is not None:
-            self._echo.send(place.index, place.ours, place.neighbour)
-        if not link.echoes:
-            # Its firewall may drop echo requests; Babel itself has a question that must be answered.
+        place, echo = link.place, self._echo
+        has_left = echo is not None and echo.send(place.index, place.ours, place.neighbour)
+        if not has_left or not link.echoes or link.detector.in_doubt:
+            # A firewall, here or there, may drop echo requests, perhaps since a moment ago; Babel itself has a
+            # question that must be answered.
             self._routing.ask(place.interface)
 
     def _refresh(self, now: float) -> None:
@@ -238,4 +256,5 @@ class LinkWatch:
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._wake)
+        # Never before now, from where it is told how late we are.
+        self._timer = self._loop.call_at(max(when, self._loop.time()), self._wake)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from babelwg.daemon.linkwatch.detector import LinkDetector
+from babelwg.daemon.linkwatch.detector import LinkDetector, State
 from babelwg.linux.linkstats import Packets
 
 
@@ -31,6 +31,10 @@ class _Direction:
         self.total, self.users = total, self.users + users
         return every, users
 
+    def settle(self, own: int) -> None:
+        """Take all that was counted until now, less ours, for what there was of users."""
+        self.users = self.total - own
+
 
 class WatchedLink:
     """Turns counters of an interface into what its detector wants to know."""
@@ -46,5 +50,9 @@ class WatchedLink:
         """Tell the detector what was carried since the last look; return whether packets of users were."""
         received, incoming = self._received.look(packets.received, own.received)
         _, outgoing = self._sent.look(packets.sent, own.sent)
+        if self.detector.state is State.DEAD:
+            # What we send is dropped and not counted; as many packets of users would go unseen later.
+            self._received.settle(own.received)
+            self._sent.settle(own.sent)
         self.detector.look(received, incoming, outgoing, now)
         return bool(incoming or outgoing)
