@@ -66,6 +66,6 @@ class Survey:
     async def _put(self, name: str, tunnel: Tunnel) -> TunnelState | None:
         async with self._gate:
             state = await self._ask(name, tunnel)
-        if state is not None and self._asked[name][0] is tunnel:
+        if state is not None and self._asked.get(name, (None, None))[0] is tunnel:
             self._told[name] = tunnel, asyncio.get_running_loop().time(), state
         return state

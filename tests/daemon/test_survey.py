@@ -102,3 +102,18 @@ def test_a_tunnel_that_fails_keeps_what_it_told() -> None:
         assert bench.survey.told(bench.tunnels, now)["bw-a"].state == STATE
 
     run(story)
+
+
+def test_a_tunnel_that_was_made_anew_does_not_hurt_who_waits_for_the_old_one() -> None:
+    async def story(bench: Bench) -> None:
+        bench.hanging.add("bw-a")
+        old = bench.survey.ask("bw-a", A)
+        await asyncio.sleep(0)
+        bench.hanging.clear()
+        new: Any = "another tunnel to a"
+        assert await bench.survey.answers({"bw-a": new}) == {"bw-a": STATE}
+        bench.go_on.set()
+        assert await old == STATE
+        assert bench.survey.told({"bw-a": A}, {}) == {}
+
+    run(story)
