@@ -8,6 +8,7 @@ import pytest
 from babelwg.babel.events import (
     Event,
     LinkCostChanged,
+    LinkFailed,
     NeighbourAcquired,
     NeighbourLost,
     Origin,
@@ -208,3 +209,10 @@ def test_refusals_are_told_once_a_minute() -> None:
     other = narrator.tell(TlvDropped("eth0", L, "malformed", "Hello body is 3 octets"), 61.0)
     assert other is not None
     assert other["text"] == "a TLV from fe80::d%eth0 was refused: Hello body is 3 octets"
+
+
+def test_a_link_on_an_interface_that_was_made_anew_is_not_the_dead_one() -> None:
+    failed, up, down = LinkFailed("bw-bravo", "no answer"), cost(BRAVO, 96), cost(BRAVO, INF, INF)
+    acquired, lost = NeighbourAcquired(*BRAVO), NeighbourLost(*BRAVO, "interface-removed")
+    assert "answers no more" in last_text(acquired, up, failed, down)
+    assert "answers no more" not in last_text(acquired, up, failed, down, lost, acquired, up, down)

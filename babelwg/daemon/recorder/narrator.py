@@ -154,6 +154,9 @@ class Narrator:
 
     def _acquired(self, event: NeighbourAcquired) -> Record:
         self._losses.pop((event.interface, event.address), None)
+        self._dead.pop(
+            event.interface, None
+        )  # or the interface was made anew, and nothing is known of its link
         who = self._who(event.interface, event.address)
         record = self._about_neighbour("neighbour-acquired", event.interface, event.address)
         return _with_cause(record, f"{who} is heard", "its first Hello came")
