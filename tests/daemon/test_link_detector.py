@@ -173,6 +173,22 @@ def test_a_link_that_fails_again_and_again_is_left_alone_for_ever_longer() -> No
     assert 60.0 < unused[-1] < 70.0
 
 
+def test_a_link_that_hellos_brought_back_and_that_fails_again_is_unstable_too() -> None:
+    link = Link()
+    link.run(3.0)
+    link.up = False
+    link.run(10.0)
+    detector = link.ends[0]
+    assert (detector.state, detector.hold) == (State.DEAD, 0.0)
+    link.up = True
+    detector.overrule(link.now)
+    link.run(0.5)
+    assert detector.state is State.ALIVE
+    link.up = False
+    link.run(1.0)
+    assert (detector.state, detector.hold) == (State.DEAD, 1.0)
+
+
 def test_a_link_that_stays_for_a_while_is_used_at_once_each_time() -> None:
     assert max(unused_after(2.0, 20)) < 1.0
 
@@ -193,6 +209,13 @@ def test_a_link_with_a_long_round_trip_has_the_time_it_needs() -> None:
     link.run(10.0)
     assert all(1.0 < when - cut < 4.0 for when, _ in link.verdicts())
     assert len(link.verdicts()) == 2
+
+
+@pytest.mark.parametrize("seconds", [0.2, 5.0, 60.0])
+def test_who_wants_more_patience_gets_it(seconds: float) -> None:
+    bounds = Bounds.dead_after(seconds)
+    assert LinkDetector(bounds, 0.0).patience == pytest.approx(0.6 * seconds)
+    assert bounds.lone_patience >= bounds.patience
 
 
 def test_who_was_late_itself_waits_longer() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from babelwg.babel.events import Event, NeighbourAcquired, SeqnoIncreased
+from babelwg.babel.events import Event, LinkRestored, NeighbourAcquired, SeqnoIncreased
 from babelwg.daemon.linkwatch import service
 from babelwg.daemon.linkwatch.detector import Bounds, LinkDetector, State
 from babelwg.daemon.linkwatch.service import LinkWatch
@@ -248,6 +248,24 @@ def test_a_dead_link_whose_neighbour_answers_babel_alone_is_used_again(
         for _ in range(60):
             bench.turn(0.05)
         assert not bench.routing.failed
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_link_that_hellos_brought_back_lives_at_once_and_is_judged_by_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.fail()
+        detector = bench.watch.links["bw-b"].detector
+        bench.routing.failed.clear()
+        bench.routing.listeners[0]([LinkRestored("bw-b", 12.0)])
+        assert bench.watch.dead_for("bw-b") is None
+        bench.turn(0.6)
+        assert bench.watch.links["bw-b"].detector is detector
+        for _ in range(100):
+            bench.turn(sent=1)
+        assert not bench.routing.failed, "what answers no probe is not judged by probes"
 
     on_bench(monkeypatch, talk)
 

@@ -29,7 +29,14 @@ class Bounds:
     @classmethod
     def dead_after(cls, seconds: float) -> Self:
         """Return bounds by which a link in use whose round trip is short is dead after so many seconds."""
-        return cls(silence=seconds / 5, longest_silence=2 * seconds / 5, patience=3 * seconds / 5)
+        least, patience = cls(), 3 * seconds / 5
+        return cls(
+            silence=seconds / 5,
+            longest_silence=2 * seconds / 5,
+            patience=patience,
+            longest_patience=max(least.longest_patience, patience),
+            lone_patience=max(least.lone_patience, patience),
+        )
 
 
 # Implementation constants: seconds, unless said otherwise
@@ -123,6 +130,12 @@ class LinkDetector:
         """Take a hint from elsewhere: ask at once whether the link lives."""
         if self.state is State.ALIVE and now >= self._blind_until:
             self._become(State.SUSPECT, now)
+
+    def overrule(self, now: float) -> None:
+        """Take a dead link for a living one because its Hellos come; its probes say nothing until one is answered."""
+        if self.state is State.DEAD:
+            self.answers, self._restored = False, now
+            self._become(State.ALIVE, now)
 
     def answered(self, rtt: float, now: float) -> None:
         """Take in the answer to a probe, and after how many seconds it came."""

@@ -5,7 +5,14 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from babelwg.babel.events import Event, LinkCostChanged, NeighbourAcquired, NeighbourLost, SeqnoIncreased
+from babelwg.babel.events import (
+    Event,
+    LinkCostChanged,
+    LinkRestored,
+    NeighbourAcquired,
+    NeighbourLost,
+    SeqnoIncreased,
+)
 from babelwg.daemon.linkwatch.detector import Action, Bounds, LinkDetector, State
 from babelwg.daemon.linkwatch.watched import Place, WatchedLink
 from babelwg.linux.errors import KernelError
@@ -99,6 +106,9 @@ class LinkWatch:
         for event in events:
             if isinstance(event, SPEAKER_NEWS):
                 self._stale_at = 0.0
+            elif isinstance(event, LinkRestored):
+                if (link := self.links.get(event.interface)) is not None:
+                    link.detector.overrule(self._loop.time())
             elif isinstance(event, SeqnoIncreased):
                 # Somebody has lost the way to us that others had through it: perhaps a link of ours, of which we, who
                 # only answer, would learn by the loss of the next answer.
