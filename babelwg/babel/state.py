@@ -63,6 +63,7 @@ class State:
         self.answers: list[tuple[str, float]] = []  # to what was asked for the shell: interface, seconds
         self.timers = Timers()
         self.silences = Timers()  # of what ends when nothing is heard in time
+        self.heard = float("-inf")  # seconds; what came later may wait to be read
         self.sending = Timers()
         self.ready: list[tuple[Interface, Outbox]] = []  # outboxes whose moment has come
         self.stopped = False
@@ -74,6 +75,7 @@ class State:
 
     def due(self, now: float, heard: float) -> Iterator[Timer]:
         """Yield the timers that are due, those of silences by when the last was heard of what is read."""
+        self.heard = heard
         yield from self.timers.due(now)
         # A Hello that waits to be read behind a full table is not missed.
         yield from self.silences.due(heard)

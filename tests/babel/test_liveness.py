@@ -360,3 +360,19 @@ def test_what_was_not_there_when_all_was_read_is_missed() -> None:
         found.speaker.handle_deadline(found.now, heard=found.now - 6.0)
     assert found.neighbour() is None or cost(found) == INFINITY
     assert found.selected() is None
+
+
+def test_a_route_whose_update_may_wait_to_be_read_is_asked_about_before_it_expires() -> None:
+    found = bench()
+    found.meet(hellos=16)
+    found.receive([update()])
+    learned = found.now
+    found.keep([1], "tun", 44.0)
+    found.sent()
+    # The route is to be asked about after 48 seconds, and over after 56.
+    found.now = learned + 60.0
+    found.speaker.handle_deadline(found.now, heard=learned + 50.0)
+    assert found.selected() == neighbour_address(1)
+    assert RouteRequest(update().prefix) in found.sent()
+    found.speaker.handle_deadline(found.now)
+    assert found.selected() is None

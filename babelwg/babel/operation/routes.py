@@ -206,7 +206,7 @@ def _restart_expiry(state: State, route: Route, interval: float, now: float) -> 
 def _handle_timer(state: State, route: Route, now: float) -> None:
     """Ask about a route shortly before it expires, then retract it, then forget it (§3.5.3)."""
     assert route.timer is not None, "a route in the table has its timer"
-    if now < route.expires:
+    if state.heard < route.expires:
         selection = state.routes.selected.get(route.prefix)
         if selection is not None and selection.route is route:
             request_refresh(state, route, now)
