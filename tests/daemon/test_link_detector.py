@@ -124,7 +124,25 @@ def test_no_false_alarm_in_an_hour_of_five_percent_loss(replies: bool, interval:
 def test_an_idle_link_is_not_probed() -> None:
     link = Link(interval=0.0, tick=0.5)
     link.run(3600.0)
-    assert link.probes == [0, 0]
+    assert link.probes == [1, 1], "the ones by which they got to know each other"
+
+
+def test_a_link_that_is_cut_with_the_first_packet_is_found_dead_too() -> None:
+    link = Link(interval=0.0)
+    link.run(3.0)
+    link.interval = 0.01
+    link._at(link.now, link._talk)
+    link.up = False
+    cut = link.now
+    link.run(1.0)
+    assert [end for _, end in link.verdicts()] == [0]
+    assert link.verdicts()[0][0] - cut <= 0.25
+
+
+def test_who_never_answers_is_asked_a_few_times_only() -> None:
+    link = Link(interval=0.0, answering=False)
+    link.run(3600.0)
+    assert link.probes == [5, 5]
 
 
 def test_a_flow_that_ends_costs_a_probe_or_two() -> None:

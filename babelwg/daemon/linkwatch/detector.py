@@ -42,6 +42,7 @@ class Bounds:
 # Implementation constants: seconds, unless said otherwise
 ACTIVE = 1.0  # after the last packet of users, a link is in use
 SAMPLE_INTERVAL = 0.25  # between two probes of a link in use that only measure
+INTRODUCTIONS, INTRODUCTION_INTERVAL = 5, 1.0  # probes of a new link, until one shows that they are answered
 SHORTEST_PROBE_INTERVAL = 0.005
 MARGIN = 0.01  # for an answer, beyond its round trip
 GAP_WEIGHT, LOSS_WEIGHT = 0.25, 0.05  # of a new sample
@@ -103,6 +104,7 @@ class LinkDetector:
         self._probed = -math.inf
         self._hasty = False  # whether the next probe leaves at once
         self._blind_until = -math.inf
+        self._introductions = INTRODUCTIONS
         self._trial: float | None = None  # since when a dead link answers
         self._trial_answers = 0
         self.verdict = ""  # why the link was last found dead
@@ -158,6 +160,9 @@ class LinkDetector:
                 self._become(State.SUSPECT, now)
             elif self._wants_sample(now):
                 return self._probe(now)
+            elif self._wants_introduction and now >= self._probed + INTRODUCTION_INTERVAL:
+                self._introductions -= 1
+                return self._probe(now)
             else:
                 return None
         return self._step_suspect(now)
@@ -171,7 +176,7 @@ class LinkDetector:
         elif self._pending and now < self._used + ACTIVE:
             due = max(self._heard + self._silence, self._blind_until)
         else:
-            due = math.inf
+            due = self._probed + INTRODUCTION_INTERVAL if self._wants_introduction else math.inf
         return due
 
     @property
@@ -195,6 +200,10 @@ class LinkDetector:
     def in_doubt(self) -> bool:
         """Whether so many probes of a suspicion are without an answer that others should be tried beside them."""
         return self.state is State.SUSPECT and self._sent > self.needed // 2
+
+    @property
+    def _wants_introduction(self) -> bool:
+        return not self.answers and self._introductions > 0
 
     @property
     def _silence(self) -> float:
