@@ -270,6 +270,26 @@ def test_a_link_that_hellos_brought_back_lives_at_once_and_is_judged_by_them(
     on_bench(monkeypatch, talk)
 
 
+def test_no_link_stays_unused_that_nobody_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        bench.routing.failed |= {"bw-b": "who knows", "bw-c": "who knows"}
+        bench.watch._stale_at = 0.0
+        bench.turn(0.6)
+        assert not bench.routing.failed
+
+    on_bench(monkeypatch, talk)
+
+
+def test_late_news_of_a_return_brings_no_link_back_that_failed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.fail()
+        bench.routing.listeners[0]([LinkRestored("bw-b", 12.0)])
+        assert bench.watch.links["bw-b"].detector.state is State.DEAD
+
+    on_bench(monkeypatch, talk)
+
+
 def test_a_mistake_of_ours_does_not_end_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     def talk(bench: Bench) -> None:
         bench.turn(0.6)

@@ -107,12 +107,16 @@ class LinkWatch:
             if isinstance(event, SPEAKER_NEWS):
                 self._stale_at = 0.0
             elif isinstance(event, LinkRestored):
-                if (link := self.links.get(event.interface)) is not None:
-                    link.detector.overrule(self._loop.time())
+                self._overrule(event.interface)
             elif isinstance(event, SeqnoIncreased):
                 # Somebody has lost the way to us that others had through it: perhaps a link of ours, of which we, who
                 # only answer, would learn by the loss of the next answer.
                 self._suspect_all()
+
+    def _overrule(self, interface: str) -> None:
+        link = self.links.get(interface)
+        if link is not None and interface not in self._routing.speaker.failed_links():
+            link.detector.overrule(self._loop.time())
 
     def _suspect_all(self) -> None:
         now = self._loop.time()
@@ -259,6 +263,10 @@ class LinkWatch:
             if (counted := packets.get(place.index)) is not None:
                 detector = LinkDetector(self.bounds, now, is_alone=partial(self._is_alone, name))
                 self.links[name] = WatchedLink(place, counted, self._own(place), detector)
+        for name in failed:
+            if name not in self.links or self.links[name].detector.state is not State.DEAD:
+                # Nobody would try it again.
+                self._routing.restore_link(name)
 
     def _is_alone(self, interface: str) -> bool:
         return not self._routing.speaker.has_alternative(interface)
