@@ -41,6 +41,7 @@ class Bounds:
 
 # Implementation constants: seconds, unless said otherwise
 ACTIVE = 1.0  # after the last packet of users, a link is in use
+HINTED = 10.0  # after the last packet of users, a hint from elsewhere counts
 SAMPLE_INTERVAL = 0.25  # between two probes of a link in use that only measure
 INTRODUCTIONS, INTRODUCTION_INTERVAL = 5, 1.0  # probes of a new link, until one shows that they are answered
 SHORTEST_PROBE_INTERVAL = 0.005
@@ -129,8 +130,8 @@ class LinkDetector:
             self._used, self._pending = now, True
 
     def suspect(self, now: float) -> None:
-        """Take a hint from elsewhere: ask at once whether the link lives."""
-        if self.state is State.ALIVE and now >= self._blind_until:
+        """Take a hint from elsewhere: ask at once whether a link that was lately in use lives."""
+        if self.state is State.ALIVE and self._blind_until <= now < self._used + HINTED:
             self._become(State.SUSPECT, now)
 
     def overrule(self, now: float) -> None:
