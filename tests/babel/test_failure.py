@@ -27,7 +27,7 @@ def test_a_dead_link_is_left_at_once_and_its_neighbour_told() -> None:
     assert bench.selected() == SECOND
     assert bench.speaker.failed_links() == {"one"}
     view = bench.neighbour(1, "one")
-    assert view is not None and (view.cost, view.rxcost, view.txcost) == (INFINITY, INFINITY, 96)
+    assert view is not None and (view.cost, view.rxcost, view.txcost) == (INFINITY, INFINITY, INFINITY)
     assert bench.events() == ["link-failed", "link-cost-changed", "route-selected"]
     ihus = [t for d in bench.datagrams() if d.interface == "one" for t in tlvs_of(d) if isinstance(t, Ihu)]
     assert [ihu.rxcost for ihu in ihus] == [INFINITY]
@@ -77,12 +77,32 @@ def test_a_restored_link_costs_what_it_did_however_long_it_was_dead() -> None:
     bench.keep([2], "two", 20.0)
     assert bench.neighbour(1, "one").reach & 7 == 0  # type: ignore[union-attr]
     bench.speaker.restore_link("one", bench.now)
-    view = bench.neighbour(1, "one")
-    assert view is not None and (view.cost, view.rxcost) == (96, 96)
+    assert bench.neighbour(1, "one").rxcost == 96  # type: ignore[union-attr]
     said = [t for d in bench.datagrams() if d.interface == "one" for t in tlvs_of(d)]
     assert any(isinstance(t, Hello) and t.interval for t in said)
     assert [t.rxcost for t in said if isinstance(t, Ihu)] == [96]
-    assert RouteRequest(None) in said
+    bench.receive([bench.ihu()], 1, "one")
+    assert bench.neighbour(1, "one").cost == 96  # type: ignore[union-attr]
+    assert RouteRequest(None) in [t for d in bench.datagrams() for t in tlvs_of(d)]
+
+
+def test_a_restored_link_waits_for_a_neighbour_that_has_not_restored_it_yet() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.speaker.restore_link("one", bench.now)
+    bench.wait(0.5)
+    assert bench.neighbour(1, "one").cost == INFINITY  # type: ignore[union-attr]
+    bench.receive([bench.ihu(INFINITY)], 1, "one")
+    bench.wait(2.0)
+    assert bench.neighbour(1, "one").cost == INFINITY, "it says that it does not hear us"  # type: ignore[union-attr]
+
+
+def test_a_neighbour_that_says_nothing_new_is_believed_after_a_second() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.speaker.restore_link("one", bench.now)
+    bench.wait(1.01)
+    assert bench.neighbour(1, "one").cost == 96  # type: ignore[union-attr]
 
 
 def test_a_dead_link_is_tried_every_two_seconds_for_ten_minutes() -> None:

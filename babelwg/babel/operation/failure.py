@@ -14,6 +14,7 @@ from babelwg.babel.wire.tlv import INFINITY, AcknowledgmentRequest
 
 # Implementation constants: seconds
 RETRY_INTERVAL = 2.0  # between two Hellos out of turn on a dead link
+IHU_PATIENCE = 1.0  # for a neighbour to say that it hears us, before what it said earlier holds
 RETRY_FOR = 600.0  # after which the ordinary Hellos have to do
 ANSWER_INTERVAL = 0.01  # within which an acknowledgment is asked for
 LONGEST_ANSWER = 60.0  # for which an acknowledgment is awaited
@@ -29,6 +30,9 @@ def fail_link(state: State, interface: Interface, why: str, now: float) -> None:
     state.emit(LinkFailed(interface.name, why))
     for neighbour in list(interface.neighbours.values()):
         drop_link(state, neighbour, now)
+        # The neighbour may find the link dead later than we, and living later: it has to say itself that it hears us.
+        if neighbour.txcost != INFINITY:
+            neighbour.txcost, neighbour.former_txcost = INFINITY, neighbour.txcost
     state.timers.set(interface.retry_timer, now + RETRY_INTERVAL)
 
 
@@ -42,6 +46,8 @@ def restore_link(state: State, interface: Interface, now: float) -> None:
     for neighbour in interface.neighbours.values():
         neighbour.multicast.forgive()
         neighbour.unicast.forgive()
+        neighbour.trusted_at = now + IHU_PATIENCE
+        state.timers.advance(neighbour.link_timer, neighbour.trusted_at)
         update_link(state, neighbour, now)
     send_scheduled_hello(state, interface, 0.0, now)
     for neighbour in interface.neighbours.values():

@@ -73,18 +73,19 @@ def handle_ihu(state: State, neighbour: Neighbour, ihu: Ihu, now: float) -> None
     """Learn how well a neighbour hears us (§3.4.2)."""
     if ihu.address is not None and ihu.address != neighbour.interface.link_local:
         return
-    neighbour.txcost = ihu.rxcost
+    neighbour.txcost, neighbour.former_txcost = ihu.rxcost, None
     state.silences.set(neighbour.ihu_timer, now + HOLD_FACTOR * max(ihu.interval, MIN_UPDATE_HOLD))
 
 
 def handle_ihu_timeout(state: State, neighbour: Neighbour, now: float) -> None:
     """Assume that a neighbour hears us no longer (§3.4.2)."""
-    neighbour.txcost = INFINITY
+    neighbour.txcost, neighbour.former_txcost = INFINITY, None
     update_link(state, neighbour, now)
 
 
 def update_link(state: State, neighbour: Neighbour, now: float) -> None:
     """Compute the costs of a link again and act on what changed (§3.4.3)."""
+    _recall_txcost(neighbour, now)
     rxcost = compute_rxcost(neighbour)
     if (rxcost == INFINITY) != (neighbour.rxcost == INFINITY):
         _tell_neighbour(state, neighbour, rxcost < INFINITY, now)
@@ -97,6 +98,14 @@ def update_link(state: State, neighbour: Neighbour, now: float) -> None:
         state.timers.advance(neighbour.link_timer, now + REPRICE_PAUSE)
         return
     _reprice(state, neighbour, cost, now)
+
+
+def _recall_txcost(neighbour: Neighbour, now: float) -> None:
+    """Trust what a neighbour said before its link failed, where it does not speak in time."""
+    if neighbour.former_txcost is None or neighbour.interface.failed is not None:
+        return
+    if now >= neighbour.trusted_at:
+        neighbour.txcost, neighbour.former_txcost = neighbour.former_txcost, None
 
 
 def drop_link(state: State, neighbour: Neighbour, now: float) -> None:

@@ -116,6 +116,7 @@ class Neighbour:
         "dump_allowed",
         "dump_timer",
         "finite",
+        "former_txcost",
         "holds",
         "ihu_timer",
         "interface",
@@ -136,6 +137,7 @@ class Neighbour:
         "routes",
         "rxcost",
         "source_work",
+        "trusted_at",
         "txcost",
         "unicast",
     )
@@ -146,6 +148,8 @@ class Neighbour:
         self.multicast = HelloHistory(actions.multicast_missed)
         self.unicast = HelloHistory(actions.unicast_missed)
         self.txcost = INFINITY
+        self.former_txcost: int | None = None  # before the link failed, until an IHU says what it is now
+        self.trusted_at = 0.0  # when the former one is taken for that of now, in seconds
         self.rxcost = INFINITY
         self.cost = INFINITY
         self.last_heard = 0.0
