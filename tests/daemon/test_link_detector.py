@@ -269,3 +269,28 @@ def test_a_probe_without_an_answer_counts_as_lost_with_the_next_answer() -> None
         assert detector.step(noted) is Action.PROBE
     detector.answered(0.002, 2.002)
     assert 0.04 < detector.loss < 0.05
+
+
+def test_a_link_without_an_alternative_is_given_more_time() -> None:
+    link = Link()
+    link.ends[0]._is_alone = lambda: True
+    link.run(3.0)
+    link.up = False
+    cut = link.now
+    link.run(3.0)
+    when = {end: at - cut for at, end in link.verdicts()}
+    assert when[1] < 0.25
+    assert 1.0 < when[0] < 1.5
+
+
+def test_silences_that_ended_by_themselves_make_patient_for_a_while() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    detector.look(1, 1, 1, 0.0)
+    detector.suspect(0.1)
+    detector.look(1, 1, 0, 0.5)
+    detector.suspect(0.6)
+    assert detector.patience == pytest.approx(0.8, rel=0.02)
+    detector.look(1, 1, 0, 0.61)
+    detector.look(1, 1, 0, 59.9)
+    detector.suspect(60.0)
+    assert detector.patience == pytest.approx(Bounds().patience)
