@@ -8,6 +8,7 @@ from pathlib import Path
 
 from babelwg.config import Config, PeerConfig
 from babelwg.daemon.endpoints import EndpointResolver
+from babelwg.daemon.handshakes import HandshakeClock
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
 from babelwg.daemon.survey import PATIENCE, Survey, Told
@@ -76,6 +77,7 @@ class TunnelService:
         self.resolvers: dict[str, EndpointResolver] = {}
         self.disabled: set[str] = set()  # names of peers that somebody took down; until then, or our end
         self._survey = Survey(self._ask)
+        self._handshakes = HandshakeClock()
         self._wake = asyncio.Event()
         self._lock = asyncio.Lock()
         self._closing = False  # set by withdraw: from then on nothing is made any more
@@ -235,7 +237,7 @@ class TunnelService:
     async def _ask(self, name: str, tunnel: Tunnel) -> TunnelState | None:
         """Return what a tunnel reports; where it does not, its problem says so until it does again."""
         try:
-            state = await self._backend(tunnel.backend).state(name)
+            state = self._handshakes.corrected(name, await self._backend(tunnel.backend).state(name))
         except TunnelError as error:
             if self.actual.get(name) is tunnel and not self._lock.locked():
                 self._note_silence(tunnel, Problem(error.reason, error.hint))

@@ -229,6 +229,40 @@ def test_endpoints_turn_only_where_no_octet_came(lab: Lab) -> None:
     assert asyncio.run(run()) == [SECOND, SECOND, SECOND, FIRST]
 
 
+def test_endpoints_turn_where_the_latest_handshake_lies_in_the_future(lab: Lab) -> None:
+    async def run() -> list[object]:
+        endpoints = (Endpoint("192.0.2.1", 7), Endpoint("192.0.2.2", 7))
+        await lab.service.configure(lab.config("a", endpoints=endpoints))
+        lab.program.received, lab.program.handshake = 100, time.time() + 3600  # the clock was set back
+        seen: list[object] = []
+        for _ in range(3):
+            await lab.service._check()
+            seen.append(lab.service.resolvers["a"].current)
+        return seen
+
+    assert asyncio.run(run()) == [FIRST, SECOND, FIRST]
+
+
+def test_endpoints_stay_with_a_young_session_when_the_clock_is_set(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run(step: float) -> object:
+        endpoints = (Endpoint("192.0.2.1", 7), Endpoint("192.0.2.2", 7))
+        await lab.service.configure(lab.config("a", endpoints=endpoints))
+        lab.program.received, lab.program.handshake = 100, time.time() - 30
+        await lab.service._check()
+        now = time.time
+        with monkeypatch.context() as patch:
+            patch.setattr("babelwg.daemon.tunnels.time", SimpleNamespace(time=lambda: now() + step))
+            patch.setattr(lab.service._handshakes, "_wall", lambda: now() + step)
+            await lab.service._check()
+        return lab.service.resolvers["a"].current
+
+    assert asyncio.run(run(-3600.0)) == FIRST
+    lab.service = lab.restarted()
+    assert asyncio.run(run(3600.0)) == FIRST
+
+
 def test_a_silent_tunnel_elsewhere_is_told_its_endpoint_again(lab: Lab) -> None:
     async def run() -> None:
         await lab.service.configure(lab.config("a", endpoints=(Endpoint("192.0.2.1", 7),)))
