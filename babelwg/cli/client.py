@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import click
+
 from babelwg.cli.exits import CONFIGURATION, NEGATIVE, NO_DAEMON, PERMISSION, Failure
 
 TIMEOUT = 5.0  # seconds for the whole exchange
@@ -17,6 +19,10 @@ LARGE_ANSWER = 256 << 10  # octets that are handed on as they came
 HEAD = re.compile(rb'\{"jsonrpc": ?"2\.0", ?"id": ?1, ?"result": ?\{"node": ?("[^"\\]*"|null), ?"data": ?')
 # The daemon's own codes: a configuration with errors, and something that this user may not change
 REFUSALS = {-32001: CONFIGURATION, -32002: PERMISSION}
+
+
+class Hangs(Failure):
+    """Somebody holds the socket and does not answer."""
 
 
 class Answer(NamedTuple):
@@ -34,7 +40,10 @@ class Stream(NamedTuple):
 
 
 def ask(path: Path, method: str, params: dict[str, Any] | None = None, timeout: float = TIMEOUT) -> Answer:
-    """Return the daemon's answer; a Failure says in one sentence why there is none."""
+    """Return the daemon's answer; a Failure says in one sentence why there is none.
+
+    A daemon that let one question of a command time out is not waited for again by the same command.
+    """
     return _parse(_ask_line(path, method, params, timeout))
 
 
@@ -74,6 +83,8 @@ def wait_until_gone(path: Path, timeout: float) -> bool:
     while time.monotonic() < deadline:
         try:
             _connect(path, deadline).close()
+        except Hangs:
+            return False
         except Failure:
             return True
         time.sleep(0.05)
@@ -81,9 +92,23 @@ def wait_until_gone(path: Path, timeout: float) -> bool:
 
 
 def _ask_line(path: Path, method: str, params: dict[str, Any] | None, timeout: float) -> bytes:
+    hanging = _hanging()
+    if (before := hanging.get(path)) is not None:
+        raise before
     deadline = time.monotonic() + timeout
-    with _connect(path, deadline) as connection:
-        return _exchange(connection, path, _request(method, params), deadline, timeout)[0]
+    try:
+        with _connect(path, deadline) as connection:
+            return _exchange(connection, path, _request(method, params), deadline, timeout)[0]
+    except Hangs as failure:
+        hanging[path] = failure
+        raise
+
+
+def _hanging() -> dict[Path, Hangs]:
+    """Return the sockets on which a question of the present command timed out."""
+    context = click.get_current_context(silent=True)
+    known: dict[Path, Hangs] = context.meta.setdefault(__name__, {}) if context else {}
+    return known
 
 
 def _connect(path: Path, deadline: float) -> socket.socket:
@@ -97,7 +122,9 @@ def _connect(path: Path, deadline: float) -> socket.socket:
         raise Failure(f"this user may not use {path}: {hint}", PERMISSION) from None
     except (OSError, ValueError) as error:
         connection.close()
-        raise Failure(f"no daemon answers at {path}: {_why(error)}", NO_DAEMON) from None
+        # Its queue is full of those who wait already.
+        kind = Hangs if isinstance(error, TimeoutError) else Failure
+        raise kind(f"no daemon answers at {path}: {_why(error)}", NO_DAEMON) from None
     return connection
 
 
@@ -121,7 +148,7 @@ def _exchange(
         connection.sendall(request)
         return _read_line(connection, deadline)
     except TimeoutError:
-        raise Failure(f"the daemon at {path} does not answer within {timeout:g} s", NO_DAEMON) from None
+        raise Hangs(f"the daemon at {path} does not answer within {timeout:g} s", NO_DAEMON) from None
     except OSError as error:
         message = f"the daemon at {path} closed the connection: {error.strerror or error}"
         raise Failure(message, NO_DAEMON) from None

@@ -12,6 +12,7 @@ from babelwg.cli.render.doctor import render_doctor
 from babelwg.cli.render.layout import line_width
 from babelwg.cli.setup import DEFAULT_CONFIG
 
+PATIENCE = 3.0  # seconds for a sign of life, before an examination is asked for
 TIMEOUT = 20.0  # seconds; an examination takes at most eight, and waits for one that is under way
 
 
@@ -42,6 +43,7 @@ def doctor(reader: Reader, peer: str | None, show_all: bool, config: Path, state
     Packets are sent through the tunnels and beside them; nothing is changed. Exit code 1: there is a fault.
     """
     try:
+        _expect_life(reader.socket)
         answer = ask(reader.socket, "doctor", {"peer": peer}, TIMEOUT)
     except Failure as failure:
         if failure.exit_code != NO_DAEMON:
@@ -53,6 +55,16 @@ def doctor(reader: Reader, peer: str | None, show_all: bool, config: Path, state
         reader.print(answer, lambda data: render_doctor(data, line_width(reader.wide), show_all))
     if any(finding["verdict"] == "fail" for finding in answer.data["findings"]):
         raise SystemExit(NEGATIVE)
+
+
+def _expect_life(socket: Path) -> None:
+    """Ask what costs nothing: a daemon that hangs shows at once. Raises Failure where none answers."""
+    try:
+        ask(socket, "words", {"kinds": []}, PATIENCE)
+    except Failure as failure:
+        # One of another version may not know the question; it lives.
+        if failure.exit_code == NO_DAEMON:
+            raise
 
 
 def _offline(config: Path, state: Path, socket: Path, why: str) -> dict[str, Any]:

@@ -6,12 +6,15 @@ import errno
 import grp
 import os
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 # Implementation constants
 CLOSE_TIMEOUT = 1.0  # seconds for a connection to end
 GROUP = "babelwg"  # whose members may ask
+
+CREDENTIALS = struct.Struct("=iII")  # process, user, group
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -24,6 +27,19 @@ async def listen(path: Path, serve: Serve, limit: int) -> asyncio.Server:
 async def listen_by(path: Path, factory: Callable[[], asyncio.BaseProtocol]) -> asyncio.Server:
     """Serve at a path with a protocol for each connection; raises as `listen` does."""
     return await asyncio.get_running_loop().create_unix_server(factory, sock=await _bound(path))
+
+
+def holder_of(path: Path) -> int | None:
+    """Return the process that listens at a path, None where nobody does; 0 for one that cannot be seen."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
+        try:
+            connection.connect(os.fspath(path))
+            told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+        except BlockingIOError:
+            return 0  # its queue is full
+        except (OSError, ValueError):
+            return None
+    return int(CREDENTIALS.unpack(told)[0])
 
 
 async def _bound(path: Path) -> socket.socket:

@@ -355,3 +355,22 @@ def test_the_cause_of_a_tunnel_is_undone_by_the_remedy(
     except CommandError as error:
         raise AssertionError(f"the remedy does not run: {remedy}") from error
     m.wait("the link is back", lambda: examine(m, "a")[0] == 0)
+
+
+def test_a_daemon_that_hangs_is_waited_for_once_and_the_rest_is_examined(mesh: Callable[..., Mesh]) -> None:
+    m = mesh("a b", "a-b", backend="embedded")
+    m.wait("the mesh has converged", m.converged)
+    daemon, home = m.daemons["a"], m.home("a")
+    daemon.send_signal(signal.SIGSTOP)
+    try:
+        start = time.monotonic()
+        code, data, _ = examine(m, "a", "-c", str(home / "babelwg.toml"), "--state-dir", str(home / "state"))
+        took = time.monotonic() - start
+    finally:
+        daemon.send_signal(signal.SIGCONT)
+    (fault,) = (found for found in data["findings"] if found["verdict"] == "fail")
+    assert (code, fault["check"], fault["mend"]) == (1, "daemon", f"kill -CONT {daemon.pid}")
+    assert {"configuration", "port", "capabilities", "clock"} <= {f["check"] for f in data["findings"]}
+    # Three for the daemon, and what two cores shared with others take to begin.
+    assert took < 10.0
+    m.wait("the daemon answers again", lambda: examine(m, "a")[0] == 0)

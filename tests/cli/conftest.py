@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from babelwg.cli import client
 from babelwg.cli.commands import cli
 from babelwg.cli.selection import select
 from babelwg.daemon.queries.routetable import ROUTE_FIELDS
@@ -32,6 +33,7 @@ class FakeDaemon:
         self.path = path
         self.requests: list[dict[str, Any]] = []
         self.answers: dict[str, Any] = json.loads(ANSWERS.read_text())
+        self.answers["words"] = []
         self.answers["status"]["peers"] = self.answers["peers"]
         self.answers["route_get"]["route"] = self.answers["routes"][0]
         self.error: dict[str, Any] | None = None
@@ -147,6 +149,19 @@ def ask(daemon: FakeDaemon) -> Run:
         return CliRunner().invoke(cli, ["--socket", str(daemon.path), *arguments])
 
     return run
+
+
+class HastySocket(socket.socket):
+    """A socket whose seconds are shorter."""
+
+    def settimeout(self, value: float | None) -> None:
+        super().settimeout(value and value / 200)
+
+
+@pytest.fixture
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait for a daemon that hangs."""
+    monkeypatch.setattr(client.socket, "socket", HastySocket)
 
 
 @pytest.fixture

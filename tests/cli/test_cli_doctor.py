@@ -1,6 +1,11 @@
 """`doctor` as people and programs see it."""
 
+import importlib
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +15,18 @@ from click.testing import Result
 from jsonschema import Draft202012Validator
 
 from babelwg.cli.render import layout
+from babelwg.cli.render.doctor import render_doctor
 from babelwg.cli.schema import compose
 
+doctor = importlib.import_module("babelwg.cli.doctor")  # the package's name may stand for the command
+LISTENER = """
+import socket, sys
+listener = socket.socket(socket.AF_UNIX)
+listener.bind(sys.argv[1])
+listener.listen()
+print(flush=True)
+sys.stdin.read()
+"""
 FINE = [
     {"check": check, "subject": "node", "verdict": "ok", "found": "well", "cause": None, "mend": None}
     for check in ("clock", "capabilities", "forwarding")
@@ -49,7 +64,8 @@ def test_faults_stand_first_and_end_with_status_1(ask: Callable[..., Result], da
     result = ask("doctor")
     assert result.exit_code == 1
     assert result.stdout == TEXT
-    assert daemon.requests[0]["params"] == {"peer": None}
+    assert [request["method"] for request in daemon.requests] == ["words", "doctor"]
+    assert daemon.requests[1]["params"] == {"peer": None}
     listed = ask("doctor", "--all").stdout
     assert "ok    clock: well\nok    capabilities: well\n" in listed
 
@@ -58,7 +74,7 @@ def test_without_a_fault_the_status_is_0(ask: Callable[..., Result], daemon: Any
     daemon.answers["doctor"] = {**answer(), "peer": "bravo"}
     result = ask("doctor", "bravo")
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "Nothing is wrong with bravo, in 1.2s.")
-    assert daemon.requests[0]["params"] == {"peer": "bravo"}
+    assert daemon.requests[1]["params"] == {"peer": "bravo"}
     daemon.answers["doctor"] = answer(WARNING)
     assert ask("doctor").exit_code == 0
 
@@ -91,12 +107,48 @@ def test_without_a_daemon_it_says_what_it_could_examine(run: Callable[..., Resul
     assert (document["data"]["daemon"], document["node"]) == (False, None)
 
 
+def test_a_daemon_that_hangs_is_asked_once_and_the_rest_is_examined(
+    run: Callable[..., Result], daemon: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "PATIENCE", 0.2)
+    daemon.is_silent = True
+    paths = ["-c", str(tmp_path / "none.toml"), "--state-dir", str(tmp_path), "--socket", str(daemon.path)]
+    result = run("doctor", *paths, "--json")
+    assert result.exit_code == 1
+    findings = {finding["check"]: finding for finding in json.loads(result.stdout)["data"]["findings"]}
+    assert findings["daemon"]["found"] == f"the daemon at {daemon.path} does not answer within 0.2 s"
+    assert findings["daemon"]["cause"].startswith(f"the daemon (pid {os.getpid()}) ")
+    assert findings["daemon"]["mend"].startswith("babelwg bugreport, then systemctl restart babelwg")
+    assert {"configuration", "capabilities", "clock", "state-directory"} <= findings.keys()
+    assert [request["method"] for request in daemon.requests] == ["words"]
+
+
+def test_a_stopped_daemon_is_called_so_with_the_command_that_lets_it_go_on(
+    run: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "PATIENCE", 0.2)
+    path = tmp_path / "s"
+    with subprocess.Popen(
+        [sys.executable, "-c", LISTENER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        try:
+            assert other.stdout is not None
+            other.stdout.readline()
+            os.kill(other.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, other.pid, os.WSTOPPED | os.WNOWAIT)
+            result = run("doctor", "-c", str(tmp_path / "none"), "--socket", str(path), "--json")
+        finally:
+            other.kill()
+    finding = next(f for f in json.loads(result.stdout)["data"]["findings"] if f["check"] == "daemon")
+    assert finding["verdict"] == "fail"
+    assert finding["cause"] == f"the daemon (pid {other.pid}) is stopped by a signal or a debugger"
+    assert finding["mend"] == f"kill -CONT {other.pid}"
+
+
 def test_a_verdict_has_a_colour_on_a_terminal(
     ask: Callable[..., Result], daemon: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from babelwg.cli.render import doctor
-
     assert layout.has_colour() is False
-    monkeypatch.setattr(doctor, "has_colour", lambda: True)
-    text = doctor.render_doctor(answer(FAULT), 80, False)
+    monkeypatch.setattr("babelwg.cli.render.doctor.has_colour", lambda: True)
+    text = render_doctor(answer(FAULT), 80, False)
     assert text.startswith("\x1b[31m\x1b[1mFAIL\x1b[0m  handshake bravo")

@@ -1,6 +1,5 @@
 """Every command against a daemon that is not there, says nothing, or breaks off: one sentence, and the right code."""
 
-import socket
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -9,19 +8,11 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from babelwg.cli import client
 from babelwg.version import __version__
 from tests.cli.invocations import INVOCATIONS, leaves
 
 Run = Callable[..., Result]
 ASKING = [name for name, how in INVOCATIONS.items() if how.asks]
-
-
-class HastySocket(socket.socket):
-    """A socket whose seconds are shorter, so that nobody has to wait for a daemon that hangs."""
-
-    def settimeout(self, value: float | None) -> None:
-        super().settimeout(value and value / 200)
 
 
 def call(run: Run, name: str, path: Path) -> Result:
@@ -62,11 +53,8 @@ def test_a_daemon_that_talks_nonsense(name: str, raw: bytes, daemon: Any, run: R
 
 
 @pytest.mark.parametrize("name", ASKING)
-def test_a_daemon_that_says_nothing(
-    name: str, daemon: Any, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_daemon_that_says_nothing(name: str, daemon: Any, run: Run, hurry: None) -> None:
     daemon.is_silent = True
-    monkeypatch.setattr(client.socket, "socket", HastySocket)
     result = call(run, name, daemon.path)
     assert result.exit_code == 3, result.output
     assert is_one_sentence(result), result.stderr
@@ -105,3 +93,10 @@ def test_a_daemon_of_another_version_is_named(daemon: Any, run: Run) -> None:
     # The same version would be a mistake of ours, and is to be seen.
     daemon.answers["status"] = {"version": __version__}
     assert isinstance(call(run, "trace", daemon.path).exception, KeyError)
+
+
+@pytest.mark.parametrize("name", ["bugreport", "config show", "peer set", "peer list"])
+def test_a_daemon_that_hangs_is_waited_for_once(name: str, daemon: Any, run: Run, hurry: None) -> None:
+    daemon.is_silent = True
+    call(run, name, daemon.path)
+    assert len(daemon.requests) == 1

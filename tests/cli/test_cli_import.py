@@ -153,6 +153,13 @@ def test_export_makes_a_phone_a_peer_and_prints_its_file(ask: Ask, toml: Path) -
     assert result.stderr == f"Added phone to {toml}; the daemon has taken it.\n"
 
 
+def test_export_waits_once_for_a_daemon_that_hangs(ask: Ask, daemon: Any, toml: Path, hurry: None) -> None:
+    daemon.is_silent = True
+    result = ask("export", "phone", "--wg-quick", "--endpoint", "gate.example", "-c", str(toml))
+    assert result.exit_code == 0, result.stderr
+    assert [request["method"] for request in daemon.requests] == ["status"]
+
+
 def test_export_again_has_no_private_key(ask: Ask, toml: Path) -> None:
     words = ["export", "phone", "--wg-quick", "--endpoint", "2001:db8::1", "--all-traffic", "-c", str(toml)]
     assert ask(*words).exit_code == 0

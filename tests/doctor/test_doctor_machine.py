@@ -134,8 +134,34 @@ def test_a_node_without_daemon_is_examined(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_held_port_names_its_holder() -> None:
-    (finding,) = offline._port(lambda port: "babeld (pid 7)")
+    (finding,) = offline._port(8, lambda port: "babeld (pid 7)")
     assert (finding.verdict, finding.found) == ("fail", "UDP port 6696 is held by babeld (pid 7)")
+
+
+def test_the_port_of_a_daemon_that_hangs_is_its_own() -> None:
+    (finding,) = offline._port(7, lambda port: "babelwg (pid 7)")
+    assert finding.verdict == "ok"
+    assert offline._port(0, lambda port: "babeld (pid 7)")[0].verdict == "fail"
+    assert offline._port(17, lambda port: "babeld (pid 7)")[0].verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ("T", "is stopped by a signal"),
+        ("t", "is stopped by a signal"),
+        ("D", "waits for a disk"),
+        ("R", "works without a pause"),
+        ("S", "hangs"),
+    ],
+)
+def test_why_a_daemon_hangs_is_told_as_the_kernel_has_it(tmp_path: Path, state: str, words: str) -> None:
+    put(tmp_path, {"7/stat": f"7 (babel) wg) {state} 1 7 7 0\n"})
+    finding = offline._hanging(7, "no answer", tmp_path)
+    assert (finding.verdict, finding.found) == ("fail", "no answer")
+    assert (finding.cause or "").startswith(f"the daemon (pid 7) {words}")
+    assert offline._hanging(8, "no answer", tmp_path).cause == "the daemon (pid 8) hangs"
+    assert offline._hanging(0, "no answer", tmp_path).cause == "the daemon hangs"
 
 
 def test_daemons_are_found_by_their_command(tmp_path: Path) -> None:

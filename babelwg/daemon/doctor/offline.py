@@ -11,6 +11,7 @@ from babelwg.daemon.clock import ClockWatch
 from babelwg.daemon.doctor.finding import NODE, Finding, fail, ok, warn
 from babelwg.daemon.doctor.system import check_clock, check_managers, check_rights, check_state_directory
 from babelwg.daemon.incidents import Incidents
+from babelwg.daemon.unixsocket import holder_of
 from babelwg.linux.babelsocket import holder_of_port
 from babelwg.linux.programs import running_managers
 
@@ -22,7 +23,7 @@ SYSTEMCTL_TIMEOUT = 5.0  # seconds
 
 def examine_offline(config: Path, state: Path, socket: Path, why: str) -> list[Finding]:
     """Return the findings about a node whose daemon does not answer; `why` says what happened on the socket."""
-    findings = [_daemon(config, socket, why), _configuration(config), *_port(), *_unit()]
+    findings = [_daemon(config, socket, why), _configuration(config), *_port(holder_of(socket)), *_unit()]
     findings += check_rights(Path("/proc/self/status").read_text())
     findings += check_clock(ClockWatch(state, Incidents()), Incidents(), time.time())
     findings += _state(state) + check_managers(running_managers())
@@ -30,12 +31,32 @@ def examine_offline(config: Path, state: Path, socket: Path, why: str) -> list[F
 
 
 def _daemon(config: Path, socket: Path, why: str) -> Finding:
-    running = daemon_processes()
+    holder, running = holder_of(socket), daemon_processes()
+    if holder is not None:
+        return _hanging(holder or next(iter(running), 0), why)
     if running:
-        cause = f"a daemon runs (pid {', '.join(map(str, running))}), with another --socket, or it hangs"
+        cause = f"a daemon runs (pid {', '.join(map(str, running))}), with another --socket"
         return fail("daemon", NODE, why, cause, f"tr '\\0' ' ' < /proc/{running[0]}/cmdline")
     cause = "no daemon runs" + (f"; {socket} is left of one that was killed" if socket.is_socket() else "")
     return fail("daemon", NODE, why, cause, f"systemctl start babelwg, or babelwg daemon --config {config}")
+
+
+def _hanging(process: int, why: str, proc: Path = Path("/proc")) -> Finding:
+    """Return why a daemon that holds its socket says nothing, as the kernel has it."""
+    try:
+        # The name of a program may hold anything, brackets too.
+        state = (proc / str(process) / "stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        state = ""
+    if state in ("T", "t"):
+        cause, mend = "is stopped by a signal or a debugger", f"kill -CONT {process}"
+    elif state == "D":
+        cause, mend = "waits for a disk or a driver that does not answer", "dmesg | tail"
+    else:
+        cause = "works without a pause, or hangs" if state == "R" else "hangs"
+        mend = "babelwg bugreport, then systemctl restart babelwg, which keeps tunnels and routes"
+    name = f"the daemon (pid {process})" if process else "the daemon"
+    return fail("daemon", NODE, why, f"{name} {cause}", mend)
 
 
 def daemon_processes(proc: Path = Path("/proc")) -> list[int]:
@@ -71,9 +92,11 @@ def _configuration(path: Path) -> Finding:
     return ok("configuration", NODE, f"{path} is valid, peers: {peers}")
 
 
-def _port(holder: Callable[[int], str | None] = holder_of_port) -> list[Finding]:
-    """Return who else speaks Babel here."""
+def _port(daemon: int | None, holder: Callable[[int], str | None] = holder_of_port) -> list[Finding]:
+    """Return who else speaks Babel here than the process of our daemon."""
     name = holder(BABEL_PORT)
+    if name is not None and daemon and name.endswith(f"(pid {daemon})"):
+        return [ok("port", NODE, f"UDP port {BABEL_PORT} is the daemon's")]
     if name is None:
         return [ok("port", NODE, f"UDP port {BABEL_PORT} is free")]
     cause = "two routing daemons cannot share the port of Babel"
