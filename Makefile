@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow interop page-test sim check format conformance bench-cli bench-failover bench-routes bench-rtt peers man deb packaging clean
+.PHONY: help demo test unit integration slow interop page-test sim check format conformance bench-cli bench-failover bench-restart bench-routes bench-rtt peers man deb packaging clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -57,6 +57,9 @@ bench-cli: $(READY) peers ## what commands take beside 10,000 routes, and whethe
 
 bench-failover: $(READY) peers ## seconds without traffic after a silent cut, beside babeld (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.failover $(if $(CHECK),--check) $(ARGS)
+
+bench-restart: $(READY) peers ## packets that a restart costs, planned and by kill -9, beside babeld (CHECK=1: fail on a miss)
+	$(BIN)/python -m integration.bench.restart $(if $(CHECK),--check) $(ARGS)
 
 bench-routes: $(READY) peers ## 5,000 routes into the kernel, beside babeld (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.routes $(if $(CHECK),--check) $(ARGS)
