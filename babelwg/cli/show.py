@@ -11,7 +11,7 @@ from babelwg.cli.group import Reader, SuggestingGroup, reading
 from babelwg.cli.kernel import kernel
 from babelwg.cli.render.layout import Columns, Row, line_width
 from babelwg.cli.render.status import render_status
-from babelwg.cli.render.views import VIEWS, fields_of, render_view, rows_of
+from babelwg.cli.render.views import VIEWS, fields_of, remark, render_view, rows_of
 from babelwg.cli.selection import check, names_in, select
 
 ABOUT = {
@@ -67,7 +67,7 @@ def _show(reader: Reader, name: str, wanted: str | None) -> None:
     # Of ten thousand routes the daemon chooses.
     chosen = rows if name == "routes" else select(rows, wanted)
     if name == "stats" and not is_tsv:
-        data: Any = {"counters": {row["name"]: row["value"] for row in chosen}}
+        data: Any = {**answer.data, "counters": {row["name"]: row["value"] for row in chosen}}
     else:
         data = chosen
     if chosen or reader.output != "text":
@@ -93,7 +93,12 @@ def _params(reader: Reader, name: str, wanted: str | None) -> dict[str, Any] | N
 
 
 def _renderer(reader: Reader, name: str) -> Callable[[Any], str]:
-    return lambda data: render_view(name, rows_of(name, data), line_width(reader.wide))
+    def render(data: Any) -> str:
+        width = line_width(reader.wide)
+        text, more = render_view(name, rows_of(name, data), width), remark(name, data, width)
+        return f"{text}\n\n{more}" if more else text
+
+    return render
 
 
 for _name in VIEWS:

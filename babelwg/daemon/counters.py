@@ -1,13 +1,20 @@
 """All counters of a node in one table, named PART.KIND or PART.KIND.REASON."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from babelwg.daemon.queries.context import Context
 
 
-async def gather_counters(context: "Context") -> dict[str, int]:
-    """Return every counter by its name."""
+class Counters(NamedTuple):
+    """Every counter by its name, and how many seconds old those of the data plane are, None for not known."""
+
+    values: dict[str, int]
+    dataplane_age: float | None
+
+
+async def gather_counters(context: "Context") -> Counters:
+    """Return every counter."""
     node = context.node
     counters: dict[str, int] = {}
     sources = {
@@ -27,5 +34,6 @@ async def gather_counters(context: "Context") -> dict[str, int]:
     for part, values in sources.items():
         counters |= {f"{part}.{name}": value for name, value in values.items()}
     counters["kernel.overruns"] = node.monitor.overruns
-    counters |= {f"dataplane.{name}": value for name, value in (await node.tunnels.embedded.stats()).items()}
-    return dict(sorted(counters.items()))
+    told = await context.dataplane.read()
+    counters |= {f"dataplane.{name}": value for name, value in told.values.items()}
+    return Counters(dict(sorted(counters.items())), told.age)

@@ -1,6 +1,7 @@
 """What goes wrong is said in one sentence, and the rest of the node keeps running."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -118,6 +119,7 @@ def test_a_data_plane_that_hangs_holds_up_no_status(
     m.wait("the state is of now", lambda: m.ask("a", "peers")[0]["tunnel_age_s"] == 0)
     (before,) = m.ask("a", "status")["peers"]
     assert before["latest_handshake_s"] is not None
+    assert m.ask("a", "stats")["dataplane_age_s"] == 0
     plane = next(p for p in m.nodes["a"].pids() if "babelwg.dataplane" in cmdline(p))
 
     def told() -> list[str]:
@@ -126,6 +128,12 @@ def test_a_data_plane_that_hangs_holds_up_no_status(
     os.kill(plane, signal.SIGSTOP)
     try:
         m.wait("its age is told", lambda: [r for r in told() if "what is told of" in r and "s old" in r])
+        # Its counters are older than what else is counted, and nobody waits for them.
+        start = time.monotonic()
+        stats, figures = m.ask("a", "stats"), m.ask("a", "metrics")["text"]
+        assert time.monotonic() - start < 1.5  # either would wait for two seconds
+        assert stats["dataplane_age_s"] > 0
+        assert re.search(r"^babelwg_dataplane_age_seconds [0-9.]+$", figures, re.MULTILINE)
         # What it said last is still told, with its age.
         (peer,) = m.ask("a", "status")["peers"]
         assert (peer["endpoint"], peer["tunnel_age_s"] > 0) == (before["endpoint"], True)

@@ -89,6 +89,22 @@ def test_filter_of_counters_takes_the_front_of_a_name(ask: Ask) -> None:
     ]
 
 
+def test_counters_of_a_data_plane_that_hangs_have_their_age(ask: Ask, daemon: Any) -> None:
+    stats = daemon.answers["stats"]
+    assert "data plane" not in ask("show", "stats").stdout
+    stats["dataplane_age_s"] = 12.345
+    words = "The data plane does not answer: what it counts is 12.3s old."
+    assert ask("show", "stats").stdout.splitlines()[-2:] == ["", words]
+    assert ask("show", "stats", "babel").stdout.splitlines()[-1] == words
+    assert "data plane" not in ask("show", "stats", "-o", "tsv").stdout
+    stats["dataplane_age_s"] = None
+    unknown = "The data plane does not answer: what it counts is not known."
+    assert ask("show", "stats").stdout.splitlines()[-1] == unknown
+    # That of another version says nothing of it.
+    del stats["dataplane_age_s"]
+    assert "data plane" not in ask("show", "stats").stdout
+
+
 def test_units_are_short_and_readable() -> None:
     assert [age(x) for x in (None, 0.4, 59.9, 60, 3599, 3600, 86399, 86400, 1e6)] == [
         "-", "0s", "59s", "1m", "59m", "1h", "23h", "1d", "11d",

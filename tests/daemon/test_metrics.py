@@ -58,6 +58,7 @@ SOURCES = Sources(
     peers=[PEER],
     gateways=[GATEWAY],
     counters=COUNTERS,
+    dataplane_age=0.5,
     installed=5,
     refused=1,
     problems=2,
@@ -106,6 +107,7 @@ def values(name: str, sources: Sources = SOURCES) -> list[tuple[dict[str, str], 
         ("events_total", "counter", {"part": "babel", "event": "packets_received"}, 10),
         ("dataplane_total", "counter", {"place": "bw-a.b", "reason": "replayed"}, 2),
         ("store_errors_total", "counter", {}, 4),
+        ("dataplane_age_seconds", "gauge", {}, 0.5),
     ],
 )
 def test_each_metric_is_read_as_meant(name: str, kind: str, labels: dict[str, str], value: float) -> None:

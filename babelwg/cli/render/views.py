@@ -36,6 +36,17 @@ def render_view(name: str, rows: Sequence[Row], width: int) -> str:
     return "\n".join([table(view.columns, rows, width), *([""] if reasons else []), *reasons])
 
 
+def remark(name: str, data: Any, width: int) -> str:
+    """Return what is to be said of an answer besides its rows; mostly nothing."""
+    if name != "stats" or not isinstance(data, dict) or "dataplane_age_s" not in data:
+        return ""
+    old = data["dataplane_age_s"]
+    if old == 0:
+        return ""
+    known = f"what it counts is {interval(round(old, 1))} old" if old else "what it counts is not known"
+    return wrap(f"The data plane does not answer: {known}.", width, "  ")
+
+
 def fields_of(name: str) -> list[str]:
     """Return the fields that the columns of a view need."""
     wanted = [column.value for column in VIEWS[name].columns]

@@ -25,6 +25,7 @@ class Sources:
     peers: Sequence[Mapping[str, Any]]
     gateways: Sequence[Mapping[str, Any]]
     counters: Mapping[str, int]
+    dataplane_age: float | None  # seconds since the data plane told its counters, None where it never did
     installed: int
     refused: int
     problems: int
@@ -42,6 +43,9 @@ def families(sources: Sources) -> Iterator[Family]:
     yield from _kernel(sources)
     yield from _gateways(sources.gateways)
     yield from _counters(sources.counters)
+    if sources.dataplane_age is not None:
+        words = "Time since the data plane told what it counts; it grows while that hangs."
+        yield _gauge("dataplane_age_seconds", words, sources.dataplane_age)
 
 
 def _node(sources: Sources) -> Iterator[Family]:

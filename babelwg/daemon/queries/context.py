@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.snapshot import RouteView, Snapshot, Summary
 from babelwg.daemon.control import INVALID_PARAMS, ControlServer, Params, RequestError
+from babelwg.daemon.dataplane_counters import DataPlaneCounters
 from babelwg.daemon.doctor.strangers import StrangersReader
 from babelwg.daemon.queries.routetable import PrefixTexts, RouteTable
 
@@ -24,6 +25,7 @@ class Context:
         self.node = node
         self.names = node.names
         self.strangers = StrangersReader(node)
+        self.dataplane = DataPlaneCounters(lambda: node.tunnels.embedded.stats())
         self._prefix_texts = PrefixTexts()
 
     def now(self) -> float:

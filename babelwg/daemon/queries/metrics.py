@@ -1,5 +1,6 @@
 """The figures for Prometheus, for the command line and for HTTP."""
 
+import asyncio
 import platform
 from typing import Any
 
@@ -30,10 +31,12 @@ class Metrics:
     async def _sources(self) -> Sources:
         context = self._context
         node, summary, names = context.node, context.summary(), context.names
-        peers = await describe_peers(node, summary, names)
-        problems = describe_problems(
-            node, summary, peers, await find_hindrances(node, context.strangers), names.complaints()
+        peers, hindrances, counters = await asyncio.gather(
+            describe_peers(node, summary, names),
+            find_hindrances(node, context.strangers),
+            gather_counters(context),
         )
+        problems = describe_problems(node, summary, peers, hindrances, names.complaints())
         return Sources(
             build={
                 "version": __version__,
@@ -47,7 +50,8 @@ class Metrics:
             summary=summary,
             peers=peers,
             gateways=node.gateways.describe(),
-            counters=await gather_counters(context),
+            counters=counters.values,
+            dataplane_age=counters.dataplane_age,
             installed=sum(node.routes.is_installed(prefix) for prefix in node.routes.learned),
             refused=len(node.routes.refused),
             problems=len(problems),

@@ -74,4 +74,9 @@ class Overview:
 
     async def _stats(self, params: Params) -> Any:
         del params
-        return {"counters": await gather_counters(self._context)}
+        counters = await gather_counters(self._context)
+        age = counters.dataplane_age
+        return {
+            "counters": counters.values,
+            "dataplane_age_s": round(age, 3) if age is not None else None,
+        }

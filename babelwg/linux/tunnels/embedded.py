@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from babelwg.linux.tunnels.handshakes import HandshakeReport, read_handshakes
-from babelwg.linux.tunnels.tunnel import Tunnel, TunnelError, TunnelState
+from babelwg.linux.tunnels.tunnel import Tunnel, TunnelError, TunnelGone, TunnelState
 from babelwg.linux.tunnels.uapi import (
     START_TIMEOUT,
     UAPI_DIRECTORY,
@@ -69,12 +69,15 @@ class EmbeddedBackend:
             raise TunnelError(words or f"the data plane refused to remove {interface} ({code})")
 
     async def stats(self) -> dict[str, int]:
-        """Return what the process has refused, as `INTERFACE.REASON` and `port-N.REASON`; empty when none runs."""
+        """Return what the process has refused, as `INTERFACE.REASON` and `port-N.REASON`; empty when none runs.
+
+        Raises TunnelError where it does not answer.
+        """
         if self._watch is None or self._watch.done():
             return {}
         try:
             answer = await request(self._control, "stats=1\n\n")
-        except TunnelError:
+        except TunnelGone:
             return {}  # it has just ended, which the watch tells
         counters: dict[str, int] = {}
         place = ""
