@@ -56,7 +56,7 @@ class Speaker(Shown):
     """A Babel speaker (RFC 8966) that performs no I/O.
 
     After any call that takes `now`, let `events()` reach the kernel, send `datagrams_to_send()`
-    after storing `sources_to_store()`, and come back no later than `next_deadline()`.
+    after storing `sources_to_store()` and `hellos_to_store()`, and come back no later than `next_deadline()`.
     """
 
     def __init__(
@@ -233,6 +233,11 @@ class Speaker(Shown):
     def sources_to_store(self) -> list[SourceRecord]:
         """Return the changes of the source table since the last call."""
         return self._state.sources.drain_changes()
+
+    def hellos_to_store(self) -> dict[str, int]:
+        """Return the seqnos of the Hellos sent since the last call, by interface."""
+        sent, self._state.sent_hellos = self._state.sent_hellos, {}
+        return sent
 
     def stop(self, now: float) -> None:
         """Retract everything on all interfaces, announce our silence, and fall silent."""

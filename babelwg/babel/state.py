@@ -37,6 +37,7 @@ class State:
         self.rng, self.memory = rng, memory
         # Also of interfaces that are not there now: their neighbours expect the numbers to go on.
         self.former_hello_seqnos = dict(memory.hello_seqnos)
+        self.sent_hellos: dict[str, int] = {}  # seqnos by interface, since the shell asked
         self.interfaces: dict[str, Interface] = {}
         self.sources = SourceTable(memory.sources)
         self.memory_lost = memory.lost or self.sources.incomplete

@@ -29,7 +29,7 @@ from babelwg.config.model import (
     TunnelsConfig,
     WebConfig,
 )
-from babelwg.config.state import SourceJournal, State
+from babelwg.config.state import HelloFile, SourceJournal, State
 from babelwg.config.toml import load
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "Endpoint",
     "FilterPolicy",
     "GatewayConfig",
+    "HelloFile",
     "InstallResult",
     "InterfaceAddress",
     "Key",

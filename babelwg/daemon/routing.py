@@ -238,6 +238,7 @@ class RoutingService:
             # The kernel took its time, and Hellos say when they leave.
             datagrams = self.speaker.datagrams_to_send(self._loop.time())
             self._store.remember(self.speaker.sources_to_store())
+            self._store.remember_hellos(self.speaker.hellos_to_store(), self._loop.time())
             for datagram in datagrams:
                 self.socket.send(datagram)
             if not events and not datagrams:

@@ -8,7 +8,7 @@ from pathlib import Path
 from babelwg.babel.memory import Memory, SourceRecord
 from babelwg.babel.snapshot import Snapshot
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config import SourceJournal, State
+from babelwg.config import HelloFile, SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
 from babelwg.daemon.clock import ClockWatch
 
@@ -32,6 +32,8 @@ class Store:
         self._first_seqno = self._state.seqno_limit
         self._journal = SourceJournal(directory)
         self._sources = self._journal.load()
+        self._hellos = HelloFile(directory)
+        self._state.hello_seqnos |= {name: hello.seqno for name, hello in self._hellos.load().items()}
         if lost or self._sources.lost:
             log.info("memory-lost %s", "; ".join([*reasons, self._sources.reason]).strip("; "))
         # The first updates carry this seqno, so it counts as used from now on.
@@ -62,6 +64,11 @@ class Store:
         rows = [(*record.prefix, record.router_id, record.seqno, record.metric) for record in records]
         if rows and self._journal.is_open:
             self._attempt("journal", lambda: self._journal.append(rows))
+
+    def remember_hellos(self, seqnos: Mapping[str, int], now: float) -> None:
+        """Write where the Hellos are, by interface; called before they leave."""
+        if seqnos:
+            self._attempt("hellos", lambda: self._hellos.put(seqnos, now))
 
     def reserve(self, seqno: int) -> None:
         """Make sure that no later life uses this seqno again."""
@@ -133,8 +140,9 @@ class Store:
         return ports
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journal and its like."""
         self._journal.close()
+        self._hellos.close()
 
     def _save(self) -> None:
         self._attempt("state", lambda: self._state.save(self.directory))

@@ -55,6 +55,15 @@ def test_sources_with_a_source_prefix_survive_beside_those_without(tmp_path: Pat
     third.close()
 
 
+def test_hellos_go_on_where_a_killed_life_left_off(tmp_path: Path) -> None:
+    store = Store(tmp_path, "key")
+    store.save_hello_seqnos({"bw-a": 100, "bw-b": 7})  # the latest checkpoint
+    store.remember_hellos({"bw-a": 130}, 5.0)
+    again = reopened(tmp_path, store)
+    assert again.memory().hello_seqnos == {"bw-a": 130, "bw-b": 7}
+    again.close()
+
+
 def test_no_seqno_is_ever_used_twice(tmp_path: Path) -> None:
     store = Store(tmp_path, "key")
     used = store.memory().seqno

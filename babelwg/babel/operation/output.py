@@ -65,6 +65,7 @@ def _write_unpaced(
     with_hello = outbox.hello is not None
     if outbox.hello is not None:
         interface.hello_seqno = seqno_add(interface.hello_seqno, 1)
+        state.sent_hellos[interface.name] = interface.hello_seqno
         stamps = stamp_hello(state, interface, now)
         added = writer.add(Hello(interface.hello_seqno, outbox.hello, sub_tlvs=stamps))
         assert added, "a Hello fits in an empty packet"

@@ -108,7 +108,7 @@ class SourceJournal:
             self._descriptor = None
 
     def _read(self) -> list[SourceRow]:
-        data = _read_regular(self.path)
+        data = read_regular(self.path)
         header = data[:HEADER_SIZE]
         if header.startswith(OLD_MAGIC):
             raise ValueError("an earlier version wrote it, without source prefixes")
@@ -137,7 +137,7 @@ def read_boot_id() -> bytes:
         return bytes(16)
 
 
-def _read_regular(path: Path) -> bytes:
+def read_regular(path: Path) -> bytes:
     """Return what a regular file holds; of anything else a reader might wait for ever, or never see the end."""
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):

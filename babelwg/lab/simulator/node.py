@@ -68,7 +68,6 @@ class SimNode:
     def crash(self) -> None:
         """End the speaker without a word; the kernel goes on forwarding."""
         assert self.speaker is not None, f"{self.name} does not run"
-        self.disk.hello_seqnos = dict(self.speaker.hello_seqnos())
         self.speaker = None
 
     def memory(self, lost: bool) -> Memory:
@@ -88,6 +87,7 @@ class SimNode:
         datagrams = self.speaker.datagrams_to_send(now)
         for record in self.speaker.sources_to_store():
             self._store(record)
+        self.disk.hello_seqnos |= self.speaker.hellos_to_store()
         return events, datagrams
 
     def _apply(self, event: Event) -> None:
