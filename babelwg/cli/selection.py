@@ -1,7 +1,7 @@
 """The optional filter of `show`: a peer, an interface, an address or a prefix."""
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import click
@@ -19,6 +19,7 @@ NAME_KEYS = (
     "public_key",
     "neighbour",
     "address",
+    "prefix",
 )
 
 
@@ -30,10 +31,18 @@ class Network(NamedTuple):
     plen: int
 
 
-def select(rows: Sequence[Row], wanted: str) -> list[Row]:
-    """Return the rows that a word names, or whose prefix the network lies in or holds."""
-    network = _network(wanted)
-    return [row for row in rows if _is_named(row, wanted) or _meets(row, network)]
+def select(rows: Sequence[Row], wanted: str, named: Collection[str] = ()) -> list[Row]:
+    """Return the rows that a word names, or whose prefix the network lies in or holds.
+
+    `named` are further words that mean the same, such as what the hosts file has another name for.
+    """
+    network, words = _network(wanted), {wanted, *named}
+    return [row for row in rows if _is_named(row, wanted, words) or _meets(row, network)]
+
+
+def is_network(wanted: str) -> bool:
+    """Return whether a word is an address or a prefix, and no name."""
+    return _network(wanted) is not None
 
 
 def check(wanted: str | None) -> None:
@@ -48,12 +57,12 @@ def names_in(rows: Sequence[Row]) -> list[str]:
     return sorted(names)
 
 
-def _is_named(row: Row, wanted: str) -> bool:
+def _is_named(row: Row, wanted: str, words: Collection[str]) -> bool:
     name = row.get("name")
     # Counters have dotted names, and the front of one stands for all that follow.
     if isinstance(name, str) and name.startswith(f"{wanted}."):
         return True
-    return any(row.get(key) == wanted for key in NAME_KEYS)
+    return any(row.get(key) in words for key in NAME_KEYS)
 
 
 def _meets(row: Row, network: Network | None) -> bool:

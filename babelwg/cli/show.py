@@ -12,7 +12,7 @@ from babelwg.cli.kernel import kernel
 from babelwg.cli.render.layout import Columns, Row, line_width
 from babelwg.cli.render.status import render_status
 from babelwg.cli.render.views import VIEWS, fields_of, remark, render_view, rows_of
-from babelwg.cli.selection import check, names_in, select
+from babelwg.cli.selection import check, is_network, names_in, select
 
 ABOUT = {
     "peers": "The peers, their tunnels and sessions.",
@@ -65,7 +65,7 @@ def _show(reader: Reader, name: str, wanted: str | None) -> None:
         reader.print(Answer(answer.node, shown), _renderer(reader, name))
         return
     # Of ten thousand routes the daemon chooses.
-    chosen = rows if name == "routes" else select(rows, wanted)
+    chosen = rows if name == "routes" else select(rows, wanted, _named(reader, name, wanted))
     if name == "stats" and not is_tsv:
         data: Any = {**answer.data, "counters": {row["name"]: row["value"] for row in chosen}}
     else:
@@ -74,6 +74,17 @@ def _show(reader: Reader, name: str, wanted: str | None) -> None:
         reader.print(Answer(answer.node, data), _renderer(reader, name))
     if not chosen:
         _complain(reader, name, wanted, rows)
+
+
+def _named(reader: Reader, name: str, wanted: str) -> list[str]:
+    """Return what else a name stands for, as the daemon and its hosts file know."""
+    if name == "stats" or is_network(wanted):
+        return []
+    try:
+        words = reader.ask("named", {"name": wanted}).data
+    except Failure:
+        return []  # it is of another version, or has just ended: the word itself still selects
+    return [str(word) for word in words] if isinstance(words, list) else []
 
 
 def _complain(reader: Reader, name: str, wanted: str, rows: Sequence[Row]) -> NoReturn:

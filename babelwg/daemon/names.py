@@ -37,6 +37,7 @@ class Names:
         self._router_ids: dict[bytes, str] = {}  # what the hosts file says
         self._prefixes: dict[Prefix, str] = {}
         self._aliases: dict[str, dict[str, None]] = {}  # the names shown for each name
+        self._claims: dict[bytes, str] = {}  # router-ids by the prefixes that they announce
         self._known: dict[bytes, str] = {}  # all router-ids that have a name
         self._near: dict[tuple[str, bytes], str] = {}  # neighbours besides peers, by interface and address
 
@@ -59,7 +60,8 @@ class Names:
                     self._remember(name, router_id)
             else:
                 near[key] = ids[-1]
-        known = self._claimed(now) | self._router_ids
+        self._claims = self._claimed(now)
+        known = self._claims | self._router_ids
         for name, router_ids in reversed(self._origins.items()):
             known |= dict.fromkeys(router_ids, name)
         self._known = known | {speaker.router_id: self.node}
@@ -104,10 +106,13 @@ class Names:
         return [*dict.fromkeys((*said, *announced))]
 
     def shown_as(self, name: str) -> set[str]:
-        """Return the names under which tables have a node: this one, and those that the hosts file puts first."""
+        """Return the names under which tables have a node: this one, those put first by the hosts file, the peer's."""
         self._follow_configuration()
         self._follow_hosts()
-        return {name, *self._aliases.get(name, ())}
+        shown = {name, *self._aliases.get(name, ())}
+        # A peer is called as the configuration calls it, whatever the hosts file says of its router-id or address.
+        near = {p for a, p in self._by_address.items() if self._prefixes.get(host_prefix(a)) in shown}
+        return shown | near | self._known_by(self._router_ids, shown)
 
     def identities(self, name: str) -> set[str]:
         """Return all by which a node of this name may be recorded, also from before it was known by it."""
@@ -122,6 +127,16 @@ class Names:
         texts = [*map(prefix_text, prefixes), *map(ip_text, addresses), *map(router_id_text, router_ids)]
         return shown | {*texts, *of(self._peers)}
 
+    def prefixes_of(self, name: str) -> set[Prefix]:
+        """Return the prefixes and addresses to which the hosts file gives a name."""
+        shown = self.shown_as(name)
+        return {prefix for prefix, known in self._prefixes.items() if known in shown}
+
+    def selected_by(self, name: str) -> set[str]:
+        """Return all that a name selects in tables: its node, and the peer that announces a prefix of this name."""
+        peers = self._known_by(self._claims, self.shown_as(name)) & {*self._peers.values()}
+        return self.identities(name).union(*map(self.identities, peers))
+
     def all(self) -> list[str]:
         """Return every name that means something here, for suggestions."""
         self._follow_configuration()
@@ -135,6 +150,11 @@ class Names:
             return []
         more = f", and {len(complaints) - 1} more" if len(complaints) > 1 else ""
         return [(str(self.hosts_path), f"{complaints[0]}{more}")]
+
+    def _known_by(self, named: Mapping[bytes, str], shown: set[str]) -> set[str]:
+        """Return the names in use of nodes whose router-ids are named so."""
+        ids = (router_id for router_id, name in named.items() if name in shown)
+        return {self._known[router_id] for router_id in ids if router_id in self._known}
 
     def _claimed(self, now: float) -> dict[bytes, str]:
         """Return the router-ids that alone announce a prefix with a name; of two nobody knows whose the name is."""

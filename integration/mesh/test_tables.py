@@ -37,7 +37,7 @@ def test_far_nodes_have_names_and_the_kernel_is_compared(mesh: Callable[..., Mes
     assert max(map(len, text.splitlines())) <= 80
 
     assert {row["origin"] for row in data(m, "show", "routes", "10.23.0.3")} == {None}
-    (m.home("a") / "hosts").write_text("# far nodes\nfd00:77::3 charlie\nnonsense\n")
+    (m.home("a") / "hosts").write_text("# far nodes\nfd00:77::3 charlie\nnonsense\n10.23.0.2 house cottage\n")
     (route,) = data(m, "show", "routes", "10.23.0.3")
     assert (route["origin"], route["peer"], route["state"], route["table"]) == (
         "charlie",
@@ -51,6 +51,14 @@ def test_far_nodes_have_names_and_the_kernel_is_compared(mesh: Callable[..., Mes
         "10.23.0.3/32",
         "fd00:77::3/128",
     }
+
+    # The first names the peer whose address it is, the second stands for the first.
+    for name in ("house", "cottage"):
+        assert [row["name"] for row in data(m, "show", "peers", name)] == ["b"]
+        assert [row["peer"] for row in data(m, "show", "neighbours", name)] == ["b"]
+        assert [row["peer"] for row in data(m, "show", "interfaces", name)] == ["b"]
+        assert {row["peer"] for row in data(m, "show", "kernel", name)["routes"]} == {"b"}
+        assert {row["peer"] for row in data(m, "show", "routes", name)} == {"b"}
 
     # Nothing may be under way when the two are compared.
     m.wait("the kernel has what is wanted", lambda: run(m, "show", "kernel")[0] == 0)

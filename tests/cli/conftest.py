@@ -34,6 +34,7 @@ class FakeDaemon:
         self.requests: list[dict[str, Any]] = []
         self.answers: dict[str, Any] = json.loads(ANSWERS.read_text())
         self.answers["words"] = []
+        self.answers["named"] = []
         self.answers["status"]["peers"] = self.answers["peers"]
         self.answers["route_get"]["route"] = self.answers["routes"][0]
         self.error: dict[str, Any] | None = None

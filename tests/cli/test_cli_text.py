@@ -78,6 +78,18 @@ def test_filter_selects_by_name_and_network(wanted: str, prefixes: list[str], as
     assert [line.split()[0] for line in lines] == prefixes
 
 
+def test_filter_takes_other_names_that_the_daemon_knows(ask: Ask, daemon: Any) -> None:
+    daemon.answers["named"] = ["bravo", "bw-bravo", "house"]
+    for name in ("peers", "neighbours", "interfaces"):
+        assert ask("show", name, "house").stdout == ask("show", name, "bravo").stdout != ""
+    assert daemon.requests[-1] == daemon.requests[-1] | {"method": "named", "params": {"name": "bravo"}}
+    before = len(daemon.requests)
+    assert ask("show", "xroutes", "10.23.1.7").exit_code == 0
+    assert [request["method"] for request in daemon.requests[before:]] == ["xroutes"]
+    daemon.answers["named"] = ["10.23.1.0/24", "office"]
+    assert ask("show", "xroutes", "office").stdout == ask("show", "xroutes", "10.23.1.0/24").stdout
+
+
 def test_filter_by_address_selects_the_prefixes_around_it(ask: Ask) -> None:
     assert "10.23.1.0/24" in ask("show", "xroutes", "10.23.1.7").stdout
     assert ask("show", "xroutes", "10.23.1.0/25").exit_code == 1

@@ -174,6 +174,32 @@ def test_another_name_is_shown_as_the_first_and_stands_for_all_that_is_known(ben
     assert names.shown_as("nobody") == {"nobody"}
 
 
+@pytest.mark.parametrize("line", [f"{BRAVO_ID.hex(':')} house", f"{ip_address(link_local(BRAVO))} house"])
+def test_a_peer_is_meant_by_what_the_hosts_file_calls_its_router_id_or_address(
+    line: str, bench: Bench
+) -> None:
+    bench.routes = [route("10.0.0.2/32", BRAVO_ID, 0), route("10.0.0.3/32", FAR_ID)]
+    bench.hosts(f"{line} home\n{FAR_ID.hex(':')} far", 1)
+    names = bench.learn()
+    assert names.shown_as("house") == {"house", "bravo"}
+    assert names.shown_as("home") == {"home", "house", "bravo"}
+    assert names.shown_as("far") == {"far"}
+    assert {"house", "bravo", "bw-bravo"} <= names.identities("home")
+
+
+def test_a_name_of_a_prefix_selects_the_peer_that_announces_it_and_is_no_name_of_it(bench: Bench) -> None:
+    bench.routes = [route("10.0.0.50/32", BRAVO_ID, 0), route("10.0.0.3/32", FAR_ID)]
+    bench.hosts("10.0.0.50 printer\n10.0.0.3 far", 1)
+    names = bench.learn()
+    assert names.shown_as("printer") == {"printer"}
+    assert names.selected_by("printer") == {
+        "printer", "10.0.0.50", "10.0.0.50/32",
+        "bravo", "bw-bravo", BRAVO_ID.hex(":"), str(ip_address(link_local(BRAVO))),
+    }  # fmt: skip
+    assert names.selected_by("far") == names.identities("far")
+    assert names.selected_by("nobody") == {"nobody"}
+
+
 def test_a_peer_that_leaves_the_configuration_leaves_no_name(bench: Bench) -> None:
     bench.routes = [route("10.0.0.2/32", BRAVO_ID, 0)]
     assert bench.learn().origin(BRAVO_ID) == "bravo"

@@ -20,6 +20,8 @@ from tests.linux.fakekernel import FakeKernel
 
 NEXT_HOP = bytes.fromhex("fe80") + bytes(13) + b"\x02"
 P = Prefix.parse("10.1.0.0/16")
+OTHER_NAMES = {"house": ("bravo",)}
+PREFIXES_OF = {"office": ("10.1.0.0/16",), "elsewhere": ("10.1.0.0/24",)}
 
 
 class Requests(FakeKernel):
@@ -48,9 +50,11 @@ class Bench:
             monitor=SimpleNamespace(mirror=mirror),
         )
         names = SimpleNamespace(
-            peer_on=lambda interface: interface.removeprefix("bw-"), shown_as=lambda name: frozenset({name})
+            peer_on=lambda interface: interface.removeprefix("bw-"),
+            selected_by=lambda name: {name, *OTHER_NAMES.get(name, ())},
+            prefixes_of=lambda name: {Prefix.parse(text) for text in PREFIXES_OF.get(name, ())},
         )
-        context: Any = SimpleNamespace(node=node, names=names)
+        context: Any = SimpleNamespace(node=node, names=names, learn_names=lambda: None)
         self.query = Kernel(context).methods()["kernel"]
         monkeypatch.setattr(module, "RequestSocket", lambda: self.stale or self.kernel)
 
@@ -124,6 +128,9 @@ def test_columns_hold_what_the_records_say(bench: Bench) -> None:
         ("10.2.0.1", ["10.2.0.0/16"]),
         ("bravo", ["10.1.0.0/16"]),
         ("bw-bravo", ["10.1.0.0/16"]),
+        ("house", ["10.1.0.0/16"]),
+        ("office", ["10.1.0.0/16"]),
+        ("elsewhere", []),
         ("nobody", []),
         ("", []),
     ],

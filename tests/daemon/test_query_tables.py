@@ -79,6 +79,12 @@ def test_another_name_of_the_hosts_file_selects_as_the_one_that_is_shown(bench: 
     assert bench.ask("farther") == bench.ask("far") != []
 
 
+def test_a_name_of_a_prefix_selects_its_routes_whoever_announces_it(bench: Tabled) -> None:
+    bench.hosts("10.8.0.0/16 office\n10.9.0.0/16 office", 2)
+    bench.routes.append(route("10.9.0.0/16", BRAVO_ID))
+    assert {row["prefix"] for row in bench.ask("office")} == {"10.8.0.0/16", "10.9.0.0/16"}
+
+
 def test_an_address_selects_what_leads_to_it_and_a_network_what_lies_inside(bench: Tabled) -> None:
     assert [row["prefix"] for row in bench.ask("10.8.1.1")] == ["0.0.0.0/0", "10.8.0.0/16"]
     assert [row["prefix"] for row in bench.ask("10.8.0.0/13")] == ["10.8.0.0/16", "10.9.0.0/16"]

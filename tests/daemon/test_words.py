@@ -31,6 +31,15 @@ def test_words_begin_as_asked_and_stand_by_kind() -> None:
     assert words(learned, ["10.1.0.0/16"], kinds=["prefixes"], begin="10.") == ["10.0.0.0/8", "10.1.0.0/16"]
 
 
+def test_a_name_stands_for_all_that_it_selects() -> None:
+    names = SimpleNamespace(all=list, selected_by=lambda name: {name, "bw-bravo", "bravo"})
+    context: Any = SimpleNamespace(names=names, learn_names=lambda: None)
+    ask = Words(context).methods()["named"]
+    assert asyncio.run(ask({"name": "house"})) == ["bravo", "bw-bravo", "house"]  # type: ignore[arg-type]
+    with pytest.raises(RequestError, match="`name` is a text"):
+        asyncio.run(ask({}))  # type: ignore[arg-type]
+
+
 def test_addresses_are_those_of_single_hosts() -> None:
     learned = ["10.0.0.0/8", "10.0.0.7/32", "2001:db8::7/128", "2001:db8::/32"]
     assert words(learned, kinds=["addresses"], begin="") == ["10.0.0.7", "2001:db8::7"]

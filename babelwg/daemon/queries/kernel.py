@@ -89,13 +89,18 @@ class Kernel:
         try:
             network = parse_network(str(word))
         except ValueError:
-            shown, name = self._context.names.shown_as(str(word)), self._context.node.monitor.mirror.name
+            names, name = self._context.names, self._context.node.monitor.mirror.name
+            self._context.learn_names()
+            shown, prefixes = names.selected_by(str(word)), names.prefixes_of(str(word))
             interfaces = {way.interface for row in rows if (way := row.present or row.wanted)}
             named = {n: name(n) for n in interfaces if n}
-            chosen = {
-                n for n, i in named.items() if not shown.isdisjoint((i, self._context.names.peer_on(i)))
-            }
-            return [row for row in rows if (way := row.present or row.wanted) and way.interface in chosen]
+            chosen = {n for n, i in named.items() if not shown.isdisjoint((i, names.peer_on(i)))}
+            return [
+                row
+                for row in rows
+                if _ours(row).prefix in prefixes
+                or ((way := row.present or row.wanted) and way.interface in chosen)
+            ]
         return [row for row in rows if meets(_ours(row).prefix, network)]
 
     def _tell(self, rows: list[ComparedRoute], as_columns: bool) -> Any:

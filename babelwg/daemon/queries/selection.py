@@ -19,13 +19,12 @@ def chosen_routes(wanted: str, context: Context) -> tuple[RouteView, ...]:
     try:
         network = parse_network(wanted)
     except ValueError:
-        chosen = _is_named(wanted, names)
-        return tuple([route for route in context.snapshot().routes if chosen(route)])
+        routes, chosen = context.snapshot().routes, _is_named(wanted, names)
+        return tuple([route for route in routes if chosen(route)])
     # A neighbour is named by its address, and a router-id looks like one.
     neighbours = {ip_text(neighbour.address) for neighbour in speaker.links(now)[1]}
     if wanted in neighbours or len(wanted) == len(router_id_text(bytes(8))):
-        chosen = _is_named(wanted, names)
-        routes = context.snapshot().routes
+        routes, chosen = context.snapshot().routes, _is_named(wanted, names)
         return tuple([route for route in routes if meets(route.prefix, network) or chosen(route)])
     context.learn_names()
     is_near = near(network)
@@ -42,7 +41,7 @@ def meets(prefix: Prefix, network: Prefix) -> bool:
 
 
 def _is_named(wanted: str, names: Names) -> Test:
-    shown = names.shown_as(wanted)
+    shown, prefixes = names.selected_by(wanted), names.prefixes_of(wanted)
 
     @cache
     def is_link(interface: str, neighbour: bytes) -> bool:
@@ -53,4 +52,11 @@ def _is_named(wanted: str, names: Names) -> Test:
     def is_origin(router_id: bytes) -> bool:
         return not shown.isdisjoint((names.origin(router_id), router_id_text(router_id)))
 
-    return lambda route: is_link(route.interface, route.neighbour) or is_origin(route.router_id)
+    def is_named(route: RouteView) -> bool:
+        return (
+            route.prefix in prefixes
+            or is_link(route.interface, route.neighbour)
+            or is_origin(route.router_id)
+        )
+
+    return is_named

@@ -1,4 +1,4 @@
-"""Words that begin as somebody has begun to type, for completion in a shell: few, however many there are."""
+"""Words: those that begin as somebody has begun to type, for a shell, and those that a name stands for."""
 
 from collections.abc import Callable, Iterable
 from itertools import islice
@@ -14,7 +14,7 @@ MAX_WORDS = 200  # nobody reads more
 
 
 class Words:
-    """Answers what may stand where a peer, a name, an interface, a prefix or an address is asked for."""
+    """Answers what may stand where a peer, a name, an interface, a prefix or an address is asked for: few words."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -28,7 +28,15 @@ class Words:
 
     def methods(self) -> dict[str, Method]:
         """Return these answers by their names on the control socket."""
-        return {"words": self._words}
+        return {"words": self._words, "named": self._named}
+
+    async def _named(self, params: Params) -> Any:
+        """Return all words of tables that a name selects."""
+        name = params.get("name")
+        if not isinstance(name, str):
+            raise RequestError(INVALID_PARAMS, "`name` is a text")
+        self._context.learn_names()
+        return sorted(self._context.names.selected_by(name))
 
     async def _words(self, params: Params) -> Any:
         kinds, begin = params.get("kinds"), params.get("begin", "")
