@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import aiohttp
 import pytest
 
+import babelwg.daemon.web.places as places_module
 import babelwg.daemon.web.server as server_module
 import babelwg.daemon.web.streams as streams_module
 from babelwg.config import Listen
@@ -338,7 +339,7 @@ def test_events_are_streamed_as_they_come() -> None:
 
 
 def test_streams_have_a_bound_and_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams_module, "MAX_STREAMS", 1)
+    monkeypatch.setattr(places_module, "MAX_STREAMS", 1)
     monkeypatch.setattr(streams_module, "HEARTBEAT", 0.02)
 
     async def action(page: Page) -> None:
@@ -373,7 +374,7 @@ def test_a_browser_that_reads_too_slowly_loses_its_stream(monkeypatch: pytest.Mo
 
 
 def test_requests_at_once_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "MAX_RUNNING", 2)
+    monkeypatch.setattr(places_module, "MAX_RUNNING", 2)
 
     async def action(page: Page) -> None:
         async with asyncio.TaskGroup() as group:
@@ -390,21 +391,27 @@ def test_requests_at_once_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_connections_have_a_bound_and_idle_ones_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "MAX_CLIENTS", 2)
+    monkeypatch.setattr(places_module, "MAX_CLIENTS", 2)
     monkeypatch.setattr(server_module, "SWEEP_INTERVAL", 0.05)
 
     async def action(page: Page) -> None:
+        async with asyncio.TaskGroup() as group:
+            busy = [group.create_task(page.ask(f"/api/gateways?a={n}")) for n in range(2)]
+            while len(page.daemon.asked) < 2:
+                await asyncio.sleep(0.01)
+            assert await page.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
+            assert page.counters == {"requests": 2, "refused.clients": 1}
+            page.daemon.held.set()
+        assert [task.result().status for task in busy] == [200, 200]
         idle = [await asyncio.open_connection("127.0.0.1", page.port) for _ in range(2)]
         idle[0][1].write(b"GET / HTTP/1.1\r\nHost: localho")  # half a request is none
         async with asyncio.timeout(60):
-            while page.server.clients < 2:
+            while page.counters.get("client_idle") != 2:  # those that the two requests left
                 await asyncio.sleep(0.01)
-        assert await page.raw(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n") == b""
-        assert page.counters == {"refused.clients": 1}
         with monkeypatch.context() as patch:
             patch.setattr(server_module, "IDLE_TIMEOUT", 0.0)
             await end_of(idle)
-        assert page.counters["client_idle"] == 2
+        assert page.counters["client_idle"] == 4
         assert (await page.ask("/")).status == 200
 
     async def end_of(idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]) -> None:

@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
@@ -16,20 +15,18 @@ from babelwg.daemon.unixsocket import listen_by
 from babelwg.daemon.web.answers import Answers, NotAnswered, error_response
 from babelwg.daemon.web.files import page_files
 from babelwg.daemon.web.guard import HEADERS, Rates, Refusal, host_refusal, site_refusal, token_refusal
+from babelwg.daemon.web.places import Doing, Places, client_of
 from babelwg.daemon.web.streams import Streams
 
 log = logging.getLogger(__name__)
 
 # Implementation constants
-MAX_CLIENTS = 64  # connections
-MAX_RUNNING = 24  # requests that are being answered, streams apart
 MAX_HEAD = 4 << 10  # octets of one line of a request
 IDLE_TIMEOUT = 20.0  # seconds a connection may be without a whole request
 ANSWER_TIMEOUT = 30.0  # seconds to make an answer and to have it taken
 SWEEP_INTERVAL = 5.0  # seconds between looks for idle connections
 CLOSE_TIMEOUT = 0.5  # seconds for conversations to end
 
-EVENTS = "/api/events"
 SERVER = {"Server": "babelwg"}
 TARGET = Refusal(400, "not-http", "the target of a request is a path")
 WRONG_REQUESTS = {
@@ -37,7 +34,6 @@ WRONG_REQUESTS = {
     413: "the request is longer than anything that is asked here",
     500: "the daemon failed to answer",
 }
-BUSY = Refusal(503, "busy", "too many requests at once")
 
 
 class Site(NamedTuple):
@@ -59,9 +55,7 @@ class WebServer:
         self._files = page_files()
         self._rates = Rates()
         self._streams = Streams(count)
-        self._running = 0
-        self._busy: Counter[object] = Counter()  # requests under way, by connection
-        self._seen: dict[object, float] = {}  # when a connection was last busy, or first looked at
+        self._places = Places(count)
         self._door: web.Server | None = None
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.Task[None] | None = None
@@ -104,15 +98,21 @@ class WebServer:
             Path(self.site.listen.path).unlink(missing_ok=True)
 
     def _accept(self) -> asyncio.Protocol:
+        return _Arrival(self._admit)
+
+    def _admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
+        """Return who serves a connection that has just come, None where there is no place for it."""
         assert self._door is not None, "the server was started"
-        if len(self._door.connections) >= MAX_CLIENTS:
-            self._count("refused.clients")
-            return _Closing()
-        return self._door()
+        now, client = asyncio.get_running_loop().time(), client_of(transport.get_extra_info("peername"))
+        self._places.keep(self._door.connections)
+        if not self._places.admit(client, now):
+            return None
+        handler = self._door()
+        self._places.enter(handler, client, transport.abort, now)
+        return handler
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; whatever happens, the answer has the headers that keep the page to itself."""
-        self._busy[request.protocol] += 1
         try:
             return await self._answer(request)
         except (TimeoutError, ConnectionError):
@@ -125,25 +125,27 @@ class WebServer:
                 request, Refusal(error.status, "body", WRONG_REQUESTS.get(error.status, error.reason))
             )
         finally:
-            self._busy[request.protocol] -= 1
-            self._busy += Counter()  # drops those at zero
-            self._seen[request.protocol] = asyncio.get_running_loop().time()
+            self._does(request, "nothing")
+
+    def _does(self, request: web.BaseRequest, doing: Doing) -> None:
+        self._places.does(request.protocol, doing, asyncio.get_running_loop().time())
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        refusal = self._refusal(request)
-        if refusal is None and self._running >= MAX_RUNNING:
-            refusal = BUSY
+        client, loop = self._places.client(request.protocol), asyncio.get_running_loop()
+        refusal = self._refusal(request) or self._places.running_refusal(client, loop.time())
         if refusal is not None:
             return await self._refuse(request, refusal)
+        self._does(request, "asking")
         self._count("requests")
-        self._running += 1
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT):
-                response = await self._respond(request)
-                if isinstance(response, web.Response):
-                    return await _send(request, response)
-        finally:
-            self._running -= 1
+        async with asyncio.timeout(ANSWER_TIMEOUT):
+            response = await self._respond(request)
+            if isinstance(response, web.Response):
+                self._does(request, "taking")
+                return await _send(request, response)
+        if (refusal := self._places.stream_refusal(client, loop.time())) is not None:
+            response.close()
+            return await self._refuse(request, refusal)
+        self._does(request, "following")
         return await self._streams.serve(request, response, HEADERS | SERVER)
 
     def _refusal(self, request: web.BaseRequest) -> Refusal | None:
@@ -151,7 +153,8 @@ class WebServer:
             return TARGET
         host, site = request.headers.get("Host", ""), self.site
         is_file = request.path in self._files
-        refusal = self._rates.refusal(request.remote or "", asyncio.get_running_loop().time())
+        client = self._places.client(request.protocol)
+        refusal = self._rates.refusal(client, asyncio.get_running_loop().time())
         refusal = refusal or host_refusal(host, site.listen, site.hosts)
         refusal = refusal or site_refusal(request.headers, host, is_file and request.method == "GET")
         if refusal is None and not is_file and (request.method == "POST" or not site.listen.is_local):
@@ -168,8 +171,6 @@ class WebServer:
     async def _respond(self, request: web.BaseRequest) -> web.Response | Feed:
         file = self._files.get(request.path)
         try:
-            if request.path == EVENTS and self._streams.is_full:
-                raise NotAnswered(503, "streams", "too many browsers follow the events")
             if file is None:
                 return await self._answers.respond(request)
             if request.method not in ("GET", "HEAD"):
@@ -187,13 +188,8 @@ class WebServer:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL)
             assert self._door is not None, "the server was started"
-            now, standing = asyncio.get_running_loop().time(), self._door.connections
-            self._seen = {connection: self._seen.get(connection, now) for connection in standing}
-            for connection in standing:
-                idle = now - self._seen[connection]
-                if idle > IDLE_TIMEOUT and not self._busy[connection] and connection.transport is not None:
-                    self._count("client_idle")
-                    connection.transport.abort()
+            self._places.keep(self._door.connections)
+            self._places.end_idle(asyncio.get_running_loop().time(), IDLE_TIMEOUT)
 
 
 class _Handler(web.RequestHandler):
@@ -223,11 +219,20 @@ class _Door(web.Server):
         return _Handler(self, loop=self._loop, **self._kwargs)
 
 
-class _Closing(asyncio.Protocol):
-    """Ends a connection that finds no place."""
+class _Arrival(asyncio.Protocol):
+    """A connection that has just come: handed on to who serves it, or ended where it finds no place."""
+
+    def __init__(self, admit: Callable[[asyncio.Transport], asyncio.Protocol | None]) -> None:
+        self._admit = admit
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        transport.close()
+        """Hand it on before anything is read."""
+        server = self._admit(cast(asyncio.Transport, transport))
+        if server is None:
+            transport.close()
+            return
+        transport.set_protocol(server)
+        server.connection_made(transport)
 
 
 class _Complaints(logging.Handler):

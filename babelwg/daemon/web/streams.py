@@ -8,7 +8,6 @@ from aiohttp import web
 from babelwg.daemon.feed import Feed
 
 # Implementation constants
-MAX_STREAMS = 16
 HEARTBEAT = 15.0  # seconds between signs of life, so that either side notices that the other is gone
 WRITE_TIMEOUT = 10.0  # seconds for a browser to take what it was sent
 
@@ -19,11 +18,6 @@ class Streams:
     def __init__(self, count: Callable[[str], None]) -> None:
         self._count = count
         self._feeds: set[Feed] = set()
-
-    @property
-    def is_full(self) -> bool:
-        """Return whether one stream more would be too many."""
-        return len(self._feeds) >= MAX_STREAMS
 
     async def serve(
         self, request: web.BaseRequest, feed: Feed, headers: dict[str, str]
