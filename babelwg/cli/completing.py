@@ -70,6 +70,12 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 """
 
 
+# Click asks whether its file is being loaded, which holds for the first tabulator only: the next one did nothing.
+ZSH_REGISTERED = ZshComplete.source_template.replace(
+    "$zsh_eval_context[-1] == loadautofunc", "$funcstack[1] == _%(prog_name)s"
+)
+
+
 class Known(StringParamType):
     """Text that a running daemon may know."""
 
@@ -113,7 +119,7 @@ class _Bash(_Knowing, BashComplete):
 
 
 class _Zsh(_Knowing, ZshComplete):
-    pass
+    source_template: ClassVar[str] = ZSH_REGISTERED
 
 
 class _Fish(_Knowing, FishComplete):
