@@ -5,9 +5,11 @@ from random import Random
 
 import pytest
 
-from babelwg.babel.explain import Candidate, Explanation, PeerAddress
+from babelwg.babel.explain import Candidate, Explanation, PeerAddress, outcome
+from babelwg.babel.explain.explanation import CostParts, Verdict, VerdictCode
 from babelwg.babel.memory import Memory
 from babelwg.babel.parameters import InterfaceParameters, Parameters
+from babelwg.babel.snapshot import RouteView
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.tables.neighbour import MAX_REFUSED
 from babelwg.babel.wire.prefix import Prefix
@@ -405,3 +407,56 @@ def test_explaining_changes_nothing() -> None:
                     node.speaker.explain(prefix, net.now)
         traces.append(net.trace)
     assert traces[0] == traces[1]
+
+
+def ranked(*candidates: tuple[str, VerdictCode, int]) -> tuple[Candidate, ...]:
+    """Return candidates of these interfaces, verdicts and metrics, of which the first is in use."""
+    made = []
+    for interface, code, metric in candidates:
+        view = RouteView(P, ORIGIN, b"", interface, b"", 7, 0, metric, metric, "feasible", 0, 0)
+        made.append(Candidate(view, CostParts(0, 0, 0, 0, 0, metric, 0), Verdict(code, "", None)))
+    return outcome._ranked(reversed(made), made[0])
+
+
+def test_candidates_stand_by_use_then_by_metric_then_by_how_near_they_are() -> None:
+    found = ranked(
+        ("used", "feasible", 300),
+        ("usable", "feasible", 400),
+        ("cheaper", "feasible", 200),
+        ("gone", "retracted", INFINITY),
+        ("shut", "filtered", INFINITY),
+        ("cheap", "unfeasible", 100),
+    )
+    assert [via(c) for c in found] == ["used", "cheaper", "usable", "cheap", "shut", "gone"]
+
+
+@pytest.mark.parametrize(
+    ("others", "why"),
+    [
+        ((200, 400), "it is in use, and a better one has only just come"),
+        ((300, 400), "none of 3 usable routes has a smaller metric"),
+        ((301, 400), "it has the smallest metric of 3 usable routes"),
+        ((299, 300), "it is in use, and a better one has only just come"),
+    ],
+)
+def test_one_route_among_others_decides_what_is_said_of_the_winner(others: tuple[int, ...], why: str) -> None:
+    found = ranked(("used", "feasible", 300), *((f"tun{n}", "feasible", n) for n in others))
+    assert outcome._why_winner(found[0], found, None) == why
+
+
+def test_one_usable_route_among_others_is_enough_to_be_unselected() -> None:
+    found = make()
+    state = found.speaker._state
+    candidates = ranked(("tun1", "unfeasible", 100), ("tun2", "feasible", 200))
+    assert outcome._outcome(state, P, None, candidates, None)[0] == "unselected"
+    assert outcome._outcome(state, P, None, candidates[:1], None)[0] == "unfeasible"
+
+
+def test_a_request_that_a_neighbour_caused_and_does_not_wait_for_is_ours() -> None:
+    found = make()
+    receive(found, 1, update(metric=96))
+    found.wait(0.2)
+    # Its update, which is unfeasible, made us ask; nobody else wants to know.
+    receive(found, 2, update(metric=5, number=2, seqno=6))
+    (request,) = explained(found).requests
+    assert (request.for_us, request.requesters) == (True, ())

@@ -1,22 +1,24 @@
 """The parts of an explanation as JSON tells them, with names instead of numbers."""
 
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.events import address_text
 from babelwg.babel.explain import Candidate, Held, PeerAddress, Refused, Request, Told, Waiting
 from babelwg.babel.policy import Announcement, Policy
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.explain.filterlines import lines_for
-from babelwg.daemon.queries.context import Context
+
+if TYPE_CHECKING:
+    from babelwg.daemon.queries.context import Context
 
 
-def name_of(context: Context, peer: PeerAddress) -> str:
+def name_of(context: "Context", peer: PeerAddress) -> str:
     """Return the name of the peer on a tunnel, else the neighbour's address with its interface."""
     return context.names.neighbour(*peer) or address_text(peer.address, peer.interface)
 
 
-def describe_candidate(context: Context, candidate: Candidate, policy: Policy) -> dict[str, Any]:
+def describe_candidate(context: "Context", candidate: Candidate, policy: Policy) -> dict[str, Any]:
     """Return a candidate: the route, its metric in parts, the verdict, and the filters that it met."""
     view, distance = candidate.view, candidate.verdict.distance
     seen = Announcement(view.prefix, view.router_id, view.interface, view.neighbour)
@@ -32,7 +34,7 @@ def describe_candidate(context: Context, candidate: Candidate, policy: Policy) -
     }
 
 
-def describe_way(context: Context, candidate: Candidate) -> dict[str, Any]:
+def describe_way(context: "Context", candidate: Candidate) -> dict[str, Any]:
     """Return a candidate as `show routes` tells it, and the name of the neighbour that it leads through."""
     view = candidate.view
     return {
@@ -55,7 +57,7 @@ def describe_parts(candidate: Candidate) -> dict[str, int]:
     }
 
 
-def describe_waiting(context: Context, waiting: Waiting | None) -> dict[str, Any] | None:
+def describe_waiting(context: "Context", waiting: Waiting | None) -> dict[str, Any] | None:
     """Return the better route that is not taken yet."""
     if waiting is None:
         return None
@@ -68,7 +70,7 @@ def describe_waiting(context: Context, waiting: Waiting | None) -> dict[str, Any
     }
 
 
-def describe_request(context: Context, request: Request) -> dict[str, Any]:
+def describe_request(context: "Context", request: Request) -> dict[str, Any]:
     """Return a seqno request under way."""
     return {
         "router_id": request.router_id.hex(":"),
@@ -83,7 +85,7 @@ def describe_request(context: Context, request: Request) -> dict[str, Any]:
     }
 
 
-def describe_held(context: Context, held: Held | None) -> dict[str, Any] | None:
+def describe_held(context: "Context", held: Held | None) -> dict[str, Any] | None:
     """Return a hold, and for whom it waits."""
     if held is None:
         return None
@@ -94,7 +96,7 @@ def describe_held(context: Context, held: Held | None) -> dict[str, Any] | None:
     }
 
 
-def describe_refused(context: Context, refused: Refused) -> dict[str, Any]:
+def describe_refused(context: "Context", refused: Refused) -> dict[str, Any]:
     """Return an announcement that was not believed."""
     return {
         "via": name_of(context, refused.neighbour),
@@ -110,7 +112,7 @@ def describe_refused(context: Context, refused: Refused) -> dict[str, Any]:
 
 
 def describe_told(
-    context: Context, told: Told, policy: Policy, prefix: Prefix, router_id: bytes
+    context: "Context", told: Told, policy: Policy, prefix: Prefix, router_id: bytes
 ) -> dict[str, Any]:
     """Return what the neighbours on an interface hear, and the out line that it met."""
     seen = Announcement(prefix, router_id, told.interface)
