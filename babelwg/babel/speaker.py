@@ -5,7 +5,7 @@ from random import Random
 from babelwg.babel.datagram import Datagram
 from babelwg.babel.events import Event, RouteFlushed
 from babelwg.babel.explain import Explanation, explain
-from babelwg.babel.memory import Memory, SourceRecord
+from babelwg.babel.memory import Heard, Memory, RouteRecord, SourceRecord
 from babelwg.babel.operation.acknowledgments import (
     end_hold,
 )
@@ -31,6 +31,7 @@ from babelwg.babel.operation.recovery import (
     end_interface,
     wildcard_retraction,
 )
+from babelwg.babel.operation.restoration import changes_to_store, restore_interface, selected_routes
 from babelwg.babel.operation.routes import retract_v4_via_v6
 from babelwg.babel.operation.selection import retract_prefix, select_route
 from babelwg.babel.operation.updates import handle_update_timer
@@ -55,8 +56,8 @@ LOST_HELLOS = 20011
 class Speaker(Shown):
     """A Babel speaker (RFC 8966) that performs no I/O.
 
-    After any call that takes `now`, let `events()` reach the kernel, send `datagrams_to_send()`
-    after storing `sources_to_store()` and `hellos_to_store()`, and come back no later than `next_deadline()`.
+    After any call that takes `now`, let `events()` reach the kernel, send `datagrams_to_send()` after storing
+    `sources_to_store()`, `hellos_to_store()` and `routes_to_store()`, and come back no later than `next_deadline()`.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Speaker(Shown):
         start_remembered_sources(state, now)
         begin_interface(state, interface, now)
         send_scheduled_hello(state, interface, 0.0, now)
+        restore_interface(state, interface, now)
         handle_update_timer(state, interface, now)
 
     def set_interface(
@@ -234,10 +236,27 @@ class Speaker(Shown):
         """Return the changes of the source table since the last call."""
         return self._state.sources.drain_changes()
 
-    def hellos_to_store(self) -> dict[str, int]:
-        """Return the seqnos of the Hellos sent since the last call, by interface."""
-        sent, self._state.sent_hellos = self._state.sent_hellos, {}
-        return sent
+    def hellos_to_store(self) -> tuple[dict[str, int], dict[tuple[str, bytes], Heard]]:
+        """Return what was sent, by interface, and heard, by interface and neighbour, since the last call."""
+        state = self._state
+        hellos = state.sent_hellos, state.heard_hellos
+        state.sent_hellos, state.heard_hellos = {}, {}
+        return hellos
+
+    def routes_to_store(self) -> list[RouteRecord]:
+        """Return the changes of the selected routes since the last call."""
+        return changes_to_store(self._state) if self._state.rechosen else []
+
+    def selected_routes(self) -> list[RouteRecord]:
+        """Return all selected routes as they are stored."""
+        return selected_routes(self._state)
+
+    def pause(self, now: float) -> None:
+        """Send a last Hello, from which neighbours count until they let go of us, and fall silent."""
+        state = self._state
+        for interface in state.interfaces.values():
+            send_scheduled_hello(state, interface, 0.0, now)
+        state.stop()
 
     def stop(self, now: float) -> None:
         """Retract everything on all interfaces, announce our silence, and fall silent."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from random import Random
 
 from babelwg.babel.events import Event, Notice, SeqnoIncreased
-from babelwg.babel.memory import Memory
+from babelwg.babel.memory import Heard, Memory, RouteRecord
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.policy import Policy
 from babelwg.babel.tables.allowance import Allowance
@@ -38,9 +38,18 @@ class State:
         # Also of interfaces that are not there now: their neighbours expect the numbers to go on.
         self.former_hello_seqnos = dict(memory.hello_seqnos)
         self.sent_hellos: dict[str, int] = {}  # seqnos by interface, since the shell asked
+        self.heard_hellos: dict[
+            tuple[str, bytes], Heard
+        ] = {}  # by interface and neighbour, since the shell asked
         self.interfaces: dict[str, Interface] = {}
         self.sources = SourceTable(memory.sources)
         self.memory_lost = memory.lost or self.sources.incomplete
+        # Routes of an earlier life, by interface, until it is there.
+        self.remembered: dict[str, list[RouteRecord]] = {}
+        for record in () if self.memory_lost else memory.routes:
+            if record.chosen is not None:
+                self.remembered.setdefault(record.chosen.interface, []).append(record)
+        self.rechosen: dict[Prefix, None] = {}  # prefixes whose selected routes the shell has to store again
         self.source_timer: Timer | None = None
         self.routes = RouteTable()
         self.requests: dict[Source, PendingRequest] = {}

@@ -29,7 +29,7 @@ from babelwg.config.model import (
     TunnelsConfig,
     WebConfig,
 )
-from babelwg.config.state import HelloFile, SourceJournal, State
+from babelwg.config.state import HelloFile, RouteJournal, SourceJournal, State
 from babelwg.config.toml import load
 
 __all__ = [
@@ -50,6 +50,7 @@ __all__ = [
     "Listen",
     "NodeConfig",
     "PeerConfig",
+    "RouteJournal",
     "SourceJournal",
     "State",
     "TunnelsConfig",

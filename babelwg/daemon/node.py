@@ -120,6 +120,8 @@ class Node:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._withdraw:
                 await self._withdraw_all()
+            else:
+                self.routing.pause()
             await self._checkpoint()
         finally:
             await self._stack.aclose()
@@ -335,6 +337,7 @@ class Node:
         self.routing.installer.reflect(metrics)
         self.routing.installer.prune({route.prefix for route in snapshot.routes})
         self.store.save(snapshot)
+        self.store.tidy_routes(len(metrics), self.routing.speaker.selected_routes)
         await asyncio.to_thread(self.store.fsync)
 
     async def _release_adopted(self) -> None:

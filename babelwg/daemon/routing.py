@@ -95,6 +95,12 @@ class RoutingService:
             self._timer.cancel()
         self.socket.close()
 
+    def pause(self) -> None:
+        """Say a last Hello and nothing more, so that neighbours keep their routes until the next life."""
+        self.speaker.pause(self._loop.time())
+        self.pump()
+        self.stopping = True
+
     def want(self, name: str, interface: WantedInterface | None) -> None:
         """Run on an interface from now on, with these parameters; None: no longer."""
         if interface is None:
@@ -238,7 +244,8 @@ class RoutingService:
             # The kernel took its time, and Hellos say when they leave.
             datagrams = self.speaker.datagrams_to_send(self._loop.time())
             self._store.remember(self.speaker.sources_to_store())
-            self._store.remember_hellos(self.speaker.hellos_to_store(), self._loop.time())
+            self._store.remember_hellos(*self.speaker.hellos_to_store())
+            self._store.remember_routes(self.speaker.routes_to_store())
             for datagram in datagrams:
                 self.socket.send(datagram)
             if not events and not datagrams:

@@ -5,11 +5,12 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from babelwg.babel.memory import Memory, SourceRecord
+from babelwg.babel.memory import Chosen, Heard, Memory, RouteRecord, SourceRecord
 from babelwg.babel.snapshot import Snapshot
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config import HelloFile, SourceJournal, State
+from babelwg.config import HelloFile, RouteJournal, SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
+from babelwg.config.state.routes import GONE, RouteRow
 from babelwg.daemon.clock import ClockWatch
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,12 @@ class Store:
         self._journal = SourceJournal(directory)
         self._sources = self._journal.load()
         self._hellos = HelloFile(directory)
-        self._state.hello_seqnos |= {name: hello.seqno for name, hello in self._hellos.load().items()}
+        sent, self._heard = self._hellos.load()
+        self._state.hello_seqnos |= sent
+        self._routes = RouteJournal(directory)
+        self._former_routes = () if lost else self._routes.load().records
+        # Those that come to life again are stored again; what two lives ago was selected may close a loop.
+        self._routes.compact(())
         if lost or self._sources.lost:
             log.info("memory-lost %s", "; ".join([*reasons, self._sources.reason]).strip("; "))
         # The first updates carry this seqno, so it counts as used from now on.
@@ -57,7 +63,14 @@ class Store:
             SourceRecord(Prefix(family, network, plen, source, source_plen), router_id, seqno, metric)
             for family, network, plen, source, source_plen, router_id, seqno, metric in self._sources.records
         )
-        return Memory(self._first_seqno, records, dict(self._state.hello_seqnos), self._sources.lost)
+        return Memory(
+            self._first_seqno,
+            records,
+            dict(self._state.hello_seqnos),
+            self._sources.lost,
+            tuple(_route_record(row) for row in self._former_routes),
+            {key: Heard(*row) for key, row in self._heard.items()},
+        )
 
     def remember(self, records: Iterable[SourceRecord]) -> None:
         """Write changes of the source table; called before the datagrams that they describe leave."""
@@ -65,10 +78,22 @@ class Store:
         if rows and self._journal.is_open:
             self._attempt("journal", lambda: self._journal.append(rows))
 
-    def remember_hellos(self, seqnos: Mapping[str, int], now: float) -> None:
-        """Write where the Hellos are, by interface; called before they leave."""
-        if seqnos:
-            self._attempt("hellos", lambda: self._hellos.put(seqnos, now))
+    def remember_hellos(self, sent: Mapping[str, int], heard: Mapping[tuple[str, bytes], Heard]) -> None:
+        """Write where our Hellos are, by interface, before they leave, and those of neighbours."""
+        if sent or heard:
+            self._attempt("hellos", lambda: self._hellos.put(sent, heard))
+
+    def remember_routes(self, records: Iterable[RouteRecord]) -> None:
+        """Write changes of the selected routes."""
+        rows = [_route_row(record) for record in records]
+        if rows and self._routes.is_open:
+            self._attempt("routes", lambda: self._routes.append(rows))
+
+    def tidy_routes(self, selected: int, routes: Callable[[], Iterable[RouteRecord]]) -> None:
+        """Keep the journal of the selected routes short, given their number and how to have them all."""
+        if not self._routes.is_open or self._routes.needs_compaction(selected):
+            rows = [_route_row(record) for record in routes()]
+            self._attempt("routes", lambda: self._routes.compact(rows))
 
     def reserve(self, seqno: int) -> None:
         """Make sure that no later life uses this seqno again."""
@@ -143,6 +168,7 @@ class Store:
         """Close the journal and its like."""
         self._journal.close()
         self._hellos.close()
+        self._routes.close()
 
     def _save(self) -> None:
         self._attempt("state", lambda: self._state.save(self.directory))
@@ -154,6 +180,15 @@ class Store:
             name = f"store_failed.{what}"
             self.counters[name] = self.counters.get(name, 0) + 1
             log.error("store-failed %s directory=%s: %s", what, self.directory, error.strerror)
+
+
+def _route_row(record: RouteRecord) -> RouteRow:
+    return (*record.prefix, *(record.chosen or GONE))
+
+
+def _route_record(row: RouteRow) -> RouteRecord:
+    family, network, plen, source, source_plen, *chosen = row
+    return RouteRecord(Prefix(family, network, plen, source, source_plen), Chosen(*chosen))  # type: ignore[arg-type]
 
 
 def _holder(names: Sequence[str], saved: Mapping[str, int], listen_port: int) -> str | None:

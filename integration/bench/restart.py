@@ -32,6 +32,7 @@ LONGEST_ABSENCE = 4.5  # seconds between a kill and the next start
 CALM = 3.0  # seconds of traffic before the first restart
 AFTER = 11.0  # seconds after each start: neighbours that miss Hellos let go within 2.5 intervals of 4 s
 AFTER_ALL = 33.0  # seconds after the last one: what nobody confirms is removed after 30
+SETTLE = 0.3  # seconds in which a probe that is under way arrives
 LIMIT = 120.0  # seconds
 # All traffic between a and b goes through r, which is restarted; there is no other way.
 TOPOLOGY = """
@@ -110,7 +111,7 @@ class Bench:
     def restart(self, how: signal.Signals, absence: float, after: float) -> Outcome:
         """End the middle daemon, start it again and return what that cost."""
         begin = time.monotonic()
-        before = {name: flow.lost for name, flow in self.flows.items()}
+        before = self._lost()
         marks = [len(watch.lines) for watch in self.routes]
         self._stop(how)
         time.sleep(absence)
@@ -123,11 +124,19 @@ class Bench:
         self.mesh.wait(
             "all flows go on", lambda: all(f.last_heard > back + 0.1 for f in self.flows.values()), LIMIT
         )
-        lost = {name: flow.lost - before[name] for name, flow in self.flows.items()}
+        lost = {name: count - before[name] for name, count in self._lost().items()}
         gap = max(flow.longest_gap(begin) for flow in self.flows.values())
         news = [line for watch, mark in zip(self.routes, marks, strict=True) for line in watch.lines[mark:]]
         withdrawn = sum(_is_withdrawal(line) for _, line in news)
         return Outcome(lost, gap, self._heard(start) - start, withdrawn)
+
+    def _lost(self) -> dict[str, int]:
+        """Return how many probes each flow lost so far, once nothing is under way that may overtake another."""
+        lost, again = {}, {name: flow.lost for name, flow in self.flows.items()}
+        while again != lost:
+            time.sleep(SETTLE)
+            lost, again = again, {name: flow.lost for name, flow in self.flows.items()}
+        return lost
 
     def _heard(self, since: float) -> float:
         """Return when the first Hello came after a moment; 0.0 for not yet."""

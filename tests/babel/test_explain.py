@@ -388,7 +388,7 @@ def test_explanations_agree_with_the_selection_in_any_storm(seed: int) -> None:
     net = SimNetwork(storm(random_mesh(seed, 7, loss=0.1), seed, 5.0, 60.0, pause=1.5), seed)
     rng, outcomes = Random(seed), set()
     while net.now < 70.0:
-        net.run(rng.uniform(0.01, 0.8))
+        net.run(rng.uniform(0.01, 0.4))
         node = rng.choice([n for n in net.nodes.values() if n.speaker is not None])
         for prefix in net.origins:
             answer = check(node.speaker, prefix, net.now)

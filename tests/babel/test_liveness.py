@@ -376,3 +376,18 @@ def test_a_route_whose_update_may_wait_to_be_read_is_asked_about_before_it_expir
     assert RouteRequest(update().prefix) in found.sent()
     found.speaker.handle_deadline(found.now)
     assert found.selected() is None
+
+
+def test_a_speaker_that_was_away_has_lost_nothing_when_its_hellos_go_on() -> None:
+    found = bench()
+    found.meet(hellos=8)
+    found.receive([found.hello(interval=0.0)])  # one that was not promised
+    found.receive([found.hello()])
+    found.wait(11.0)  # two are missed
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert neighbour.rxcost == INFINITY
+    found.receive([found.hello()])
+    neighbour = found.neighbour()
+    assert neighbour is not None
+    assert neighbour.rxcost == 96

@@ -1,81 +1,95 @@
-"""The file of Hello seqnos: kept over kill -9 in this boot, and never trusted where it is torn."""
+"""The file of Hellos: kept over kill -9 in this boot, and never trusted where it is torn."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from babelwg.config.state import HelloFile, SentHello
-from babelwg.config.state.hellos import HEADER_SIZE, HELLO_FILE, MAX_SLOTS, SLOT_SIZE
+from babelwg.config.state import HelloFile, LoadedHellos
+from babelwg.config.state.hellos import HEADER_SIZE, HELLO_FILE, MAX_NEIGHBOURS, MAX_SLOTS, SLOT_SIZE
 
 BOOT = bytes(range(16))
+BOB = bytes.fromhex("fe800000000000000000000000000b0b")
+NOTHING = LoadedHellos({}, {})
 
 
-def opened(directory: Path, boot: bytes = BOOT) -> tuple[HelloFile, dict[str, SentHello]]:
+def opened(directory: Path, boot: bytes = BOOT) -> tuple[HelloFile, LoadedHellos]:
     file = HelloFile(directory, boot)
     return file, file.load()
 
 
-def test_seqnos_come_back_without_closing_the_file(tmp_path: Path) -> None:
+def test_hellos_come_back_without_closing_the_file(tmp_path: Path) -> None:
     first, found = opened(tmp_path)
-    assert found == {}
-    first.put({"bw-a": 65535, "bw-b": 7}, 1.5)
-    first.put({"bw-a": 0}, 2.5)
+    assert found == NOTHING
+    first.put({"bw-a": 65535, "bw-b": 7}, {("bw-b", BOB): (9, 4.0, 100.5)})
+    first.put({"bw-a": 0}, {("bw-b", BOB): (10, 4.0, 104.5)})
     second, found = opened(tmp_path)
-    assert found == {"bw-a": SentHello(0, 2.5), "bw-b": SentHello(7, 1.5)}
-    # Read again they keep their places, and a new interface takes none of them.
-    second.put({"bw-c": 3, "bw-b": 8}, 3.5)
-    _, found = opened(tmp_path)
-    assert found == {"bw-a": SentHello(0, 2.5), "bw-b": SentHello(8, 3.5), "bw-c": SentHello(3, 3.5)}
+    assert found == LoadedHellos({"bw-a": 0, "bw-b": 7}, {("bw-b", BOB): (10, 4.0, 104.5)})
+    second.put({"bw-c": 3, "bw-b": 8}, {})
+    # Who was not heard since is not known to the life after.
+    assert opened(tmp_path)[1] == LoadedHellos({"bw-a": 0, "bw-b": 8, "bw-c": 3}, {})
 
 
 def test_a_file_of_another_boot_is_begun_anew(tmp_path: Path) -> None:
     first, _ = opened(tmp_path)
-    first.put({"bw-a": 5}, 1.0)
+    first.put({"bw-a": 5}, {("bw-b", BOB): (9, 4.0, 100.5)})
     second, found = opened(tmp_path, bytes(16 * [7]))
-    assert found == {}
-    second.put({"bw-b": 6}, 2.0)
-    assert opened(tmp_path, bytes(16 * [7]))[1] == {"bw-b": SentHello(6, 2.0)}
+    assert found == NOTHING
+    second.put({"bw-b": 6}, {})
+    assert opened(tmp_path, bytes(16 * [7]))[1] == LoadedHellos({"bw-b": 6}, {})
 
 
 def test_a_boot_that_is_not_known_is_never_the_same(tmp_path: Path) -> None:
     first, _ = opened(tmp_path, bytes(16))
-    first.put({"bw-a": 5}, 1.0)
-    assert opened(tmp_path, bytes(16))[1] == {}
+    first.put({"bw-a": 5}, {})
+    assert opened(tmp_path, bytes(16))[1] == NOTHING
 
 
 def test_a_damaged_slot_is_forgotten_alone(tmp_path: Path) -> None:
     first, _ = opened(tmp_path)
-    first.put({"bw-a": 5, "bw-b": 6}, 1.0)
+    first.put({"bw-a": 5, "bw-b": 6}, {})
     path = tmp_path / HELLO_FILE
     whole = path.read_bytes()
     for position in range(len(whole)):
         damaged = bytearray(whole)
         damaged[position] ^= 0x40
         path.write_bytes(damaged)
-        found = HelloFile(tmp_path, BOOT).load()
         slot = (position - HEADER_SIZE) // SLOT_SIZE
         kept = {} if slot < 0 else {"bw-a": 5, "bw-b": 6}
         kept.pop(("bw-a", "bw-b")[slot], None)
-        assert {name: sent.seqno for name, sent in found.items()} == kept, f"octet {position}"
-        path.unlink()
+        assert HelloFile(tmp_path, BOOT).load().sent == kept, f"octet {position}"
 
 
 def test_a_torn_tail_is_forgotten_alone(tmp_path: Path) -> None:
     first, _ = opened(tmp_path)
-    first.put({"bw-a": 5, "bw-b": 6}, 1.0)
+    first.put({"bw-a": 5, "bw-b": 6}, {})
     os.truncate(tmp_path / HELLO_FILE, HEADER_SIZE + 2 * SLOT_SIZE - 1)
     second, found = opened(tmp_path)
-    assert list(found) == ["bw-a"]
-    second.put({"bw-b": 9}, 2.0)
-    assert opened(tmp_path)[1]["bw-b"].seqno == 9
+    assert found.sent == {"bw-a": 5}
+    second.put({"bw-b": 9}, {})
+    assert opened(tmp_path)[1].sent == {"bw-a": 5, "bw-b": 9}
 
 
-def test_the_file_is_private_and_bounded(tmp_path: Path) -> None:
+def test_a_kill_while_the_file_is_begun_anew_loses_nothing_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, _ = opened(tmp_path)
-    for number in range(MAX_SLOTS + 5):
-        first.put({f"bw-{number}": number}, 1.0)
+    first.put({}, {("bw-a", BOB): (9, 4.0, 100.5)})
+    first.put({"bw-a": 5, "bw-b": 6}, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "ftruncate", lambda *_: None)  # killed just before it
+        second, _ = opened(tmp_path)
+    second.put({"bw-b": 7}, {})
+    assert opened(tmp_path)[1].sent == {"bw-a": 5, "bw-b": 7}
+
+
+def test_the_file_is_private_and_bounded_and_strangers_leave_room_for_us(tmp_path: Path) -> None:
+    first, _ = opened(tmp_path)
+    strangers = {("lan", number.to_bytes(16, "big")): (1, 4.0, 9.0) for number in range(1, MAX_SLOTS + 5)}
+    first.put({}, strangers)
     path = tmp_path / HELLO_FILE
+    assert path.stat().st_size == HEADER_SIZE + MAX_NEIGHBOURS * SLOT_SIZE
+    first.put({f"bw-{number}": number for number in range(MAX_SLOTS)}, {})
     assert path.stat().st_size == HEADER_SIZE + MAX_SLOTS * SLOT_SIZE
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -88,6 +102,6 @@ def test_what_is_no_file_is_replaced(tmp_path: Path, kind: str) -> None:
     else:
         path.symlink_to("/dev/zero")
     first, found = opened(tmp_path)
-    assert found == {}
-    first.put({"bw-a": 5}, 1.0)
-    assert opened(tmp_path)[1] == {"bw-a": SentHello(5, 1.0)}
+    assert found == NOTHING
+    first.put({"bw-a": 5}, {})
+    assert opened(tmp_path)[1].sent == {"bw-a": 5}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from babelwg.babel.memory import SourceRecord
+from babelwg.babel.memory import Chosen, Heard, RouteRecord, SourceRecord
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.store import Store
 
@@ -58,9 +58,53 @@ def test_sources_with_a_source_prefix_survive_beside_those_without(tmp_path: Pat
 def test_hellos_go_on_where_a_killed_life_left_off(tmp_path: Path) -> None:
     store = Store(tmp_path, "key")
     store.save_hello_seqnos({"bw-a": 100, "bw-b": 7})  # the latest checkpoint
-    store.remember_hellos({"bw-a": 130}, 5.0)
+    store.remember_hellos({"bw-a": 130}, {("bw-b", ROUTER * 2): Heard(9, 4.0, 77.5)})
     again = reopened(tmp_path, store)
     assert again.memory().hello_seqnos == {"bw-a": 130, "bw-b": 7}
+    assert again.memory().heard == {("bw-b", ROUTER * 2): Heard(9, 4.0, 77.5)}
+    again.close()
+
+
+def test_selected_routes_come_back_once_in_their_last_state(tmp_path: Path) -> None:
+    chosen = Chosen("bw-a", ROUTER * 2, ROUTER * 2, ROUTER, 5, 96, 110, 16.0, 1234.5)
+    specific = NET.with_source(Prefix.parse("2001:db8:7::/48"))
+    routes = [RouteRecord(NET, chosen), RouteRecord(specific, chosen), RouteRecord(OTHER, chosen)]
+    store = Store(tmp_path, "key")
+    store.remember_routes(routes)
+    store.remember_routes([RouteRecord(OTHER, chosen._replace(next_hop=bytes(4))), RouteRecord(NET, None)])
+    again = reopened(tmp_path, store)
+    kept = (RouteRecord(specific, chosen), RouteRecord(OTHER, chosen._replace(next_hop=bytes(4))))
+    assert again.memory().routes == kept
+    # What does not come to life again must not do so in the life after, whose sources may be others.
+    again.remember_routes(kept[:1])
+    third = reopened(tmp_path, again)
+    assert third.memory().routes == kept[:1]
+    third.close()
+
+
+def test_selected_routes_are_forgotten_with_the_identity(tmp_path: Path) -> None:
+    chosen = Chosen("bw-a", ROUTER * 2, ROUTER * 2, ROUTER, 5, 96, 110, 16.0, 1234.5)
+    store = Store(tmp_path, "key")
+    store.remember_routes([RouteRecord(NET, chosen)])
+    store.close()
+    (tmp_path / "state.json").unlink()
+    again = Store(tmp_path, "key")
+    assert again.memory().routes == ()
+    again.close()
+
+
+def test_the_journal_of_routes_is_kept_short(tmp_path: Path) -> None:
+    chosen = Chosen("bw-a", ROUTER * 2, ROUTER * 2, ROUTER, 5, 96, 110, 16.0, 1234.5)
+    store = Store(tmp_path, "key")
+    path = tmp_path / "routes.journal"
+    for seqno in range(5000):
+        store.remember_routes([RouteRecord(NET, chosen._replace(seqno=seqno))])
+    before = path.stat().st_size
+    last = RouteRecord(NET, chosen._replace(seqno=4999))
+    store.tidy_routes(1, lambda: [last])
+    assert path.stat().st_size < before / 1000
+    again = reopened(tmp_path, store)
+    assert again.memory().routes == (last,)
     again.close()
 
 

@@ -22,8 +22,10 @@ from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import HelloHistory, Neighbour, NeighbourActions
 from babelwg.babel.wire.tlv import INFINITY, Hello
 
-# Implementation constant: seconds in which a neighbour that restarted is not believed to restart again
+# Implementation constants: seconds in which a neighbour that restarted is not believed to restart again
 RESTART_PAUSE = 1.0
+# As far a neighbour's Hello seqno may go on while we are away for some seconds: many a second are sent beside traffic.
+MAX_MISSED_JUMP = 256
 
 
 def handle_hello(state: State, interface: Interface, address: bytes, hello: Hello, now: float) -> None:
@@ -34,13 +36,13 @@ def handle_hello(state: State, interface: Interface, address: bytes, hello: Hell
             state.count("tlv_dropped.hello-seqno-jump-rate")
             return
         lose_neighbour(state, neighbour, "hello-seqno-jump", now)
-        former, neighbour = neighbour, _acquire(state, interface, address)
+        former, neighbour = neighbour, acquire(state, interface, address)
         assert neighbour is not None, "its place in the table was just freed"
         neighbour.restarted = now
         # What it has used up is not given back for a restart.
         neighbour.route_work, neighbour.link_work = former.route_work, former.link_work
         neighbour.source_work = former.source_work
-    if neighbour is None and (neighbour := _acquire(state, interface, address)) is None:
+    if neighbour is None and (neighbour := acquire(state, interface, address)) is None:
         return
     record_hello(state, neighbour, hello, now)
     if hello.interval:
@@ -63,13 +65,8 @@ def lose_neighbour(state: State, neighbour: Neighbour, reason: str, now: float) 
     forget_neighbour(state, neighbour, "neighbour-lost")
 
 
-def _starts_anew(neighbour: Neighbour, hello: Hello) -> bool:
-    """Return whether a Hello's seqno shows that the neighbour has restarted (appendix A.1)."""
-    history = neighbour.unicast if hello.unicast else neighbour.multicast
-    return abs(history.jump(hello.seqno)) > MAX_HELLO_JUMP
-
-
-def _acquire(state: State, interface: Interface, address: bytes) -> Neighbour | None:
+def acquire(state: State, interface: Interface, address: bytes) -> Neighbour | None:
+    """Enter a neighbour into the table, and return it; None when there is no room."""
     parameters = state.parameters
     most = parameters.max_neighbours_per_interface
     if interface.parameters.point_to_point:
@@ -81,6 +78,13 @@ def _acquire(state: State, interface: Interface, address: bytes) -> Neighbour | 
     interface.neighbours[address] = neighbour
     state.emit(NeighbourAcquired(interface.name, address))
     return neighbour
+
+
+def _starts_anew(neighbour: Neighbour, hello: Hello) -> bool:
+    """Return whether a Hello's seqno shows that the neighbour has restarted (appendix A.1)."""
+    history = neighbour.unicast if hello.unicast else neighbour.multicast
+    jump = history.jump(hello.seqno)
+    return not -MAX_HELLO_JUMP <= jump <= (MAX_MISSED_JUMP if history.presumed else MAX_HELLO_JUMP)
 
 
 def _actions(state: State, interface: Interface, address: bytes) -> NeighbourActions:

@@ -1,6 +1,7 @@
 """Hellos and IHUs, sent and received (RFC 8966, section 3.4 and appendix A.1)."""
 
 from babelwg.babel.events import LinkCostChanged
+from babelwg.babel.memory import Heard
 from babelwg.babel.operation.acknowledgments import forget_neighbour
 from babelwg.babel.operation.cost import compute_cost, compute_rxcost
 from babelwg.babel.operation.queueing import (
@@ -48,15 +49,33 @@ def record_hello(state: State, neighbour: Neighbour, hello: Hello, now: float) -
     neighbour.last_heard = now
     if not hello.interval and history.timer.when is not None and not hello.unicast:
         history.pass_over(hello.seqno)
-        return
-    history.receive(hello.seqno)
+    else:
+        history.receive(hello.seqno)
+        _await_next(state, neighbour, history, hello, now)
+    assert history.expected is not None, "a Hello says which one is next"
+    if not hello.unicast:
+        key = (neighbour.interface.name, neighbour.address)
+        state.heard_hellos[key] = Heard(history.expected, history.interval, history.until)
+
+
+def _await_next(state: State, neighbour: Neighbour, history: HelloHistory, hello: Hello, now: float) -> None:
+    """Expect the next Hello when it was promised."""
     if hello.interval:
         history.interval = max(hello.interval, MIN_HELLO_INTERVAL)
-        state.silences.set(history.timer, now + FIRST_MISS * history.interval)
     elif history.timer.when is None:
         # The first Hello promised nothing; without some deadline a silent neighbour would live for ever.
         history.interval = history.interval or neighbour.interface.parameters.hello_interval
-        state.silences.set(history.timer, now + FIRST_MISS * history.interval)
+    else:
+        return
+    state.silences.set(history.timer, now + FIRST_MISS * history.interval)
+    history.until = now + (FIRST_MISS + NEXT_MISS) * history.interval
+
+
+def confirm(state: State, neighbour: Neighbour, now: float) -> None:
+    """Take a neighbour that is known from an earlier life of ours for living: it has said something."""
+    history = neighbour.multicast
+    history.until = now + (FIRST_MISS + NEXT_MISS) * history.interval
+    state.silences.set(history.timer, history.until)
 
 
 def record_missed_hello(state: State, neighbour: Neighbour, history: HelloHistory, now: float) -> bool:

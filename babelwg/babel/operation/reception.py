@@ -15,7 +15,7 @@ from babelwg.babel.operation.delay import handle_stamps, is_probe
 from babelwg.babel.operation.failure import (
     handle_answer,
 )
-from babelwg.babel.operation.liveness import handle_ihu, update_link
+from babelwg.babel.operation.liveness import confirm, handle_ihu, update_link
 from babelwg.babel.operation.probing import handle_probe
 from babelwg.babel.operation.recovery import (
     begin_purge,
@@ -80,6 +80,8 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
     if len(hellos) > MAX_HELLOS:
         state.count("tlv_dropped.hello-rate", len(hellos) - MAX_HELLOS)
     if (neighbour := interface.neighbours.get(source)) is not None:
+        if neighbour.multicast.presumed:
+            confirm(state, neighbour, now)
         handle_stamps(state, neighbour, packet.tlvs, datagram.received, now)
         _handle_tlvs(state, neighbour, packet.tlvs, now)
         if any(is_probe(hello) for hello in hellos[:MAX_HELLOS]):

@@ -36,6 +36,19 @@ def handle_update(state: State, neighbour: Neighbour, update: Update, now: float
         _learn(state, neighbour, update, update.prefix, now)
 
 
+def restore_route(
+    state: State, neighbour: Neighbour, update: Update, since: float, hold: float, ask: float, now: float
+) -> None:
+    """Enter a route of an earlier life, to be asked about after `ask` and held for `hold` seconds, if not confirmed."""
+    if _refusal(state, neighbour, update) is not None:
+        return
+    if (route := _create(state, neighbour, update, now)) is None:
+        return
+    assert route.timer is not None, "a route in the table has its timer"
+    route.since, route.expires = since, now + hold
+    state.silences.set(route.timer, now + ask)
+
+
 def reprice(state: State, neighbour: Neighbour, now: float) -> None:
     """Compute the metrics of all routes through a neighbour again after its cost changed."""
     for route in list(neighbour.routes.values()):

@@ -109,6 +109,8 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
     state.routes.selected[prefix] = Selection(
         route, route.next_hop, route.router_id, announced, supersedes, changed
     )
+    if old is None or old.route is not route or route.stored != route.distance:
+        state.rechosen[prefix] = None
     if old is None or old.route is not route or old.next_hop != route.next_hop:
         end_hold(state, prefix)
         state.emit(_selected(route, cause, None if old is None else old.route.metric))
@@ -137,6 +139,7 @@ def _selected(route: Route, cause: Cause, old_metric: int | None) -> RouteSelect
 
 def _lose(state: State, prefix: Prefix, old: Selection, cause: Cause, now: float) -> None:
     del state.routes.selected[prefix]
+    state.rechosen[prefix] = None
     if prefix in state.xroutes:
         state.emit(RouteFlushed(prefix, cause.word, cause.origin))
         return

@@ -26,7 +26,7 @@ OUTAGE = 0b1111  # Hellos; more missed ones in a row than loss alone makes likel
 class HelloHistory:
     """The latest Hellos of one kind, newest in the lowest bit (appendix A.1)."""
 
-    __slots__ = ("bits", "expected", "interleaved", "interval", "length", "timer")
+    __slots__ = ("bits", "expected", "interleaved", "interval", "length", "presumed", "timer", "until")
 
     def __init__(self, action: Callable[[float], None]) -> None:
         self.bits = 0
@@ -34,6 +34,8 @@ class HelloHistory:
         self.expected: int | None = None
         self.interval = 0.0  # seconds, as the neighbour last promised
         self.interleaved = False  # whether unscheduled Hellos came between the promised ones
+        self.presumed = False  # known from an earlier life of ours, and not heard in this one
+        self.until = 0.0  # when a neighbour of which nothing more comes is silent, in seconds
         self.timer = Timer(action)
 
     def jump(self, seqno: int) -> int:
@@ -42,9 +44,13 @@ class HelloHistory:
 
     def receive(self, seqno: int) -> None:
         """Record a received Hello, after undoing or filling up what the seqno shows to be wrong."""
+        if self.presumed:
+            # What we were not there to hear was not lost on the link.
+            self.bits, self.length, self.expected, self.presumed = 0, 0, seqno, False
         if (jump := self.jump(seqno)) < 0:
-            # Of those that came between, none is an entry; only the miss of this one may be undone.
-            undone = -jump if not self.interleaved else int(not self.bits & 1)
+            # Of those that came between, none is an entry; only what was missed before this one may be undone.
+            missed = (self.bits & -self.bits).bit_length() - 1 if self.bits else self.length
+            undone = min(-jump, missed) if self.interleaved else -jump
             self.bits >>= undone
             self.length = max(0, self.length - undone)
         elif not self.interleaved:
@@ -54,6 +60,11 @@ class HelloHistory:
             self.length = 0
         self._append(1, 1)
         self.expected = seqno_add(seqno, 1)
+
+    def presume(self, expected: int, interval: float, until: float) -> None:
+        """Begin as if the last Hello that an earlier life of ours heard were the only one."""
+        self.bits = self.length = 1
+        self.expected, self.interval, self.until, self.presumed = expected, interval, until, True
 
     def pass_over(self, seqno: int) -> None:
         """Take note of a Hello that was not promised; from then on only broken promises count as loss."""
@@ -65,6 +76,8 @@ class HelloHistory:
     def miss(self) -> None:
         """Record a Hello that did not come in time."""
         assert self.expected is not None, "only a neighbour that was heard can miss a Hello"
+        if self.presumed:
+            self.bits = 0
         self._append(0, 1)
         self.expected = seqno_add(self.expected, 1)
 

@@ -30,6 +30,7 @@ class Route:
         "since",
         "smoothed",
         "smoothed_at",
+        "stored",
         "timer",
     )
 
@@ -51,7 +52,13 @@ class Route:
         self.since = now
         self.smoothed = float(INFINITY)
         self.smoothed_at = now
+        self.stored: tuple[bytes, int, int, bytes] | None = None  # its distance as the shell last stored it
         self.timer: Timer | None = None
+
+    @property
+    def distance(self) -> tuple[bytes, int, int, bytes]:
+        """Return what the neighbour announces: router-id, seqno, refmetric and next hop."""
+        return self.router_id, self.seqno, self.refmetric, self.next_hop
 
     def smoothed_metric(self, now: float) -> float:
         """Return the metric smoothed exponentially over some Hello intervals (appendix A.3)."""

@@ -1,7 +1,18 @@
-"""What the daemon remembers over a restart: its identity, its Hellos, and the source table as a journal."""
+"""What the daemon remembers over a restart: its identity, its Hellos, and two tables as journals."""
 
-from babelwg.config.state.hellos import HelloFile, SentHello
+from babelwg.config.state.hellos import HelloFile, LoadedHellos
 from babelwg.config.state.identity import LoadedState, State
-from babelwg.config.state.journal import LoadedSources, SourceJournal, SourceRow
+from babelwg.config.state.journal import Loaded, SourceJournal, SourceRow
+from babelwg.config.state.routes import RouteJournal, RouteRow
 
-__all__ = ["HelloFile", "LoadedSources", "LoadedState", "SentHello", "SourceJournal", "SourceRow", "State"]
+__all__ = [
+    "HelloFile",
+    "Loaded",
+    "LoadedHellos",
+    "LoadedState",
+    "RouteJournal",
+    "RouteRow",
+    "SourceJournal",
+    "SourceRow",
+    "State",
+]

@@ -1,7 +1,8 @@
-"""Where the Hellos of each interface are, written before each leaves: they go on where a killed daemon left off.
+"""Where the Hellos are, ours and our neighbours': a killed daemon's next life goes on where it left off.
 
-The file is a header (magic, boot id, checksum) and slots of one size, one for each interface, each rewritten in
-place with its own checksum. It tells of this boot only; what an earlier one left is in the identity's file.
+The file is a header (magic, boot id, checksum) and slots of one size, each rewritten in place with its own checksum:
+one for each interface, for what we sent there, and one for each neighbour. It tells of this boot only; what an earlier
+one sent is in the identity's file.
 """
 
 import os
@@ -16,46 +17,59 @@ from babelwg.config.state.journal import read_boot_id, read_regular
 HELLO_FILE = "hellos"
 MAGIC = b"bwg-hel1"
 HEADER = struct.Struct("!8s16s")
-SLOT = struct.Struct("!16sHd")  # interface, seqno, and when it was sent in monotonic seconds
+SLOT = struct.Struct("!16s16sHdd")
 CHECKSUM = struct.Struct("!I")
 HEADER_SIZE = HEADER.size + CHECKSUM.size
 SLOT_SIZE = SLOT.size + CHECKSUM.size
-MAX_SLOTS = 4096  # interfaces that are remembered; further ones are so only as of the latest checkpoint
+MAX_SLOTS = 4096
+MAX_NEIGHBOURS = 3072  # slots of neighbours, so that strangers leave room for what we send
+OURSELVES = bytes(16)
+
+# Of a neighbour: the seqno that it will send next, its interval, and until when it is not silent (monotonic seconds).
+HeardRow = tuple[int, float, float]
+Key = tuple[str, bytes]  # interface, and the neighbour's address (packed) or OURSELVES
 
 
-class SentHello(NamedTuple):
-    """The last Hello that left on an interface: its seqno, and when, in monotonic seconds."""
+class LoadedHellos(NamedTuple):
+    """Seqnos of ours by interface, and what was heard by interface and neighbour."""
 
-    seqno: int
-    at: float
+    sent: dict[str, int]
+    heard: dict[Key, HeardRow]
 
 
 class HelloFile:
-    """The Hello seqnos of one node; `load` first, then `put` before each datagram with a Hello."""
+    """The Hellos of one node; `load` first, then `put` before each datagram with a Hello."""
 
     def __init__(self, directory: Path, boot_id: bytes | None = None) -> None:
         self.path = directory / HELLO_FILE
         self.boot_id = read_boot_id() if boot_id is None else boot_id
-        self._slots: dict[str, int] = {}
-        self._free = 0  # the first slot that nobody has
+        self._slots: dict[Key, int] = {}
+        self._neighbours = 0  # slots that they have
         self._descriptor: int | None = None
 
-    def load(self) -> dict[str, SentHello]:
-        """Return what this boot has sent, nothing where that is not known, and begin to write. Raises OSError."""
+    def load(self) -> LoadedHellos:
+        """Return what this boot has sent and heard as far as that is known, and begin to write. Raises OSError.
+
+        What was heard is told once: who is heard no more has no slot in the next life.
+        """
         found = self._read()
+        sent = {key[0]: row for key, row in found.items() if key[1] == OURSELVES}
+        heard = {key: row for key, row in found.items() if key[1] != OURSELVES}
         self.close()
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        if not found:
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, _sealed(HEADER.pack(MAGIC, self.boot_id)), 0)
-        self._slots = {name: slot for slot, (name, _) in found.items()}
-        self._free = max(found, default=-1) + 1
-        return dict(found.values())
+        self._slots, self._neighbours = {}, 0
+        rows = b"".join(self._claim((name, OURSELVES), row) for name, row in sent.items())
+        # One write, shorter than what is there or as long: a kill before the cut leaves the old slots behind it.
+        os.pwrite(self._descriptor, _sealed(HEADER.pack(MAGIC, self.boot_id)) + rows, 0)
+        os.ftruncate(self._descriptor, HEADER_SIZE + len(rows))
+        return LoadedHellos({name: row[0] for name, row in sent.items()}, heard)
 
-    def put(self, seqnos: Mapping[str, int], now: float) -> None:
-        """Write the seqnos of Hellos that are about to leave, by interface. Raises OSError."""
-        for name, seqno in seqnos.items():
-            self._write(name, SentHello(seqno, now))
+    def put(self, sent: Mapping[str, int], heard: Mapping[Key, HeardRow]) -> None:
+        """Write the seqnos of Hellos that are about to leave, by interface, and what was heard. Raises OSError."""
+        for name, seqno in sent.items():
+            self._write((name, OURSELVES), (seqno, 0.0, 0.0))
+        for key, row in heard.items():
+            self._write(key, row)
 
     def close(self) -> None:
         """Close the file; nothing is lost by not doing so."""
@@ -63,18 +77,24 @@ class HelloFile:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _write(self, name: str, sent: SentHello) -> None:
-        encoded = name.encode()
-        if name not in self._slots and (self._free >= MAX_SLOTS or len(encoded) > 16):
-            return
-        if name not in self._slots:
-            self._slots[name], self._free = self._free, self._free + 1
-        if self._descriptor is not None:
-            slot = self._slots[name]
-            os.pwrite(self._descriptor, _sealed(SLOT.pack(encoded, *sent)), HEADER_SIZE + slot * SLOT_SIZE)
+    def _write(self, key: Key, row: HeardRow) -> None:
+        data = self._claim(key, row)
+        if data and self._descriptor is not None:
+            os.pwrite(self._descriptor, data, HEADER_SIZE + self._slots[key] * SLOT_SIZE)
 
-    def _read(self) -> dict[int, tuple[str, SentHello]]:
-        """Return the intact slots by number."""
+    def _claim(self, key: Key, row: HeardRow) -> bytes:
+        """Return the octets of a slot, which the key has from now on; none where there is no room."""
+        name = key[0].encode()
+        if key not in self._slots:
+            is_neighbour = key[1] != OURSELVES
+            full = len(self._slots) >= MAX_SLOTS or (is_neighbour and self._neighbours >= MAX_NEIGHBOURS)
+            if full or len(name) > 16:
+                return b""
+            self._slots[key] = len(self._slots)
+            self._neighbours += is_neighbour
+        return _sealed(SLOT.pack(name, key[1], *row))
+
+    def _read(self) -> dict[Key, HeardRow]:
         try:
             data = read_regular(self.path)
         except FileNotFoundError:
@@ -84,12 +104,13 @@ class HelloFile:
             return {}
         if not any(self.boot_id) or data[:HEADER_SIZE] != _sealed(HEADER.pack(MAGIC, self.boot_id)):
             return {}
-        found = {}
-        for number in range(min(MAX_SLOTS, (len(data) - HEADER_SIZE) // SLOT_SIZE)):
-            at = HEADER_SIZE + number * SLOT_SIZE
-            if _is_intact(slot := data[at : at + SLOT_SIZE]):
-                name, seqno, when = SLOT.unpack_from(slot)
-                found[number] = (name.rstrip(b"\0").decode(errors="replace"), SentHello(seqno, when))
+        found: dict[Key, HeardRow] = {}
+        for at in range(HEADER_SIZE, len(data), SLOT_SIZE):
+            slot = data[at : at + SLOT_SIZE]
+            if _is_intact(slot):
+                name, address, *row = SLOT.unpack_from(slot)
+                # The first of two counts: what lies behind may be left over from the life before.
+                found.setdefault((name.rstrip(b"\0").decode(errors="replace"), address), (*row,))
         return found
 
 

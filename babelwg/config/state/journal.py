@@ -1,4 +1,4 @@
-"""The source table as a journal: written before a datagram leaves, so that it survives kill -9.
+"""Tables as journals: the source table, written before a datagram leaves, so that it survives kill -9.
 
 The file is a header (magic, boot id, checksum) and records of one size, each with its own checksum. A new
 boot may have lost what the page cache held, so such a journal counts as lost, like a torn or a missing one.
@@ -11,7 +11,7 @@ import uuid
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from babelwg.config.files import write_whole
 
@@ -33,20 +33,30 @@ MAX_SIZE = 256 << 20  # octets
 SourceRow = tuple[int, bytes, int, bytes, int, bytes, int | None, int | None]
 KEY_FIELDS = 6
 
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
-class LoadedSources(NamedTuple):
-    """The live sources, whether the memory of them is lost, and why."""
 
-    records: tuple[SourceRow, ...]
+class Loaded(NamedTuple, Generic[Row]):
+    """The live rows, whether the memory of them is lost, and why."""
+
+    records: tuple[Row, ...]
     lost: bool
     reason: str
 
 
-class SourceJournal:
-    """The journal of one node; `load` first, then `append` before each datagram."""
+class Journal(Generic[Row]):
+    """The journal of one table; `load` first, then `append` before others hear of a change.
+
+    Of the rows with the same key, their first `KEY_FIELDS`, the last counts; with None after the key it is gone.
+    """
+
+    FILE: ClassVar[str]
+    MAGIC: ClassVar[bytes]
+    RECORD: ClassVar[struct.Struct]
+    KEY_FIELDS: ClassVar[int]
 
     def __init__(self, directory: Path, boot_id: bytes | None = None) -> None:
-        self.path = directory / JOURNAL_FILE
+        self.path = directory / self.FILE
         self.boot_id = read_boot_id() if boot_id is None else boot_id
         self.length = 0  # records in the file
         self._descriptor: int | None = None
@@ -56,24 +66,31 @@ class SourceJournal:
         """Whether records reach the file; after a failed write only `compact` opens it again."""
         return self._descriptor is not None
 
-    def load(self) -> LoadedSources:
+    def pack(self, row: Row) -> bytes:
+        """Return the octets of a row."""
+        raise NotImplementedError
+
+    def unpack(self, fields: tuple[Any, ...]) -> Row:
+        """Return the row of a record's fields; raises ValueError."""
+        raise NotImplementedError
+
+    def load(self) -> Loaded[Row]:
         """Return what an earlier run of this boot knew, and begin to append. Raises OSError."""
         try:
-            records = self._read()
-            loaded = LoadedSources(tuple(_latest(records)), False, "")
+            loaded = Loaded(tuple(self._latest(self._read())), False, "")
         except FileNotFoundError:
-            loaded = LoadedSources((), True, f"{self.path}: there is none")
+            loaded = Loaded((), True, f"{self.path}: there is none")
         except ValueError as error:
-            loaded = LoadedSources((), True, f"{self.path}: {error}")
+            loaded = Loaded((), True, f"{self.path}: {error}")
         self.compact(loaded.records)
         return loaded
 
-    def append(self, records: Iterable[SourceRow]) -> None:
+    def append(self, records: Iterable[Row]) -> None:
         """Write records at once. Raises OSError, after which a restart finds the journal lost."""
         rows = list(records)
         if not rows or self._descriptor is None:
             return
-        data = b"".join(_pack(row) for row in rows)
+        data = b"".join(_sealed(self.pack(row)) for row in rows)
         try:
             written = os.write(self._descriptor, data)
             while written < len(data):
@@ -87,11 +104,11 @@ class SourceJournal:
         """Return whether the file holds many more records than there are live sources."""
         return self.length > max(MIN_COMPACTION, COMPACTION_FACTOR * live)
 
-    def compact(self, records: Iterable[SourceRow]) -> None:
+    def compact(self, records: Iterable[Row]) -> None:
         """Replace the file by one that holds just these records, then append to it. Raises OSError."""
         rows = list(records)
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(self.path, _header(self.boot_id) + b"".join(_pack(row) for row in rows))
+        write_whole(self.path, self._header() + b"".join(_sealed(self.pack(row)) for row in rows))
         self.close()
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self.length = len(rows)
@@ -107,18 +124,36 @@ class SourceJournal:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _read(self) -> list[SourceRow]:
+    def _read(self) -> list[Row]:
         data = read_regular(self.path)
-        header = data[:HEADER_SIZE]
+        header, size = data[:HEADER_SIZE], self.RECORD.size + CHECKSUM.size
         if header.startswith(OLD_MAGIC):
             raise ValueError("an earlier version wrote it, without source prefixes")
-        if len(header) < HEADER_SIZE or not _is_intact(header) or not header.startswith(MAGIC):
+        if len(header) < HEADER_SIZE or not _is_intact(header) or not header.startswith(self.MAGIC):
             raise ValueError("its header is torn or foreign")
-        if not any(self.boot_id) or header != _header(self.boot_id):
+        if not any(self.boot_id) or header != self._header():
             raise ValueError("the machine was started anew since")
-        if (len(data) - HEADER_SIZE) % RECORD_SIZE:
+        if (len(data) - HEADER_SIZE) % size:
             raise ValueError("its last record is torn")
-        return [_unpack(data[at : at + RECORD_SIZE]) for at in range(HEADER_SIZE, len(data), RECORD_SIZE)]
+        return [self._read_record(data[at : at + size]) for at in range(HEADER_SIZE, len(data), size)]
+
+    def _read_record(self, record: bytes) -> Row:
+        if not _is_intact(record):
+            raise ValueError("a record of it is torn")
+        return self.unpack(self.RECORD.unpack_from(record))
+
+    def _latest(self, records: Iterable[Row]) -> list[Row]:
+        live: dict[tuple[object, ...], Row] = {}
+        for record in records:
+            key = record[: self.KEY_FIELDS]
+            if record[self.KEY_FIELDS] is None:
+                live.pop(key, None)
+            else:
+                live[key] = record
+        return list(live.values())
+
+    def _header(self) -> bytes:
+        return _sealed(HEADER.pack(self.MAGIC, self.boot_id))
 
     def _give_up(self) -> None:
         assert self._descriptor is not None, "a journal that is closed is not written"
@@ -127,6 +162,36 @@ class SourceJournal:
             os.ftruncate(self._descriptor, 0)
         finally:
             self.close()
+
+
+class SourceJournal(Journal[SourceRow]):
+    """The journal of the source table."""
+
+    FILE = JOURNAL_FILE
+    MAGIC = MAGIC
+    RECORD = RECORD
+    KEY_FIELDS = KEY_FIELDS
+
+    def pack(self, row: SourceRow) -> bytes:
+        family, network, plen, source, source_plen, router_id, seqno, metric = row
+        present = seqno is not None
+        return RECORD.pack(
+            family, plen, network, source_plen, source, router_id, present, seqno or 0, metric or 0
+        )
+
+    def unpack(self, fields: tuple[Any, ...]) -> SourceRow:
+        family, plen, network, source_plen, source, router_id, present, seqno, metric = fields
+        known = (seqno, metric) if present else (None, None)
+        network, source = cut_networks(family, network, source, source_plen)
+        return family, network, plen, source, source_plen, router_id, *known
+
+
+def cut_networks(family: int, network: bytes, source: bytes, source_plen: int) -> tuple[bytes, bytes]:
+    """Return a network and a source network as long as those of a family are; raises ValueError."""
+    if family not in (4, 6):
+        raise ValueError(f"a record of it has address family {family}")
+    size = 4 if family == 4 else 16
+    return network[:size], source[:size] if source_plen else b""
 
 
 def read_boot_id() -> bytes:
@@ -148,44 +213,9 @@ def read_regular(path: Path) -> bytes:
     return data
 
 
-def _header(boot_id: bytes) -> bytes:
-    return _sealed(HEADER.pack(MAGIC, boot_id))
-
-
-def _pack(row: SourceRow) -> bytes:
-    family, network, plen, source, source_plen, router_id, seqno, metric = row
-    present = seqno is not None
-    return _sealed(
-        RECORD.pack(family, plen, network, source_plen, source, router_id, present, seqno or 0, metric or 0)
-    )
-
-
-def _unpack(record: bytes) -> SourceRow:
-    if not _is_intact(record):
-        raise ValueError("a record of it is torn")
-    family, plen, network, source_plen, source, router_id, present, seqno, metric = RECORD.unpack_from(record)
-    if family not in (4, 6):
-        raise ValueError(f"a record of it has address family {family}")
-    size = 4 if family == 4 else 16
-    source = source[:size] if source_plen else b""
-    known = (seqno, metric) if present else (None, None)
-    return family, network[:size], plen, source, source_plen, router_id, *known
-
-
 def _sealed(data: bytes) -> bytes:
     return data + CHECKSUM.pack(zlib.crc32(data))
 
 
 def _is_intact(data: bytes) -> bool:
     return data[-CHECKSUM.size :] == CHECKSUM.pack(zlib.crc32(data[: -CHECKSUM.size]))
-
-
-def _latest(records: Iterable[SourceRow]) -> list[SourceRow]:
-    live: dict[tuple[object, ...], SourceRow] = {}
-    for record in records:
-        key = record[:KEY_FIELDS]
-        if record[KEY_FIELDS] is None:
-            live.pop(key, None)
-        else:
-            live[key] = record
-    return list(live.values())

@@ -1,13 +1,13 @@
 """Nodes of the simulator: a speaker while it runs, a kernel that forwards, and a disk."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import NamedTuple
 
 from babelwg.babel.datagram import Datagram
 from babelwg.babel.events import Event, RouteFlushed, RouteRetracted, RouteSelected, SeqnoIncreased
-from babelwg.babel.memory import Memory, SourceRecord
+from babelwg.babel.memory import Heard, Memory, RouteRecord, SourceRecord
 from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.tables.source import Source
@@ -29,6 +29,8 @@ class Disk:
     seqno: int
     sources: dict[Source, SourceRecord]
     hello_seqnos: dict[str, int]
+    heard: dict[tuple[str, bytes], Heard] = field(default_factory=dict)
+    routes: dict[Prefix, RouteRecord] = field(default_factory=dict)
 
 
 class SimNode:
@@ -75,7 +77,11 @@ class SimNode:
         if lost:
             self.disk.sources.clear()
         sources = tuple(self.disk.sources.values())
-        return Memory(self.disk.seqno, sources, dict(self.disk.hello_seqnos), lost)
+        routes = tuple(record for record in self.disk.routes.values() if record.chosen is not None)
+        self.disk.routes.clear()  # those that come to life again are stored again
+        return Memory(
+            self.disk.seqno, sources, dict(self.disk.hello_seqnos), lost, routes, dict(self.disk.heard)
+        )
 
     def pump(self, now: float) -> tuple[list[Event], list[Datagram]]:
         """Do what the speaker asks, in the order that a daemon keeps: kernel, journal, network."""
@@ -87,7 +93,11 @@ class SimNode:
         datagrams = self.speaker.datagrams_to_send(now)
         for record in self.speaker.sources_to_store():
             self._store(record)
-        self.disk.hello_seqnos |= self.speaker.hellos_to_store()
+        sent, heard = self.speaker.hellos_to_store()
+        self.disk.hello_seqnos |= sent
+        self.disk.heard |= heard
+        for route in self.speaker.routes_to_store():
+            self.disk.routes[route.prefix] = route
         return events, datagrams
 
     def _apply(self, event: Event) -> None:
