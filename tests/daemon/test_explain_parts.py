@@ -1,5 +1,6 @@
 """The parts of an explanation one by one: what is absent, what is equal, and who is named first."""
 
+from ipaddress import ip_address
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 
 from babelwg.babel.explain import PeerAddress, Refused, Waiting
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.daemon.control import RequestError
 from babelwg.daemon.explain.candidates import describe_refused, describe_waiting
 from babelwg.daemon.explain.kernelview import Agreement, compare, describe_kernel
 from babelwg.daemon.explain.sentence import answer
+from babelwg.daemon.explain.subject import MAX_TEXT, Subject, longest, read_subject
 from babelwg.linux.routes import LOCAL, UNICAST, UNREACHABLE, Route
 
 NEAR = bytes.fromhex("fe80") + bytes(13) + b"\x02"
@@ -116,3 +119,29 @@ def test_three_peers_without_a_session_are_named_and_more_are_counted() -> None:
     assert said("unknown", [], SESSIONS[:3]).endswith("no Babel session with bravo, charlie, delta")
     assert said("unknown", [], SESSIONS).endswith("no Babel session with bravo, charlie, delta and 1 more")
     assert said("unfeasible", [], SESSIONS) == "P has no route: why"
+
+
+@pytest.mark.parametrize(
+    ("source", "meant"),
+    [
+        (None, "::/0 from fd00::/16"),
+        ("fd00::1", "::/0 from fd00::/16"),
+        ("fe00::1", "2001:db9::1/128"),
+    ],
+)
+def test_an_address_without_a_source_means_the_way_that_packets_of_some_sources_have(
+    source: str | None, meant: str
+) -> None:
+    known = [Prefix.parse(text) for text in ("::/0 from fd00::/16", "2001:aaaa::/48 from fd00::/16")]
+    packed = ip_address(source).packed if source else None
+    found = longest(Subject(None, ip_address("2001:db9::1").packed, packed), known)
+    assert found == Prefix.parse(meant)
+
+
+@pytest.mark.parametrize(
+    ("length", "words"), [(MAX_TEXT, "no node is called so"), (MAX_TEXT + 1, "is needed")]
+)
+def test_a_question_has_a_length(length: int, words: str) -> None:
+    names: Any = SimpleNamespace(resolve=lambda text: [], all=list)
+    with pytest.raises(RequestError, match=words):
+        read_subject("x" * length, names)
