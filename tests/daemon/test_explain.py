@@ -389,6 +389,7 @@ def test_an_address_that_nothing_holds_is_explained_alone(make: Any) -> None:
         ("2001::/16", "::/0 from fd00::/16", True),
         ("::/0 from fd00:1::/32", "::/0 from fd00::/16", True),
         ("::/0 from fc00::/8", "::/0 from fd00::/16", False),
+        ("::/0 from fc00::/7", "::/0 from fd00::/16", False),
         ("2001::/16 from fc00::/8", "::/0 from fd00::/16", False),
         ("2001::/16 from ::/1", "::/0 from 2000::/3", True),
     ],
