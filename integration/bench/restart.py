@@ -4,6 +4,7 @@ Beside babeld, whose tunnels of wireguard-go stay while it is away.
 """
 
 import argparse
+import os
 import signal
 import statistics
 import subprocess
@@ -11,10 +12,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from babelwg.lab.netns.flow import UdpFlow
 from babelwg.lab.netns.mesh import Mesh
@@ -210,6 +212,15 @@ def run(kind: str, repeats: int, directory: Path) -> dict[str, list[Outcome]]:
     return found
 
 
+@contextmanager
+def _compiled() -> Iterator[None]:
+    """Let programs find their modules compiled, as where they are installed."""
+    with tempfile.TemporaryDirectory(prefix="babelwg-bench-") as directory, patch.dict(os.environ):
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ["PYTHONPYCACHEPREFIX"] = directory
+        yield
+
+
 def _told(outcome: Outcome) -> str:
     lost = {name: count for name, count in outcome.lost.items() if count} or "nothing"
     return (
@@ -257,7 +268,7 @@ def main(argv: Sequence[str]) -> int:
     found: dict[str, dict[str, list[Outcome]]] = {}
     for kind in options.kinds:
         repeats = min(options.repeats, options.babeld_repeats) if kind == "babeld" else options.repeats
-        with tempfile.TemporaryDirectory(prefix="babelwg-bench-") as directory:
+        with tempfile.TemporaryDirectory(prefix="babelwg-bench-") as directory, _compiled():
             found[kind] = run(kind, repeats, Path(directory))
     print("restart of the middle of three nodes under six flows of 100 probes a second")
     for kind, outcomes in found.items():

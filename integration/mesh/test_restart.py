@@ -1,8 +1,10 @@
 """A daemon that ends and starts again costs its tunnels nothing: no packet, and no handshake."""
 
+import shutil
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -50,6 +52,79 @@ def test_a_restarted_daemon_keeps_the_sessions(
     assert running.lost() == lost
     assert not session.endswith("\t0")
     assert handshake(m, "b", "a") == session
+
+
+def ages(mesh: Mesh, name: str) -> dict[str, float]:
+    """Return the age of each selected route of a node, in seconds."""
+    routes = mesh.ask(name, "routes")
+    return {route["prefix"]: route["age_s"] for route in routes if route["state"] == "selected"}
+
+
+def told(mesh: Mesh, name: str) -> list[dict[str, Any]]:
+    """Return what a node's history says of its routes and neighbours."""
+    records = mesh.ask(name, "history", limit=5000)["records"]
+    return [r for r in records if r["event"] in ("route", "neighbour-lost", "link-failed")]
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_restarted_relay_loses_no_packet_and_goes_on_with_its_routes(
+    how: signal.Signals,
+    mesh: Callable[..., Mesh],
+    probes: Callable[..., Any],
+    needs: Callable[..., None],
+) -> None:
+    needs("ping", "ip")
+    m = mesh("a r b", "a-r r-b", hello=8.0)  # neighbours wait 20 s, however slow the machine is
+    m.wait("every node has a route to every other", m.converged)
+    through, to = probes(m, "a", "b"), probes(m, "b", "r")
+    m.wait("all routes are old enough to tell an age", lambda: min(ages(m, "r").values()) > 1.0)
+    before = {name: told(m, name) for name in "ab"}
+    lost = [p.lost() for p in (through, to)]
+    for _ in range(2):
+        restart(m, "r", how)
+        again = time.monotonic() + 0.5
+        for flows in (through, to):
+            m.wait("probes still get through", partial(flows.heard_since, again))
+    assert [p.lost() for p in (through, to)] == lost
+    # Nobody noticed: no route of theirs was lost or changed its way.
+    assert {name: told(m, name) for name in "ab"} == before
+
+
+def restart(mesh: Mesh, name: str, how: signal.Signals) -> None:
+    """End a daemon and start it again; its routes must come back older than they were."""
+    young = ages(mesh, name)
+    mesh.stop_daemon(name, how)
+    time.sleep(ABSENCE)
+    mesh.start_daemon(name)
+    mesh.wait(f"{name} answers again", lambda: answers(mesh, name))
+    mesh.wait("it has all its routes", lambda: ages(mesh, name).keys() == young.keys())
+    assert all(age > young[prefix] for prefix, age in ages(mesh, name).items())
+    peers = mesh.ask(name, "status")["peers"]
+    assert {peer["state"] for peer in peers} == {"up"}
+
+
+def test_a_relay_without_memory_is_believed_again_at_once(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ip")
+    m = mesh("a r b", "a-r r-b", hello=1.0)
+    m.wait("every node has a route to every other", m.converged)
+    former = m.ask("r", "status")["router_id"]
+    m.stop_daemon("r", signal.SIGKILL)
+    shutil.rmtree(m.home("r") / "state")
+    m.start_daemon("r")
+    m.wait("r answers again", lambda: answers(m, "r"))
+    assert m.ask("r", "status")["router_id"] != former
+
+    def origins(name: str) -> set[str]:
+        routes = m.ask(name, "routes")
+        return {
+            r["router_id"] for r in routes if r["prefix"] == "fd00:77::2/128" and r["state"] == "selected"
+        }
+
+    now = {m.ask("r", "status")["router_id"]}
+    m.wait("its neighbours have its new routes", lambda: origins("a") == origins("b") == now)
+    m.wait("every node has a route to every other again", m.converged)
 
 
 def test_a_stop_that_meets_other_news_is_obeyed(

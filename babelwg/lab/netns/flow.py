@@ -42,7 +42,8 @@ class UdpFlow:
     @property
     def lost(self) -> int:
         """How many datagrams did not arrive although a later one did."""
-        return max(self.arrivals, default=-1) + 1 - len(self.arrivals)
+        numbers = list(self.arrivals)  # more may come while we count
+        return max(numbers, default=-1) + 1 - len(numbers)
 
     @property
     def last_heard(self) -> float:

@@ -46,7 +46,8 @@ class Pinger:
     @property
     def lost(self) -> int:
         """How many pings were not answered although a later one was."""
-        return self.sent - self.received
+        numbers = list(self.answers)  # more may come while we count
+        return max(numbers, default=0) - len(numbers)
 
     @property
     def last_heard(self) -> float:
