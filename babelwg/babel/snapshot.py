@@ -4,17 +4,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 from babelwg.babel.operation.cost import reception
+from babelwg.babel.routeview import RouteColumns, RouteState, RouteView, state_of, view_columns, view_routes
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
-from babelwg.babel.tables.route import Route
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import INFINITY
-
-RouteState = Literal["selected", "feasible", "unfeasible", "retracted", "filtered"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +50,6 @@ class NeighbourView:
     penalty: int | None  # what the delay adds to the cost
 
 
-# Tuples, since there may be ten thousand of these two: a frozen dataclass takes seven times as long to make.
-class RouteView(NamedTuple):
-    """A route; age since it was learned and time until it expires in seconds."""
-
-    prefix: Prefix
-    router_id: bytes
-    neighbour: bytes
-    interface: str
-    next_hop: bytes
-    seqno: int
-    refmetric: int
-    metric: int
-    smoothed_metric: float
-    state: RouteState
-    age: float
-    expires: float
-
-
 @dataclass(frozen=True, slots=True)
 class XrouteView:
     """A prefix of ours."""
@@ -79,6 +58,7 @@ class XrouteView:
     metric: int
 
 
+# A tuple, as a RouteView.
 class SourceView(NamedTuple):
     """A feasibility distance; time until it is forgotten in seconds."""
 
@@ -137,9 +117,9 @@ class Shown:
         """Traffic and refusals by reason."""
         return self._state.counters
 
-    def snapshot(self, now: float) -> Snapshot:
-        """Return a frozen picture of all tables."""
-        return take_snapshot(self._state, now)
+    def snapshot(self, now: float, with_sources: bool = True) -> Snapshot:
+        """Return a frozen picture of all tables; the source table alone takes as long as the others together."""
+        return take_snapshot(self._state, now, with_sources)
 
     def summary(self, now: float) -> Summary:
         """Return a frozen picture of how much is in the tables, which takes a tenth of the time of a snapshot."""
@@ -168,6 +148,14 @@ class Shown:
         """Return whether a prefix is unreachable until nobody sends us packets for it."""
         return prefix in self._state.holds
 
+    def route_columns(self, now: float) -> RouteColumns:
+        """Return all routes as columns, which takes a part of the time of a snapshot."""
+        return view_columns(self._state, now)
+
+    def source_views(self, now: float) -> tuple[SourceView, ...]:
+        """Return the source table."""
+        return _view_sources(self._state, now)
+
     def routes_for(self, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
         """Return the routes known for exactly this prefix."""
         return view_routes(self._state, prefix, now)
@@ -177,7 +165,7 @@ class Shown:
         return hello_seqnos(self._state)
 
 
-def take_snapshot(state: State, now: float) -> Snapshot:
+def take_snapshot(state: State, now: float, with_sources: bool = True) -> Snapshot:
     """Return a picture of all tables."""
     interfaces, neighbours = view_links(state, now)
     return Snapshot(
@@ -185,9 +173,9 @@ def take_snapshot(state: State, now: float) -> Snapshot:
         seqno=state.seqno,
         interfaces=interfaces,
         neighbours=neighbours,
-        routes=_view_all_routes(state, now),
+        routes=view_columns(state, now).views(),
         xroutes=_view_xroutes(state),
-        sources=_view_sources(state, now),
+        sources=_view_sources(state, now) if with_sources else (),
         held=tuple(sorted(state.holds)),
         hello_seqnos=hello_seqnos(state),
         recovering=bool(state.gate),
@@ -217,11 +205,6 @@ def view_links(state: State, now: float) -> tuple[tuple[InterfaceView, ...], tup
     interfaces = state.interfaces.values()
     neighbours = (_view_neighbour(n, now) for i in interfaces for n in i.neighbours.values())
     return tuple(_view_interface(i, now) for i in interfaces), tuple(neighbours)
-
-
-def view_routes(state: State, prefix: Prefix, now: float) -> tuple[RouteView, ...]:
-    """Return a picture of the routes for one prefix, the selected one first, then by metric."""
-    return tuple(map(RouteView._make, _rows_for(state, prefix, now)))
 
 
 def hello_seqnos(state: State) -> dict[str, int]:
@@ -265,12 +248,6 @@ def _view_neighbour(neighbour: Neighbour, now: float) -> NeighbourView:
     )
 
 
-def view_route(state: State, route: Route, now: float) -> RouteView:
-    """Return a picture of one route."""
-    selection = state.routes.selected.get(route.prefix)
-    return RouteView._make(_row_of(state, route, selection.route if selection is not None else None, now))
-
-
 def _count_routes(state: State) -> tuple[Counter[tuple[int, RouteState]], dict[bytes, frozenset[str]]]:
     """Return how many routes there are by family and state, and the interfaces of those selected by router-id."""
     used = {prefix: selection.route for prefix, selection in state.routes.selected.items()}
@@ -280,7 +257,7 @@ def _count_routes(state: State) -> tuple[Counter[tuple[int, RouteState]], dict[b
         best = used.get(prefix)
         for route in routes.values():
             if route is not best:
-                counts[prefix.family, _state_of(state, route)] += 1
+                counts[prefix.family, state_of(state, route)] += 1
     ways: dict[bytes, set[str]] = {}
     for router_id, neighbour in {(route.router_id, route.neighbour) for route in used.values()}:
         ways.setdefault(router_id, set()).add(neighbour.interface.name)
@@ -291,57 +268,10 @@ def _view_xroutes(state: State) -> tuple[XrouteView, ...]:
     return tuple(XrouteView(*xroute) for _, xroute in sorted(state.xroutes.items()))
 
 
-def _view_all_routes(state: State, now: float) -> tuple[RouteView, ...]:
-    rows = [row for prefix in sorted(state.routes.by_prefix) for row in _rows_for(state, prefix, now)]
-    # What `_make` does, without its look at the number of fields.
-    return tuple(map(partial(tuple.__new__, RouteView), rows))
-
-
-def _rows_for(state: State, prefix: Prefix, now: float) -> list[tuple[Any, ...]]:
-    selection = state.routes.selected.get(prefix)
-    selected = selection.route if selection is not None else None
-    rows = [_row_of(state, route, selected, now) for route in state.routes.candidates(prefix)]
-    if len(rows) > 1:
-        rows.sort(key=_place_of)
-    return rows
-
-
-def _place_of(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    view = RouteView._make(row)
-    return view.state != "selected", view.metric, view.interface, view.neighbour
-
-
-def _row_of(state: State, route: Route, selected: Route | None, now: float) -> tuple[Any, ...]:
-    """Return the fields of a RouteView, in their order."""
-    neighbour, metric = route.neighbour, route.metric
-    return (
-        route.prefix,
-        route.router_id,
-        neighbour.address,
-        neighbour.interface.name,
-        route.next_hop,
-        route.seqno,
-        route.refmetric,
-        metric,
-        metric if route.smoothed == metric else route.smoothed_metric(now),
-        "selected" if route is selected else _state_of(state, route),
-        now - route.since,
-        route.expires - now,
-    )
-
-
-def _state_of(state: State, route: Route) -> RouteState:
-    if route.filtered and route.refmetric < INFINITY:
-        return "filtered"
-    if route.metric == INFINITY:
-        return "retracted"
-    return "feasible" if state.is_feasible_route(route) else "unfeasible"
-
-
 def _view_sources(state: State, now: float) -> tuple[SourceView, ...]:
-    views = []
+    rows, lifetime = [], state.parameters.source_gc_time
     for source, (seqno, metric) in state.sources:
         used = state.sources.used(source)
-        end = (now if used is None else used) + state.parameters.source_gc_time
-        views.append(SourceView(source.prefix, source.router_id, seqno, metric, end - now))
-    return tuple(views)
+        rows.append((*source, seqno, metric, lifetime if used is None else used + lifetime - now))
+    # What `_make` does, without its look at the number of fields.
+    return tuple(map(partial(tuple.__new__, SourceView), rows))

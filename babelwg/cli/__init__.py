@@ -13,6 +13,20 @@ COLLECT_AFTER = 200_000  # new objects: a table of ten thousand routes holds no 
 def main() -> None:
     """Run `babelwg`; the process ends with the command's exit code."""
     gc.set_threshold(COLLECT_AFTER)
+    code = 1
+    try:
+        code = _run()
+        if sys.stdout is not None:  # it is none where descriptor 1 was closed
+            sys.stdout.flush()
+    except OSError as error:
+        # What is left to say may not fit either, so nothing is said twice.
+        print(f"babelwg: {error.strerror or error}", file=sys.stderr)
+    # All is closed and said: to take modules and rows apart, one by one, would take a fifth of a command's time.
+    os._exit(code)
+
+
+def _run() -> int:
+    """Run the command; return its exit code."""
     from babelwg.cli.commands import cli
 
     if "_BABELWG_COMPLETE" in os.environ:
@@ -21,8 +35,7 @@ def main() -> None:
         register()
     try:
         cli.main(prog_name="babelwg")
-    except OSError as error:
-        # What is left to say may not fit either, so nothing is said twice.
-        sys.stdout = None
-        print(f"babelwg: {error.strerror or error}", file=sys.stderr)
-        sys.exit(1)
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)

@@ -48,7 +48,7 @@ def bugreport(
     only_list: bool,
     private: bool,
     config: Path | None,
-    socket: Path | None,
+    socket: str | None,
     as_json: bool,
 ) -> None:
     """Collect what explains a fault into one file, without keys.
@@ -68,7 +68,7 @@ def bugreport(
         click.echo(_render(data, line_width()))
 
 
-def _collect(socket: Path, path: Path | None, private: bool) -> "Iterator[Part]":
+def _collect(socket: str, path: Path | None, private: bool) -> "Iterator[Part]":
     """Yield the parts of a report, each as it may be seen by others."""
     from babelwg.cli.report.contents import Part, answers, programs, system
 

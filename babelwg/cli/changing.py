@@ -87,7 +87,7 @@ def propose(config: Path, texts: Texts) -> "Config":
         raise Failure(f"nothing is changed, because it would be wrong:\n{errors}", CONFIGURATION) from None
 
 
-def put_in_place(config: Path, texts: Texts, socket: Path | None) -> tuple[bool, list[str]]:
+def put_in_place(config: Path, texts: Texts, socket: str | None) -> tuple[bool, list[str]]:
     """Write checked texts and reload the daemon behind `socket`; return whether it has, and notes.
 
     A daemon that refuses gets the old files back.
@@ -112,7 +112,7 @@ def _write(contents: Mapping[Path, bytes | None]) -> None:
             create(path, data, 0o644)
 
 
-def _reload(config: Path, socket: Path, take_back: Callable[[], None]) -> tuple[bool, list[str]]:
+def _reload(config: Path, socket: str, take_back: Callable[[], None]) -> tuple[bool, list[str]]:
     try:
         running = ask(socket, "status").data
         other = running.get("config") if isinstance(running, dict) else None

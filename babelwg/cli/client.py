@@ -2,21 +2,21 @@
 
 import json
 import os
-import re
 import socket
 import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import click
 
 from babelwg.cli.exits import CONFIGURATION, NEGATIVE, NO_DAEMON, PERMISSION, Failure
 
+SocketPath = str | os.PathLike[str]
+
 TIMEOUT = 5.0  # seconds for the whole exchange
 MAX_ANSWER = 64 << 20  # octets; a table of 100,000 routes stays below
 LARGE_ANSWER = 256 << 10  # octets that are handed on as they came
-HEAD = re.compile(rb'\{"jsonrpc": ?"2\.0", ?"id": ?1, ?"result": ?\{"node": ?("[^"\\]*"|null), ?"data": ?')
+HEAD, DATA = b'{"jsonrpc":"2.0","id":1,"result":{"node":', b',"data":'  # as the daemon writes them
 # The daemon's own codes: a configuration with errors, and something that this user may not change
 REFUSALS = {-32001: CONFIGURATION, -32002: PERMISSION}
 
@@ -39,29 +39,40 @@ class Stream(NamedTuple):
     events: Iterator[Any]
 
 
-def ask(path: Path, method: str, params: dict[str, Any] | None = None, timeout: float = TIMEOUT) -> Answer:
-    """Return the daemon's answer; a Failure says in one sentence why there is none.
+def ask(
+    path: SocketPath,
+    method: str,
+    params: dict[str, Any] | None = None,
+    timeout: float = TIMEOUT,
+    parse_float: Callable[[str], Any] = float,
+) -> Answer:
+    """Return the daemon's answer, fractions as `parse_float` makes them; a Failure says in one sentence why not.
 
     A daemon that let one question of a command time out is not waited for again by the same command.
     """
-    return _parse(_ask_line(path, method, params, timeout))
+    return _parse(_ask_line(path, method, params, timeout), parse_float)
 
 
-def ask_json(path: Path, method: str, schema: str, params: dict[str, Any] | None = None) -> str:
+def ask_json(path: SocketPath, method: str, schema: str, params: dict[str, Any] | None = None) -> bytes:
     """Return the daemon's answer as the JSON that scripts read; a Failure says in one sentence why there is none.
 
     A large one is handed on as it came: to read ten thousand routes and write them again takes longer than asking.
     """
     line = _ask_line(path, method, params, TIMEOUT)
-    head = HEAD.match(line) if len(line) >= LARGE_ANSWER and line.isascii() else None
-    if head is None or not line.endswith(b"}}"):
+    start = line.find(DATA, len(HEAD))
+    is_handed_on = (
+        len(line) >= LARGE_ANSWER and line.isascii() and line.startswith(HEAD) and line.endswith(b"}}")
+    )
+    if start < 0 or not is_handed_on:
         answer = _parse(line)
-        return json.dumps({"schema": schema, "node": answer.node, "data": answer.data})
-    data = line[head.end() : -2].decode()
-    return f'{{"schema": "{schema}", "node": {head[1].decode()}, "data": {data}}}'
+        return json.dumps({"schema": schema, "node": answer.node, "data": answer.data}).encode()
+    node, data = line[len(HEAD) : start], line[start + len(DATA) : -2]
+    return b'{"schema": "%b", "node": %b, "data": %b}' % (schema.encode(), node, data)
 
 
-def follow(path: Path, method: str, params: dict[str, Any] | None = None, timeout: float = TIMEOUT) -> Stream:
+def follow(
+    path: SocketPath, method: str, params: dict[str, Any] | None = None, timeout: float = TIMEOUT
+) -> Stream:
     """Return the daemon's answer, due within `timeout` seconds, and its events, which are waited for without end.
 
     The events end when the daemon ends the stream, also because it ends itself; a Failure says that this reader
@@ -77,7 +88,7 @@ def follow(path: Path, method: str, params: dict[str, Any] | None = None, timeou
         raise
 
 
-def wait_until_gone(path: Path, timeout: float) -> bool:
+def wait_until_gone(path: SocketPath, timeout: float) -> bool:
     """Return whether nobody answers on a socket any more before a time-out in seconds."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
@@ -91,27 +102,27 @@ def wait_until_gone(path: Path, timeout: float) -> bool:
     return False
 
 
-def _ask_line(path: Path, method: str, params: dict[str, Any] | None, timeout: float) -> bytes:
+def _ask_line(path: SocketPath, method: str, params: dict[str, Any] | None, timeout: float) -> bytes:
     hanging = _hanging()
-    if (before := hanging.get(path)) is not None:
+    if (before := hanging.get(os.fspath(path))) is not None:
         raise before
     deadline = time.monotonic() + timeout
     try:
         with _connect(path, deadline) as connection:
             return _exchange(connection, path, _request(method, params), deadline, timeout)[0]
     except Hangs as failure:
-        hanging[path] = failure
+        hanging[os.fspath(path)] = failure
         raise
 
 
-def _hanging() -> dict[Path, Hangs]:
+def _hanging() -> dict[str, Hangs]:
     """Return the sockets on which a question of the present command timed out."""
     context = click.get_current_context(silent=True)
-    known: dict[Path, Hangs] = context.meta.setdefault(__name__, {}) if context else {}
+    known: dict[str, Hangs] = context.meta.setdefault(__name__, {}) if context else {}
     return known
 
 
-def _connect(path: Path, deadline: float) -> socket.socket:
+def _connect(path: SocketPath, deadline: float) -> socket.socket:
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(max(0.01, deadline - time.monotonic()))
@@ -141,7 +152,7 @@ def _request(method: str, params: dict[str, Any] | None) -> bytes:
 
 
 def _exchange(
-    connection: socket.socket, path: Path, request: bytes, deadline: float, timeout: float
+    connection: socket.socket, path: SocketPath, request: bytes, deadline: float, timeout: float
 ) -> tuple[bytes, bytes]:
     """Return the line that answers a request, and what came after it."""
     try:
@@ -162,7 +173,7 @@ def _read_line(connection: socket.socket, deadline: float) -> tuple[bytes, bytes
         if remaining <= 0:
             raise TimeoutError
         connection.settimeout(remaining)
-        chunk = connection.recv(1 << 16)
+        chunk = connection.recv(1 << 18)
         if not chunk:
             raise Failure(_cut_off(size), NO_DAEMON)
         chunks.append(chunk)
@@ -210,16 +221,16 @@ def _cut_off(size: int) -> str:
     return f"the daemon's answer broke off after {size} octets"
 
 
-def _document(line: bytes) -> dict[str, Any]:
+def _document(line: bytes, parse_float: Callable[[str], Any] = float) -> dict[str, Any]:
     try:
-        document = json.loads(line)
+        document = json.loads(line, parse_float=parse_float)
     except (ValueError, RecursionError):
         raise Failure("the daemon's answer is not JSON", NEGATIVE) from None
     return document if isinstance(document, dict) else {}
 
 
-def _parse(line: bytes) -> Answer:
-    document = _document(line)
+def _parse(line: bytes, parse_float: Callable[[str], Any] = float) -> Answer:
+    document = _document(line, parse_float)
     error = document.get("error")
     if isinstance(error, dict):
         number = error.get("code")

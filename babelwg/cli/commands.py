@@ -1,7 +1,5 @@
 """`babelwg`: the command tree and the options before the command."""
 
-from pathlib import Path
-
 import click
 
 from babelwg.cli.group import DEFAULT_SOCKET, Entry, LazyGroup, Settings
@@ -82,7 +80,7 @@ COMMANDS = {
 @click.version_option(__version__, "-V", "--version", prog_name="babelwg", message="%(prog)s %(version)s")
 @click.option(
     "--socket",
-    type=click.Path(path_type=Path, readable=False),
+    type=click.Path(readable=False),
     envvar="BABELWG_SOCKET",
     default=DEFAULT_SOCKET,
     show_default=True,
@@ -91,7 +89,7 @@ COMMANDS = {
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON (schema babelwg/1).")
 @click.pass_context
-def cli(ctx: click.Context, socket: Path, as_json: bool) -> None:
+def cli(ctx: click.Context, socket: str, as_json: bool) -> None:
     """A Babel-integrated WireGuard overlay: tunnels to your peers, and the best way through them.
 
     Without a command, `babelwg` prints the status of this node.

@@ -2,7 +2,6 @@
 
 import os
 import re
-from pathlib import Path
 from typing import ClassVar
 
 import click
@@ -139,10 +138,10 @@ def kinds_of(argument: click.Argument, command: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(kind for word in named for kind in here.get(word, KINDS.get(word, ()))))
 
 
-def _socket(ctx: click.Context) -> Path:
+def _socket(ctx: click.Context) -> str:
     at: click.Context | None = ctx
     while at is not None:
         if at.params.get("socket") is not None:
-            return Path(at.params["socket"])
+            return str(at.params["socket"])
         at = at.parent
-    return Path(os.environ.get("BABELWG_SOCKET") or DEFAULT_SOCKET)
+    return os.environ.get("BABELWG_SOCKET") or DEFAULT_SOCKET

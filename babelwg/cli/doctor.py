@@ -57,7 +57,7 @@ def doctor(reader: Reader, peer: str | None, show_all: bool, config: Path, state
         raise SystemExit(NEGATIVE)
 
 
-def _expect_life(socket: Path) -> None:
+def _expect_life(socket: str) -> None:
     """Ask what costs nothing: a daemon that hangs shows at once. Raises Failure where none answers."""
     try:
         ask(socket, "words", {"kinds": []}, PATIENCE)
@@ -67,12 +67,12 @@ def _expect_life(socket: Path) -> None:
             raise
 
 
-def _offline(config: Path, state: Path, socket: Path, why: str) -> dict[str, Any]:
+def _offline(config: Path, state: Path, socket: str, why: str) -> dict[str, Any]:
     from babelwg.daemon.app import examine_without_daemon
 
     return {
         "daemon": False,
         "peer": None,
         "took_s": 0.0,
-        "findings": examine_without_daemon(config, state, socket, why),
+        "findings": examine_without_daemon(config, state, Path(socket), why),
     }

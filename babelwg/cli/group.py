@@ -2,9 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import click
@@ -15,7 +13,7 @@ from babelwg.version import __version__
 if TYPE_CHECKING:
     from babelwg.cli.client import Answer
 
-DEFAULT_SOCKET = Path("/run/babelwg/control.sock")
+DEFAULT_SOCKET = "/run/babelwg/control.sock"
 ALIASES = {"neighbors": "neighbours"}
 SCHEMA = "babelwg/1"
 
@@ -76,11 +74,10 @@ class LazyGroup(SuggestingGroup):
 Output = Literal["text", "json", "tsv"]
 
 
-@dataclass(slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What the options before the command say."""
 
-    socket: Path = DEFAULT_SOCKET
+    socket: str = DEFAULT_SOCKET
     output: Output = "text"
 
     @property
@@ -89,21 +86,22 @@ class Settings:
         return self.output == "json"
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(NamedTuple):
     """How a reading command asks and answers."""
 
-    socket: Path
+    socket: str
     output: Output
     wide: bool
 
-    def ask(self, method: str, params: dict[str, Any] | None = None) -> "Answer":
-        """Return the daemon's answer."""
+    def ask(
+        self, method: str, params: dict[str, Any] | None = None, parse_float: Callable[[str], Any] = float
+    ) -> "Answer":
+        """Return the daemon's answer, fractions as `parse_float` makes them."""
         from babelwg.cli.client import ask
 
-        return ask(self.socket, method, params)
+        return ask(self.socket, method, params, parse_float=parse_float)
 
-    def relay(self, method: str, params: dict[str, Any] | None = None) -> str:
+    def relay(self, method: str, params: dict[str, Any] | None = None) -> bytes:
         """Print the daemon's whole answer as JSON; return it."""
         from babelwg.cli.client import ask_json
 
@@ -130,7 +128,7 @@ def envelope(answer: "Answer") -> str:
     return json.dumps({"schema": SCHEMA, "node": answer.node, "data": answer.data})
 
 
-def socket_of(ctx: click.Context, given: Path | None) -> Path:
+def socket_of(ctx: click.Context, given: str | None) -> str:
     """Return the socket that a command's own option names, else the one given before the command."""
     return given or settings_of(ctx).socket
 
@@ -143,7 +141,7 @@ def settings_of(ctx: click.Context) -> Settings:
 def socket_option(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command the option --socket."""
     # Not for click to check: whether this user may use it has its own sentence and exit code.
-    kind = click.Path(path_type=Path, readable=False)
+    kind = click.Path(readable=False)
     return click.option("--socket", type=kind, metavar="PATH", help="The daemon's control socket.")(function)
 
 
@@ -168,7 +166,7 @@ def reading(function: Callable[..., None]) -> Callable[..., None]:
         as_json: bool = False,
         output: Output | None = None,
         wide: bool = False,
-        socket: Path | None = None,
+        socket: str | None = None,
         **arguments: Any,
     ) -> None:
         chosen: Output = "json" if as_json else output or settings_of(ctx).output
@@ -184,7 +182,7 @@ def reading(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _other_version(path: Path) -> str | None:
+def _other_version(path: str) -> str | None:
     """Return which version the daemon is where it is not this one, as after an upgrade without a restart."""
     from babelwg.cli.client import ask
 

@@ -46,7 +46,7 @@ def import_(reader: Reader, config: Path | None, no_reload: bool, file: Path, na
     reader.print(Answer(node, data), lambda data: _text(data, line_width(reader.wide)))
 
 
-def _add(found: "WgQuick", config: Path, socket: Path | None) -> tuple[dict[str, Any], str]:
+def _add(found: "WgQuick", config: Path, socket: str | None) -> tuple[dict[str, Any], str]:
     """Add the peers to a configuration that exists."""
     from babelwg.config import load, public_of
     from babelwg.config.files import read_text

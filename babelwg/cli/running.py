@@ -47,7 +47,7 @@ def daemon(
     config: Path | None,
     babeld_conf: Path | None,
     state_dir: Path | None,
-    socket: Path | None,
+    socket: str | None,
     log_level: str,
 ) -> None:
     """Run the node in the foreground.
@@ -61,14 +61,14 @@ def daemon(
 
     if babeld_conf is None and config is None:
         config = DEFAULT_CONFIG
-    ctx.exit(main(DaemonOptions(config, babeld_conf, state_dir, socket_of(ctx, socket), log_level)))
+    ctx.exit(main(DaemonOptions(config, babeld_conf, state_dir, Path(socket_of(ctx, socket)), log_level)))
 
 
 @click.command()
 @click.option("--withdraw", is_flag=True, help="Retract all routes and remove the tunnels too.")
 @socket_option
 @click.pass_context
-def stop(ctx: click.Context, withdraw: bool, socket: Path | None) -> None:
+def stop(ctx: click.Context, withdraw: bool, socket: str | None) -> None:
     """Stop the daemon; its tunnels and routes stay unless they are withdrawn."""
     path = socket_of(ctx, socket)
     data = ask(path, "stop", {"withdraw": withdraw}).data

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import click
 
-from babelwg.cli.render.layout import Row
+from babelwg.cli.render.rows import Row
 
 NAME_KEYS = (
     "name",

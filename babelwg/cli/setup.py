@@ -56,7 +56,7 @@ daemons_config_option = click.option(
 )
 
 
-def daemons_config(socket: Path, given: Path | None) -> Path:
+def daemons_config(socket: str, given: Path | None) -> Path:
     """Return the configuration that is named, else the one that the daemon reads, else the usual one."""
     if given is not None:
         return given
@@ -64,7 +64,7 @@ def daemons_config(socket: Path, given: Path | None) -> Path:
     return DEFAULT_CONFIG if is_babeld else path
 
 
-def daemons_file(socket: Path) -> tuple[Path, bool]:
+def daemons_file(socket: str) -> tuple[Path, bool]:
     """Return the file that the daemon reads, and whether it is in babeld's language alone; without one the usual."""
     try:
         told = ask(socket, "status").data

@@ -7,10 +7,9 @@ import click
 
 from babelwg.cli.client import Answer
 from babelwg.cli.exits import NEGATIVE, Failure, nearest
-from babelwg.cli.group import Reader, SuggestingGroup, reading
-from babelwg.cli.kernel import kernel
-from babelwg.cli.render.layout import Columns, Row, line_width
-from babelwg.cli.render.status import render_status
+from babelwg.cli.group import ALIASES, Reader, SuggestingGroup, reading
+from babelwg.cli.render.layout import line_width
+from babelwg.cli.render.rows import Columns, Row
 from babelwg.cli.render.views import VIEWS, fields_of, remark, render_view, rows_of
 from babelwg.cli.selection import check, is_network, names_in, select
 
@@ -31,10 +30,31 @@ ABOUT = {
 @reading
 def status(reader: Reader) -> None:
     """Print the state of this node, its peers and its problems."""
+    from babelwg.cli.render.status import render_status
+
     reader.print(reader.ask("status"), lambda data: render_status(data, line_width(reader.wide)))
 
 
-@click.group(cls=SuggestingGroup)
+class Views(SuggestingGroup):
+    """The commands below `show`, each made when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return their names."""
+        return sorted((*VIEWS, "kernel"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command that shows one table."""
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name == "kernel":
+            from babelwg.cli.kernel import kernel
+
+            return kernel
+        if name in VIEWS and name not in self.commands:
+            self.add_command(_view_command(name))
+        return super().get_command(ctx, name)
+
+
+@click.group(cls=Views)
 def show() -> None:
     """Print one of the node's tables."""
 
@@ -53,13 +73,13 @@ def _show(reader: Reader, name: str, wanted: str | None) -> None:
     check(wanted)
     if reader.output == "json" and (wanted is None or name == "routes"):
         told = reader.relay(name, _params(reader, name, wanted))
-        if wanted is None or not told.endswith('"data": []}'):
+        if wanted is None or not told.endswith(b'"data": []}'):
             return
         _complain(reader, name, wanted, [])
-    answer = reader.ask(name, _params(reader, name, wanted))
-    rows = rows_of(name, answer.data)
-    # Tab-separated values are rows, whatever the shape of the answer.
+    # Tab-separated values are rows, whatever the shape of the answer, with numbers as they came.
     is_tsv = reader.output == "tsv"
+    answer = reader.ask(name, _params(reader, name, wanted), str if is_tsv else float)
+    rows = rows_of(name, answer.data)
     if wanted is None:
         shown = rows if is_tsv or isinstance(rows, Columns) else answer.data
         reader.print(Answer(answer.node, shown), _renderer(reader, name))
@@ -100,7 +120,7 @@ def _params(reader: Reader, name: str, wanted: str | None) -> dict[str, Any] | N
     if name != "routes":
         return None
     columns = {"text": fields_of(name), "tsv": True, "json": None}[reader.output]
-    return {"filter": wanted, "columns": columns}
+    return {"filter": wanted, "columns": columns, "whole_seconds": reader.output == "text"}
 
 
 def _renderer(reader: Reader, name: str) -> Callable[[Any], str]:
@@ -110,8 +130,3 @@ def _renderer(reader: Reader, name: str) -> Callable[[Any], str]:
         return f"{text}\n\n{more}" if more else text
 
     return render
-
-
-for _name in VIEWS:
-    show.add_command(_view_command(_name))
-show.add_command(kernel)

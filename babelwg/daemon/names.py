@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babelwg.babel.snapshot import RouteView
+from babelwg.babel.routeview import RouteView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import Config, Key
 from babelwg.config.addresses import host_prefix
@@ -94,14 +94,14 @@ class Names:
         The name is a peer's, one of the hosts file, or our own; what the hosts file says of an address comes first.
         """
         now = asyncio.get_running_loop().time()
-        snapshot = self._node.routing.speaker.snapshot(now)
+        speaker = self._node.routing.speaker
         self.learn(now)
         if name == self.node:
-            return _in_order(x.prefix for x in snapshot.xroutes)
+            return _in_order(x.prefix for x in speaker.summary(now).xroutes)
         shown = self.shown_as(name)
         said = _in_order(prefix for prefix, known in self._prefixes.items() if known in shown)
         ids = {router_id for router_id, known in self._known.items() if known in shown}
-        routes = [route for route in snapshot.routes if route.router_id in ids]
+        routes = [route for route in speaker.route_columns(now).views() if route.router_id in ids]
         announced = _in_order(route.prefix for route in sorted(routes, key=_is_unreachable))
         return [*dict.fromkeys((*said, *announced))]
 

@@ -33,13 +33,29 @@ class ComparedRoute(NamedTuple):
     verdict: Verdict
     reason: str | None = None
 
+    @property
+    def ours(self) -> Route:
+        """The route of ours, as the kernel has it if it does."""
+        route = self.wanted if self.verdict == "beaten" else self.present or self.wanted
+        assert route is not None, "a compared route is wanted or present"
+        return route
+
 
 class ComparedRoutes(NamedTuple):
-    """Routes with their verdicts, and by table how many are wanted and how many present."""
+    """Routes with their verdicts, and by table how many are wanted and how many present.
+
+    `rows` are those of places where something differs, `fine` the others; both by table and prefix.
+    """
 
     rows: list[ComparedRoute]
+    fine: list[Route]
     wanted: Counter[int]
     present: Counter[int]
+
+    def in_order(self) -> list[ComparedRoute]:
+        """Return all of them by table and prefix."""
+        fine = [ComparedRoute(route, route, "ok") for route in self.fine]
+        return sorted((*self.rows, *fine), key=lambda row: row.ours.place)
 
 
 class ComparedRule(NamedTuple):
@@ -65,27 +81,26 @@ def compare_routes(
     chosen: Callable[[Iterable[Place]], Iterable[Place]] = list,
     foreign: Iterable[Route] = (),
 ) -> ComparedRoutes:
-    """Return every route of ours with a verdict, by table and prefix; of those as wanted only the `chosen` ones."""
+    """Return every route of ours that differs, and of those as wanted the `chosen` ones; both by table and prefix."""
     wanted = fib.all_wanted()
     rivals = _rivals(wanted, foreign)
     fine, odd = _sort_out(fib, wanted, present)
     doubtful = odd.keys() | rivals.keys()
     if len(fine) < len(wanted):
         doubtful |= wanted.keys() - fine.keys()
-    # In the order of the dump, which is nearly the one that is wanted here.
-    places = dict.fromkeys((*chosen(fine), *doubtful))
     rows = []
-    for place in sorted(places):
+    for place in sorted(doubtful):
         as_wanted = fine.get(place)
-        if as_wanted is not None and place not in doubtful:
-            rows.append(ComparedRoute(as_wanted, as_wanted, "ok"))
-        else:
-            there = [*([as_wanted] if as_wanted is not None else ()), *odd.get(place, ())]
-            rows += _at_place(fib, wanted.get(place), there, rivals.get(place))
+        there = [*([as_wanted] if as_wanted is not None else ()), *odd.get(place, ())]
+        rows += _at_place(fib, wanted.get(place), there, rivals.get(place))
+    # They come in the order of the dump, which is nearly the one that is wanted here.
+    places = sorted(chosen(fine))
+    if doubtful:
+        places = [place for place in places if place not in doubtful]
     held = Counter(map(itemgetter(0), fine))
     for (table, _), routes in odd.items():
         held[table] += len(routes)
-    return ComparedRoutes(rows, Counter(map(itemgetter(0), wanted)), held)
+    return ComparedRoutes(rows, [fine[place] for place in places], Counter(map(itemgetter(0), wanted)), held)
 
 
 def none_of(places: Iterable[Place]) -> Iterable[Place]:

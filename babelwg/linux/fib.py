@@ -2,6 +2,8 @@
 
 import errno
 from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
+from operator import itemgetter
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.errors import KernelError
@@ -149,8 +151,15 @@ class KernelRoutes:
 
     def is_installed(self, prefix: Prefix) -> bool:
         """Return whether the kernel holds the way of a learned prefix."""
-        route = self.learned.get(prefix)
-        return route is not None and route.kind == UNICAST and self.installed.get(route.place) == route
+        return self.tables_of((prefix,))[0] is not None
+
+    def tables_of(self, prefixes: Iterable[Prefix]) -> list[int | None]:
+        """Return the table in which the kernel holds the way of each learned prefix, None where it does not."""
+        learned, installed = self.learned.get, self.installed.get
+        return [
+            r.table if r is not None and r.kind == UNICAST and installed((r.table, r.prefix)) == r else None
+            for r in map(learned, prefixes)
+        ]
 
     def flush(self) -> list[tuple[Prefix, Refusal]]:
         """Bring the changed prefixes into the kernel in one batch; return what it refused."""
@@ -219,7 +228,7 @@ class KernelRoutes:
 
     def tables(self) -> set[int]:
         """Return the tables in which we have or want routes."""
-        held = (table for table, _ in (*self.installed, *self._by_place))
+        held = map(itemgetter(0), chain(self.installed, self._by_place))
         return {self.table, *self.sources.tables.values(), *held}
 
     def lost(self, route: Route) -> bool:

@@ -54,7 +54,6 @@ class Lab:
         self.sender.ip(
             "link add stub type veth peer name stub-end", "link set stub up", "link set stub-end up"
         )
-        self.receiver.ip("link add e1 type veth peer name e1-end", "link set e1 up", "link set e1-end up")
         self.prefixes = [f"2001:db8:{i >> 8:x}:{i & 255:x}::/64" for i in range(routes)]
         self.sender.ip(*(f"route add {prefix} dev stub proto static" for prefix in self.prefixes))
         self.local = directory / "local.sock"
@@ -62,11 +61,11 @@ class Lab:
         redistribute = "redistribute proto 4 metric 128\nredistribute local deny\n"
         RoutingDaemon("babelwg", self.sender, directory, config + redistribute)
         self.daemon = RoutingDaemon(
-            # It announces what it learns on a second interface, so that its source table has all of it.
+            # It announces what it learns also to whom it learned it from, so that its source table has all of it.
             "babelwg",
             self.receiver,
             directory,
-            f"{config}interface e1 type wired\nlocal-path {self.local}\nredistribute local deny\n",
+            f"{config.strip()} split-horizon false\nlocal-path {self.local}\nredistribute local deny\n",
         )
         self.daemon.wait_until_ready()
         self._conf = directory / "babelwg-receiver" / "conf"
@@ -98,7 +97,7 @@ class Lab:
 
     def say_hello_often(self) -> None:
         """Have the daemon send Hellos at a pace that shows what holds it up."""
-        often = f"interface e0 type wired hello-interval {HELLO_INTERVAL} update-interval 16\n"
+        often = f"interface e0 type wired split-horizon false hello-interval {HELLO_INTERVAL} update-interval 16\n"
         self._conf.write_text(often + self._conf.read_text().partition("\n")[2])
         self.ask("reload")
         self.wait_until_calm()

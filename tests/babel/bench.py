@@ -7,7 +7,8 @@ from babelwg.babel.datagram import Datagram
 from babelwg.babel.events import Event
 from babelwg.babel.memory import Memory
 from babelwg.babel.parameters import GROUP, PORT, InterfaceParameters, Parameters
-from babelwg.babel.snapshot import NeighbourView, RouteView, Snapshot
+from babelwg.babel.routeview import RouteView
+from babelwg.babel.snapshot import NeighbourView, Snapshot
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.decode import decode_packet
 from babelwg.babel.wire.encode import PacketWriter

@@ -67,7 +67,7 @@ def test_who_may_only_read_is_told_where_the_page_is(ask: Ask, daemon: Any, monk
     from babelwg.cli.client import Answer
     from babelwg.cli.exits import Failure
 
-    def refuse(path: Path, method: str, params: Any = None) -> Answer:
+    def refuse(path: Path, method: str, params: Any = None, **how: Any) -> Answer:
         if method == "web_open":
             raise Failure("only root may change this node: run it as root", 4)
         return Answer("alpha", daemon.answers["web"])

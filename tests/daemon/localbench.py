@@ -9,7 +9,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from babelwg.babel.snapshot import InterfaceView, NeighbourView, RouteView
+from babelwg.babel.routeview import RouteView
+from babelwg.babel.snapshot import InterfaceView, NeighbourView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabeldConfig, parse_babeld
 from babelwg.daemon.local.service import LocalService

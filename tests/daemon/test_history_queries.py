@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from babelwg.babel.events import RouteSelected
-from babelwg.babel.snapshot import RouteView
+from babelwg.babel.routeview import RouteView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.cli.schema import compose
 from babelwg.daemon.control import ControlServer
@@ -77,7 +77,7 @@ class Client:
 def converse(path: Path, talk: Talk, routes: int = 3) -> None:
     async def run() -> None:
         names = SomeNames()
-        kernel = SimpleNamespace(learned={}, refused={}, is_installed=lambda prefix: True)
+        kernel = SimpleNamespace(learned={}, refused={}, tables_of=lambda prefixes: [254] * len(prefixes))
         routing = SimpleNamespace(
             speaker=SomeRoutes(routes),
             wanted={"bw-bravo": None, "eth0": None},

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from babelwg.babel.snapshot import InterfaceView, NeighbourView, RouteView
+from babelwg.babel.routeview import RouteView
+from babelwg.babel.snapshot import InterfaceView, NeighbourView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.local.lines import (
     greeting,

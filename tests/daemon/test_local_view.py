@@ -2,7 +2,7 @@
 
 import pytest
 
-from babelwg.babel.snapshot import RouteState, RouteView
+from babelwg.babel.routeview import RouteState, RouteView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.local.view import View
 from integration.reader import Picture

@@ -11,7 +11,8 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from babelwg.babel.snapshot import NeighbourView, RouteState, Summary
+from babelwg.babel.routeview import RouteState
+from babelwg.babel.snapshot import NeighbourView, Summary
 from babelwg.daemon.metrics import Family, Sources, exposition, families
 from babelwg.daemon.metrics.families import MAX_LINKS
 

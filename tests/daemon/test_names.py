@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from babelwg.babel.snapshot import RouteView, Snapshot, XrouteView
+from babelwg.babel.routeview import RouteColumns, RouteView
+from babelwg.babel.snapshot import Snapshot, SourceView, XrouteView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabelConfig, Config, Key, NodeConfig, PeerConfig, TunnelsConfig
 from babelwg.config.keys import link_local
@@ -34,13 +35,16 @@ class Bench:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.routes: list[RouteView] = []
+        self.sources: tuple[SourceView, ...] = ()
         peer = PeerConfig("bravo", BRAVO, "bw-bravo")
         node = NodeConfig("alpha", Key(b"\x11" * 32), Path("node.key"))
         config = Config(node, TunnelsConfig(), BabelConfig(), (peer,), Path("c"))
         speaker = SimpleNamespace(
-            snapshot=lambda now: self.snapshot(),
+            snapshot=lambda now, with_sources: self.snapshot(),
             router_id=OUR_ID,
             summary=lambda now: self.snapshot(),
+            route_columns=lambda now: RouteColumns.of(self.routes),
+            source_views=lambda now: self.sources,
             originators=self.originators,
             prefixes=lambda: [*{route.prefix for route in self.routes}],
             routes_for=lambda prefix, now: [route for route in self.routes if route.prefix == prefix],

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from babelwg.babel.snapshot import RouteView, Snapshot, XrouteView
+from babelwg.babel.routeview import RouteColumns, RouteView
+from babelwg.babel.snapshot import Snapshot, XrouteView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.cli.schema import definitions
 from babelwg.config import BabelConfig, Config, Key, NodeConfig, PeerConfig, TunnelsConfig
@@ -98,7 +99,12 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Probes:
     snapshot = Snapshot(OUR_ID, 1, (), (), routes, (XrouteView(own, 0),), (), (), {}, False)
     own_ids = {(r.interface, r.neighbour): [r.router_id] for r in routes if r.refmetric == 0}
     speaker = SimpleNamespace(
-        snapshot=lambda now: snapshot, router_id=OUR_ID, originators=lambda: own_ids, routes_for=lambda *_: ()
+        snapshot=lambda now, with_sources: snapshot,
+        summary=lambda now: snapshot,
+        route_columns=lambda now: RouteColumns.of(routes),
+        router_id=OUR_ID,
+        originators=lambda: own_ids,
+        routes_for=lambda *_: (),
     )
     routing = SimpleNamespace(speaker=speaker, announced={own: (0, "address")})
     made: Any = SimpleNamespace(config=config, config_path=tmp_path / "c", routing=routing, requests=None)

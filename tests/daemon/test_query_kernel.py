@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.cli.render.layout import Columns
+from babelwg.cli.render.rows import Columns
 from babelwg.daemon.queries import kernel as module
 from babelwg.daemon.queries.kernel import Kernel, rule_text
 from babelwg.linux.compare import read_present

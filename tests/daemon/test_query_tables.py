@@ -1,7 +1,7 @@
 """What `show routes` is told: every candidate, chosen by the daemon as the command line would."""
 
 import asyncio
-from dataclasses import replace
+from collections.abc import Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ import pytest
 
 from babelwg.babel.snapshot import SourceView
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.cli.render.layout import Columns
+from babelwg.cli.render.rows import Columns
 from babelwg.cli.selection import select
 from babelwg.daemon.control import RequestError
 from babelwg.daemon.queries.context import Context
@@ -34,11 +34,14 @@ class Tabled(Bench):
         self.learned: dict[Prefix, Route] = {}
         self.refused: dict[Prefix, Refusal] = {}
         self.node.routes = SimpleNamespace(
-            learned=self.learned, refused=self.refused, is_installed=lambda prefix: prefix in self.learned
+            learned=self.learned, refused=self.refused, tables_of=self.tables_of
         )
         self.node.routing.installer = SimpleNamespace(guarded=frozenset({Prefix.parse("10.9.0.0/16")}))
         self.node.names = self.names
         self.context = Context(self.node)
+
+    def tables_of(self, prefixes: Sequence[Prefix]) -> list[int | None]:
+        return [route.table if (route := self.learned.get(p)) else None for p in prefixes]
 
     def ask(self, wanted: str | None = None) -> list[dict[str, Any]]:
         params = {} if wanted is None else {"filter": wanted}
@@ -180,7 +183,7 @@ def test_sources_are_told_as_records_and_as_columns(bench: Tabled) -> None:
         SourceView(Prefix.parse("10.8.0.0/16"), FAR_ID, 7, 96, 12.3456),
         SourceView(Prefix.parse("::/0 from 2001:db8:a::/48"), BRAVO_ID, 65535, 0, 1.0),
     ]
-    bench.snapshot = lambda: replace(Bench.snapshot(bench), sources=tuple(views))  # type: ignore[method-assign]
+    bench.sources = tuple(views)
     sources: Any = Tables(bench.context).methods()["sources"]
     rows = asyncio.run(sources({}))
     assert rows[0] == {

@@ -31,7 +31,8 @@ class Bench:
     def verdicts(self) -> dict[str, str]:
         present = read_present(self.kernel, self.fib.tables()).routes
         return {
-            str((c.wanted or c.present).prefix): c.verdict for c in compare_routes(self.fib, present).rows
+            str((c.wanted or c.present).prefix): c.verdict
+            for c in compare_routes(self.fib, present).in_order()
         }  # type: ignore[union-attr]
 
     def put(self, prefix: Prefix, **changes: Any) -> None:
@@ -60,7 +61,7 @@ def test_the_kernels_refusal_is_said_in_words(bench: Bench) -> None:
     bench.fib.learn(late, NEXT_HOP, 3, b"")
     bench.fib.flush()
     present = read_present(bench.kernel, bench.fib.tables()).routes
-    (refused,) = [c for c in compare_routes(bench.fib, present).rows if c.verdict != "ok"]
+    (refused,) = [c for c in compare_routes(bench.fib, present).in_order() if c.verdict != "ok"]
     assert (refused.verdict, refused.present) == ("refused", None)
     assert refused.reason == "Invalid argument (EINVAL)"
 
@@ -91,14 +92,16 @@ def test_a_held_prefix_is_wanted_unreachable(bench: Bench) -> None:
 def test_a_second_route_of_another_priority_is_not_wanted(bench: Bench) -> None:
     route = bench.kernel.places[6696, P]
     present = (*bench.kernel.places.values(), route._replace(priority=5))
-    verdicts = [(c.verdict, (c.present or route).priority) for c in compare_routes(bench.fib, present).rows]
+    verdicts = [
+        (c.verdict, (c.present or route).priority) for c in compare_routes(bench.fib, present).in_order()
+    ]
     assert verdicts == [("ok", 1024), ("not wanted", 5), ("ok", 1024)]
 
 
 def test_in_a_shared_table_a_second_route_at_our_place_may_be_somebody_elses() -> None:
     bench = Bench(TABLE_MAIN)
     other = bench.kernel.places[TABLE_MAIN, P]._replace(priority=5)
-    found = compare_routes(bench.fib, (*bench.kernel.places.values(), other)).rows
+    found = compare_routes(bench.fib, (*bench.kernel.places.values(), other)).in_order()
     assert [c.verdict for c in found] == ["ok", "ok"]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from babelwg.babel.snapshot import RouteView
+from babelwg.babel.routeview import RouteView
 from babelwg.babel.tables.source import FeasibilityDistance
 from babelwg.babel.wire.prefix import Prefix
 

@@ -3,7 +3,7 @@
 from babelwg.babel.explain.explanation import Candidate, CostParts, Verdict
 from babelwg.babel.operation.cost import measured_cost
 from babelwg.babel.operation.selection import is_usable
-from babelwg.babel.snapshot import view_route
+from babelwg.babel.routeview import view_route
 from babelwg.babel.state import State
 from babelwg.babel.tables.route import Route
 from babelwg.babel.tables.source import FeasibilityDistance

@@ -1,7 +1,8 @@
 """The route table (RFC 8966, section 3.2.6)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import exp
+from operator import itemgetter
 from typing import NamedTuple
 
 from babelwg.babel.parameters import SMOOTHING_FACTOR
@@ -109,6 +110,13 @@ class RouteTable:
         self.by_prefix: dict[Prefix, dict[Neighbour, Route]] = {}
         self.selected: dict[Prefix, Selection] = {}
         self.count = 0
+        self._in_order: list[tuple[Prefix, dict[Neighbour, Route]]] | None = None
+
+    def in_order(self) -> Sequence[tuple[Prefix, Mapping[Neighbour, Route]]]:
+        """Return the routes of each prefix, sorted by prefix: kept until a prefix comes or goes."""
+        if self._in_order is None:
+            self._in_order = sorted(self.by_prefix.items(), key=itemgetter(0))
+        return self._in_order
 
     def candidates(self, prefix: Prefix) -> Iterable[Route]:
         """Return all routes to a prefix."""
@@ -121,7 +129,10 @@ class RouteTable:
         route.timer = Timer(action)
         route.neighbour.routes[route.prefix] = route
         route.set_refmetric(route.refmetric)
-        self.by_prefix.setdefault(route.prefix, {})[route.neighbour] = route
+        if route.prefix not in self.by_prefix:
+            self.by_prefix[route.prefix] = {}
+            self._in_order = None
+        self.by_prefix[route.prefix][route.neighbour] = route
         self.count += 1
 
     def remove(self, route: Route) -> None:
@@ -132,4 +143,5 @@ class RouteTable:
         del routes[route.neighbour]
         if not routes:
             del self.by_prefix[route.prefix]
+            self._in_order = None
         self.count -= 1

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from babelwg.cli.render.layout import NO_LIMIT, Row, wrap
+from babelwg.cli.render.layout import NO_LIMIT, wrap
+from babelwg.cli.render.rows import Row
 from babelwg.cli.render.units import INFINITY, age, metric, word
 
 TITLE = 10  # columns for the word that begins a line of details

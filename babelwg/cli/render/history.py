@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from babelwg.cli.render.layout import Column, Row, table, wrap
+from babelwg.cli.render.layout import Column, table, wrap
+from babelwg.cli.render.rows import Row
 from babelwg.cli.render.units import age, plain
 
 INDENT = " " * 14  # behind the time of day

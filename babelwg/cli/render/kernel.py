@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from babelwg.cli.render.layout import Column, Columns, Keyed, Row, column_of, table, wrap
+from babelwg.cli.render.layout import Column, Keyed, table, wrap
+from babelwg.cli.render.rows import Columns, Row, column_of
 from babelwg.cli.render.units import word
 
 

@@ -1,18 +1,14 @@
 """Aligned tables that fit: columns are shortened, then left out, until a line fits the width."""
 
 import os
-import shutil
 import sys
-import textwrap
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any, NamedTuple, overload
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import click
 
-from babelwg.cli.render.units import ABSENT, plain
-
-Row = Mapping[str, Any]
+from babelwg.cli.render.rows import Columns, Row, Texts, side_by_side
+from babelwg.cli.render.units import ABSENT, plain, word
 
 UNKNOWN_WIDTH = 80  # columns where the output is no terminal
 NO_LIMIT = 1 << 20
@@ -43,99 +39,15 @@ COLOURS = {
 }
 
 
-class Shared(NamedTuple):
-    """Fields that rows have in common: the values of each kind, and the kind of each row."""
-
-    fields: Mapping[str, list[Any]]
-    rows: list[int]
-
-
-class Columns(Sequence[Row]):
-    """Rows that came as columns: a list of values for each field, or the fields that rows have in common."""
-
-    def __init__(self, fields: Sequence[str], own: Mapping[str, list[Any]], groups: Sequence[Shared]) -> None:
-        self.fields = fields
-        self._own = own
-        self._groups = groups
-
-    @classmethod
-    def from_answer(cls, data: Mapping[str, Any]) -> "Columns":
-        """Return the rows of an answer."""
-        groups = [Shared(group["fields"], group["rows"]) for group in data["shared"]]
-        return cls(data["fields"], data["columns"], groups)
-
-    def kinds(self, *fields: str) -> tuple[list[tuple[Any, ...]], list[int]] | None:
-        """Return the values of some fields for each kind of row, and the kind of each row, where they are told so."""
-        for group in self._groups:
-            if all(field in group.fields for field in fields):
-                return [*zip(*(group.fields[field] for field in fields), strict=True)], group.rows
-        return None
-
-    def column(self, field: str) -> list[Any]:
-        """Return one field of all rows, None where it is not told."""
-        if (found := self.kinds(field)) is not None:
-            kinds, rows = found
-            return [kinds[kind][0] for kind in rows]
-        return self._own.get(field) or [None] * len(self)
-
-    def pick(self, numbers: Sequence[int]) -> "Columns":
-        """Return the rows with these numbers, in this order."""
-        own = {field: [values[number] for number in numbers] for field, values in self._own.items()}
-        groups = [Shared(group.fields, [group.rows[number] for number in numbers]) for group in self._groups]
-        return Columns(self.fields, own, groups)
-
-    def __len__(self) -> int:
-        return len(next(iter(self._own.values()), self._groups[0].rows if self._groups else ()))
-
-    @overload
-    def __getitem__(self, index: int) -> Row: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Row]: ...
-    def __getitem__(self, index: int | slice) -> Row | Sequence[Row]:
-        if isinstance(index, slice):
-            return self.pick(range(len(self))[index])
-        shared = {f: values[g.rows[index]] for g in self._groups for f, values in g.fields.items()}
-        own = {field: values[index] for field, values in self._own.items()}
-        return {field: shared[field] if field in shared else own[field] for field in self.fields}
-
-
-def column_of(rows: Sequence[Row], key: str) -> list[Any]:
-    """Return one field of all rows, None where a row has none."""
-    if isinstance(rows, Columns):
-        return rows.column(key)
-    return [row.get(key) for row in rows]
-
-
-class Texts(NamedTuple):
-    """What is said of each row: the text of each kind, and the kind of each row; None where the kinds are the rows."""
-
-    kinds: Mapping[Any, str]
-    rows: Sequence[Any] | None = None
-
-    @classmethod
-    def of_each(cls, texts: Iterable[str]) -> "Texts":
-        """Return what is said of rows one by one."""
-        return cls(dict(enumerate(texts)))
-
-    def changed(self, change: Callable[[Iterable[str]], Iterable[str]]) -> "Texts":
-        """Return the texts after a change of all kinds."""
-        return Texts(dict(zip(self.kinds, change(self.kinds.values()), strict=True)), self.rows)
-
-    def all(self) -> Iterable[str]:
-        """Return the text of each row."""
-        return self.kinds.values() if self.rows is None else map(self.kinds.__getitem__, self.rows)
-
-
 class Keyed:
     """What a column says of some fields: a function of them, asked once for each combination of values."""
 
-    __slots__ = ("is_whole", "keys", "unit")
+    __slots__ = ("keys", "unit")
 
-    def __init__(self, unit: Callable[..., str], *keys: str, is_whole: bool = False) -> None:
-        """Say `unit` of the fields `keys`; `is_whole` where the fraction of a number makes no difference."""
+    def __init__(self, unit: Callable[..., str], *keys: str) -> None:
+        """Say `unit` of the fields `keys`."""
         self.unit = unit
         self.keys = keys
-        self.is_whole = is_whole
 
     def __call__(self, row: Row) -> str:
         """Return what the column says of a row."""
@@ -143,20 +55,16 @@ class Keyed:
 
     def all(self, rows: Sequence[Row]) -> Texts:
         """Return what the column says of each row."""
-        if isinstance(rows, Columns) and (found := rows.kinds(*self.keys)) is not None:
-            return Texts(dict(enumerate(self.unit(*values) for values in found[0])), found[1])
         if not isinstance(rows, Columns):
-            return Texts.of_each(map(self, rows))
+            return Texts([*map(self, rows)])
+        if (found := rows.kinds(*self.keys)) is not None:
+            return Texts([self.unit(*values) for values in found[0]], found[1])
         if len(self.keys) > 1:
-            combined = list(zip(*(column_of(rows, key) for key in self.keys), strict=True))
-            return Texts({values: self.unit(*values) for values in set(combined)}, combined)
-        values = column_of(rows, self.keys[0])
-        if self.is_whole:
-            values = [None if value is None else int(value) for value in values]
-        kinds = set(values)
-        if 2 * len(kinds) > len(values):
-            return Texts.of_each(map(self.unit, values))
-        return Texts({value: self.unit(value) for value in kinds}, values)
+            return Texts.of_values(self.unit, zip(*map(rows.column, self.keys), strict=True))
+        values = rows.column(self.keys[0])
+        # Words are said as they are.
+        is_said = self.unit is word and all(values) and set(map(type, values)) == {str}
+        return Texts(values if is_said else [*map(self.unit, values)])
 
 
 class Column(NamedTuple):
@@ -173,7 +81,11 @@ def line_width(wide: bool = False) -> int:
     """Return how many characters a line may have."""
     if wide:
         return NO_LIMIT
-    return shutil.get_terminal_size((UNKNOWN_WIDTH, 24)).columns if sys.stdout.isatty() else UNKNOWN_WIDTH
+    if not sys.stdout.isatty():
+        return UNKNOWN_WIDTH
+    import shutil
+
+    return shutil.get_terminal_size((UNKNOWN_WIDTH, 24)).columns
 
 
 def has_colour() -> bool:
@@ -193,8 +105,9 @@ def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> str:
         shown.remove(spare)
     widths = _fit(shown, width)
     colour = has_colour()
+    titles = [cells.title(width) for cells, width in zip(shown, widths, strict=True)]
     padded = [cells.padded(width, colour) for cells, width in zip(shown, widths, strict=True)]
-    return "\n".join([GAP.join(line).rstrip() for line in zip(*padded, strict=True)])
+    return "\n".join([GAP.join(titles).rstrip(), *map(str.rstrip, side_by_side(padded, GAP))])
 
 
 def shorten(text: str, width: int) -> str:
@@ -207,6 +120,8 @@ def wrap(line: str, width: int, indent: str) -> str:
     line = plain(line)
     if len(line) <= width:
         return line
+    import textwrap
+
     return textwrap.fill(line, width, subsequent_indent=indent, break_on_hyphens=False)
 
 
@@ -216,12 +131,12 @@ class _Cells:
     def __init__(self, column: Column, rows: Sequence[Row]) -> None:
         self.column = column
         value = column.value
-        texts = value.all(rows) if isinstance(value, Keyed) else Texts.of_each(map(value, rows))
-        if not "".join(texts.kinds.values()).isprintable():
-            texts = texts.changed(partial(map, plain))
+        texts = value.all(rows) if isinstance(value, Keyed) else Texts([*map(value, rows)])
+        if not "".join(texts.kinds).isprintable():
+            texts = texts.changed(lambda kinds: [*map(plain, kinds)])
         self._texts = texts
-        self.natural = max(len(column.title), max(map(len, texts.kinds.values()), default=0))
-        self.is_empty = all(text == ABSENT for text in texts.kinds.values())
+        self.natural = max(len(column.title), max(map(len, texts.kinds), default=0))
+        self.is_empty = all(text == ABSENT for text in texts.kinds)
 
     @property
     def least(self) -> int:
@@ -229,12 +144,15 @@ class _Cells:
         least = self.column.least
         return min(self.natural, max(least, len(self.column.title))) if least else self.natural
 
-    def padded(self, width: int, colour: bool) -> list[str]:
-        """Return the title and the cells, each with this width on the screen."""
-        cells = self._texts.changed(lambda cells: self._pad(cells, width, colour))
-        return [*self._pad([self.column.title], width, False), *cells.all()]
+    def title(self, width: int) -> str:
+        """Return the title with this width."""
+        return self._pad([self.column.title], width, False)[0]
 
-    def _pad(self, cells: Iterable[str], width: int, colour: bool) -> list[str]:
+    def padded(self, width: int, colour: bool) -> Texts:
+        """Return the cells, each with this width on the screen."""
+        return self._texts.changed(lambda cells: self._pad(cells, width, colour))
+
+    def _pad(self, cells: Sequence[str], width: int, colour: bool) -> list[str]:
         fill = str.rjust if self.column.right else str.ljust
         if self.natural > width:
             padded = [fill(shorten(cell, width), width) for cell in cells]

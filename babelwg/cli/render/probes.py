@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from babelwg.cli.render.layout import Column, Row, table, wrap
+from babelwg.cli.render.layout import Column, table, wrap
+from babelwg.cli.render.rows import Row
 from babelwg.cli.render.units import metric, plain, round_trip, share, word
 
 NO_ANSWER = "* no answer"

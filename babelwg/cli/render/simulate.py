@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from babelwg.cli.render.layout import Column, Row, table, wrap
+from babelwg.cli.render.layout import Column, table, wrap
+from babelwg.cli.render.rows import Row
 from babelwg.cli.render.units import interval, metric, word
 
 FROM = Column("FROM", lambda row: word(row["source"]), False, 8)

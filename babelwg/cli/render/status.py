@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from babelwg.cli.render.layout import Column, Row, table, wrap
+from babelwg.cli.render.layout import Column, table, wrap
+from babelwg.cli.render.rows import Row
 from babelwg.cli.render.units import age, measured, metric, plain, round_trip, share, word
 
 HEAD = 11  # columns of a title and the space behind it

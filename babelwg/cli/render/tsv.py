@@ -1,10 +1,10 @@
 """Tab-separated values for `cut`, `awk` and spreadsheets: a line of field names, then a line for each row."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from babelwg.cli.render.layout import Columns, Row, Texts, column_of
+from babelwg.cli.render.rows import Columns, Row, Texts, column_of, side_by_side
 from babelwg.cli.render.units import plain
 
 ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -14,23 +14,18 @@ def render_tsv(data: Any) -> str:
     """Return the rows of an answer, or the fields of a single record a line each; nothing where there are none."""
     if isinstance(data, dict):
         return "".join([f"{key}\t{_cell(value)}\n" for key, value in data.items()])
-    names = list(
-        data.fields if isinstance(data, Columns) else dict.fromkeys(name for row in data for name in row)
-    )
-    # Column by column: of ten thousand routes, most say what others have said.
-    columns = [[name, *_cells(data, name)] for name in names] if len(data) else []
-    return "".join(["\t".join(line) + "\n" for line in zip(*columns, strict=True)])
+    names = [*data.fields] if isinstance(data, Columns) else [*dict.fromkeys(n for row in data for n in row)]
+    if not len(data):
+        return ""
+    lines = ["\t".join(names), *side_by_side([_cells(data, name) for name in names], "\t"), ""]
+    return "\n".join(lines)
 
 
-def _cells(data: Sequence[Row], name: str) -> Iterable[str]:
+def _cells(data: Sequence[Row], name: str) -> Texts:
     if isinstance(data, Columns) and (found := data.kinds(name)) is not None:
-        return Texts(dict(enumerate(_cell(value) for (value,) in found[0])), found[1]).all()
+        return Texts([_cell(value) for (value,) in found[0]], found[1])
     values = column_of(data, name)
-    types = set(map(type, values)) - {type(None)}
-    # True and 1 are equal and read differently, so only a column of one kind is asked once for each value.
-    if len(types) > 1 or types & {list, dict}:
-        return map(_cell, values)
-    return Texts({value: _cell(value) for value in set(values)}, values).all()
+    return Texts([*map(_cell, values)])
 
 
 def _cell(value: Any) -> str:

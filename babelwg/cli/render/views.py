@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from babelwg.cli.render.layout import Column, Columns, Keyed, Row, column_of, table, wrap
+from babelwg.cli.render.layout import Column, Keyed, table, wrap
+from babelwg.cli.render.rows import Columns, Row, column_of
 from babelwg.cli.render.units import age, interval, measured, metric, octets, round_trip, share, word
 
 
@@ -89,7 +90,7 @@ def _traffic(row: Row) -> str:
 
 
 def _ages(title: str, key: str, spare: int = 0) -> Column:
-    return Column(title, Keyed(age, key, is_whole=True), True, 0, spare)
+    return Column(title, Keyed(age, key), True, 0, spare)
 
 
 def _metrics(title: str, key: str, spare: int = 0) -> Column:

@@ -82,7 +82,7 @@ class Part(NamedTuple):
     text: str
 
 
-def answers(socket: Path) -> Iterator[Part]:
+def answers(socket: str) -> Iterator[Part]:
     """Yield what the daemon answers, or why it does not."""
     silence = ""
     for method in ANSWERS:

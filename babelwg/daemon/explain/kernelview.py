@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-from babelwg.babel.snapshot import RouteView
+from babelwg.babel.routeview import RouteView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.routes import KIND_NAMES, LOCAL, UNICAST, Route
 

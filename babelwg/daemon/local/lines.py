@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from babelwg.babel.events import router_id_text
 from babelwg.babel.parameters import HISTORY_LENGTH
-from babelwg.babel.snapshot import InterfaceView, NeighbourView, RouteView
+from babelwg.babel.routeview import RouteView
+from babelwg.babel.snapshot import InterfaceView, NeighbourView
 from babelwg.babel.wire.prefix import Prefix
 
 # Constants of the protocol

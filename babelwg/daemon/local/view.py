@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from secrets import token_bytes
 from typing import TypeVar
 
-from babelwg.babel.snapshot import InterfaceView, NeighbourView, RouteView
+from babelwg.babel.routeview import RouteView
+from babelwg.babel.snapshot import InterfaceView, NeighbourView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY
 from babelwg.daemon.local.lines import (

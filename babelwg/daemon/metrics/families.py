@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from babelwg.babel.snapshot import NeighbourView, RouteState, Summary
+from babelwg.babel.routeview import RouteState
+from babelwg.babel.snapshot import NeighbourView, Summary
 from babelwg.daemon.metrics.exposition import Family, Labels
 from babelwg.daemon.texts import ip_text
 

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
-from babelwg.babel.snapshot import RouteView, Snapshot, Summary
+from babelwg.babel.routeview import RouteColumns, RouteView
+from babelwg.babel.snapshot import Snapshot, SourceView, Summary
 from babelwg.daemon.control import INVALID_PARAMS, ControlServer, Params, RequestError
 from babelwg.daemon.dataplane_counters import DataPlaneCounters
 from babelwg.daemon.doctor.strangers import StrangersReader
@@ -37,9 +38,19 @@ class Context:
         self.names.learn(self.now())
 
     def snapshot(self) -> Snapshot:
-        """Return all tables of Babel as they are now."""
+        """Return all tables of Babel but that of sources as they are now."""
         self.learn_names()
-        return self.node.routing.speaker.snapshot(self.now())
+        return self.node.routing.speaker.snapshot(self.now(), with_sources=False)
+
+    def columns(self) -> RouteColumns:
+        """Return all routes as they are now."""
+        self.learn_names()
+        return self.node.routing.speaker.route_columns(self.now())
+
+    def sources(self) -> tuple[SourceView, ...]:
+        """Return the source table as it is now."""
+        self.learn_names()
+        return self.node.routing.speaker.source_views(self.now())
 
     def summary(self) -> Summary:
         """Return how much is in the tables of Babel now; where no single route is told it is enough."""
@@ -53,7 +64,7 @@ class Context:
     def describe_routes(self, routes: Sequence[RouteView]) -> list[dict[str, Any]]:
         """Return routes as `show routes` tells them."""
         table = self.route_table()
-        table.add(0, routes)
+        table.add(0, RouteColumns.of(routes))
         return table.records()
 
     def route_table(self) -> RouteTable:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -15,7 +16,6 @@ from babelwg.daemon.queries.routetable import PrefixTexts, Shared
 from babelwg.daemon.queries.selection import meets
 from babelwg.daemon.texts import ip_text
 from babelwg.linux.compare import (
-    ComparedRoute,
     ComparedRoutes,
     ComparedRule,
     Present,
@@ -73,7 +73,7 @@ class Kernel:
                 for n in sorted({*fib.tables(), *routes.wanted, *routes.present})
             ],
             "rules": [] if word is not None else [_describe_rule(compared) for compared in rules],
-            "routes": self._tell(self._chosen(routes.rows, word), bool(params.get("columns"))),
+            "routes": self._tell(routes, word, bool(params.get("columns"))),
         }
 
     def _compare(self, present: Present, chosen: Choice) -> tuple[ComparedRoutes, list[ComparedRule]]:
@@ -82,41 +82,42 @@ class Kernel:
         routes = compare_routes(node.routes, present.routes, chosen, present.foreign)
         return routes, compare_rules(rules, present.rules)
 
-    def _chosen(self, rows: list[ComparedRoute], word: object) -> list[ComparedRoute]:
-        """Return the rows that a peer, an interface, an address or a prefix selects; all where there is no word."""
-        if word is None:
-            return rows
+    def _tell(self, compared: ComparedRoutes, word: object, as_columns: bool) -> Any:
+        """Return what is said of the routes that a word selects, as columns or as the JSON of a record for each.
+
+        All of a route but its prefix is what thousands have in common.
+        """
+        if compared.rows:
+            rows = compared.in_order()
+            ours = [row.ours for row in rows]
+            keys = [(v, why, wanted and wanted[1:], there and there[1:]) for wanted, there, v, why in rows]
+        else:
+            ours = compared.fine
+            keys = [("ok", None, way, way) for way in map(itemgetter(slice(1, None)), ours)]
+        if word is not None:
+            numbers = self._chosen(ours, str(word))
+            ours, keys = [ours[n] for n in numbers], [keys[n] for n in numbers]
+        kinds = Shared(OF_KIND, self._describe_kind)
+        kinds.add(keys)
+        prefixes = self._texts.of(0, [*map(itemgetter(0), ours)])
+        if as_columns:
+            own = {"prefix": prefixes}
+            return {"fields": ("prefix", *OF_KIND), "columns": own, "shared": [kinds.columns()]}
+        records = [f'{{"prefix":"{p}",{k}}}' for p, k in zip(prefixes, kinds.octets(), strict=True)]
+        return msgspec.Raw(f"[{','.join(records)}]".encode())
+
+    def _chosen(self, routes: list[Route], word: str) -> list[int]:
+        """Return the numbers of the routes that a peer, an interface, an address or a prefix selects."""
         try:
-            network = parse_network(str(word))
+            network = parse_network(word)
         except ValueError:
             names, name = self._context.names, self._context.node.monitor.mirror.name
             self._context.learn_names()
-            shown, prefixes = names.selected_by(str(word)), names.prefixes_of(str(word))
-            interfaces = {way.interface for row in rows if (way := row.present or row.wanted)}
-            named = {n: name(n) for n in interfaces if n}
+            shown, prefixes = names.selected_by(word), names.prefixes_of(word)
+            named = {n: name(n) for n in {route.interface for route in routes} if n}
             chosen = {n for n, i in named.items() if not shown.isdisjoint((i, names.peer_on(i)))}
-            return [
-                row
-                for row in rows
-                if _ours(row).prefix in prefixes
-                or ((way := row.present or row.wanted) and way.interface in chosen)
-            ]
-        return [row for row in rows if meets(_ours(row).prefix, network)]
-
-    def _tell(self, rows: list[ComparedRoute], as_columns: bool) -> Any:
-        """Return what is said of the rows, as columns or as the JSON of a record for each."""
-        kinds = Shared(OF_KIND, self._describe_kind)
-        # All of a route but its prefix is what thousands have in common.
-        kinds.add((v, why, wanted and wanted[1:], there and there[1:]) for wanted, there, v, why in rows)
-        prefixes = self._texts.of(0, [_ours(row).prefix for row in rows])
-        if as_columns:
-            return {
-                "fields": ("prefix", *OF_KIND),
-                "columns": {"prefix": prefixes},
-                "shared": [kinds.columns()],
-            }
-        records = (f'{{"prefix":"{p}",{k}}}' for p, k in zip(prefixes, kinds.octets(), strict=True))
-        return msgspec.Raw(f"[{','.join(records)}]".encode())
+            return [n for n, r in enumerate(routes) if r.interface in chosen or r.prefix in prefixes]
+        return [number for number, route in enumerate(routes) if meets(route.prefix, network)]
 
     def _describe_kind(
         self, verdict: Verdict, reason: str | None, wanted: Way | None, present: Way | None
@@ -156,14 +157,6 @@ def _choice(is_brief: bool, word: object) -> Choice:
         return [place for place in places if is_near(place[1].network) and meets(place[1], network)]
 
     return choice
-
-
-def _ours(row: ComparedRoute) -> Route:
-    """Return a route of ours, as the kernel has it if it does."""
-    wanted, present, verdict, _ = row
-    route = wanted if verdict == "beaten" else present or wanted
-    assert route is not None, "a compared route is wanted or present"
-    return route
 
 
 def _read(tables: set[int]) -> Present:

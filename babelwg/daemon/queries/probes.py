@@ -6,7 +6,8 @@ from ipaddress import ip_address
 from typing import Any
 
 from babelwg.babel.events import address_text
-from babelwg.babel.snapshot import RouteView, Snapshot
+from babelwg.babel.routeview import RouteView
+from babelwg.babel.snapshot import Snapshot
 from babelwg.babel.wire.tlv import INFINITY
 from babelwg.config.addresses import host_prefix, serves
 from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError, asked_by_operator, notification

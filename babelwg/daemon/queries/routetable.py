@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from babelwg.babel.snapshot import RouteState, RouteView
+from babelwg.babel.routeview import RouteColumns, RouteState
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.control import encode
 from babelwg.daemon.problems import why_not_there
@@ -15,6 +15,8 @@ from babelwg.linux.routes import UNREACHABLE
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
 
+OfPlace = tuple[RouteState, int | None, bool, str | None]
+
 ROUTE_FIELDS = (
     "prefix", "router_id", "origin", "neighbour", "neighbour_name", "peer", "interface", "next_hop", "seqno",
     "refmetric", "metric", "state", "installed", "table", "held", "reason", "age_s", "expires_s",
@@ -22,7 +24,8 @@ ROUTE_FIELDS = (
 OF_ORIGIN = ("router_id", "origin")
 OF_LINK = ("neighbour", "neighbour_name", "peer", "interface", "next_hop")
 OF_PLACE = ("state", "installed", "table", "held", "reason")
-OWN = ("prefix", "seqno", "refmetric", "metric", "age_s", "expires_s")
+OF_METRIC = ("seqno", "refmetric", "metric")
+OF_TIME = ("age_s", "expires_s")
 # Implementation constants
 FULL_PART = 1000  # routes; the texts of their prefixes are kept
 
@@ -101,53 +104,62 @@ class RouteTable:
     def __init__(self, node: "Node", texts: PrefixTexts) -> None:
         self._node = node
         self._texts = texts
-        self._own: dict[str, list[Any]] = {field: [] for field in OWN}
+        self._prefixes: list[str] = []
+        self._times: list[list[float]] = [[] for _ in OF_TIME]
         names = node.names
         self._origins = Shared(OF_ORIGIN, lambda known: (router_id_text(known), names.origin(known)))
         self._links = Shared(OF_LINK, self._describe_link)
+        self._metrics = Shared(OF_METRIC, lambda *metrics: metrics)
         self._places = Shared(OF_PLACE, _describe_place)
+        self._groups = self._origins, self._links, self._metrics, self._places
 
-    def add(self, start: int, routes: Sequence[RouteView]) -> None:
+    def add(self, start: int, routes: RouteColumns) -> None:
         """Take in some more routes, which begin at this row of a table."""
-        if not routes:
-            return
-        prefixes, router_ids, neighbours, interfaces, next_hops, *numbers = zip(*routes, strict=True)
-        seqnos, refmetrics, metrics, _, states, ages, expires = numbers
-        self._origins.add(zip(router_ids, strict=True))
-        self._links.add(zip(interfaces, neighbours, next_hops, strict=True))
-        self._places.add(map(self._place, prefixes, states))
-        # In milliseconds; round() would take longer than all other fields together.
-        times = [[int(seconds * 1000) / 1000 for seconds in column] for column in (ages, expires)]
-        texts = self._texts.of(start, prefixes)
-        for field, values in zip(OWN, (texts, seqnos, refmetrics, metrics, *times), strict=True):
-            self._own[field] += values
+        self._origins.add(zip(routes.router_ids, strict=True))
+        self._links.add(zip(routes.interfaces, routes.neighbours, routes.next_hops, strict=True))
+        self._metrics.add(zip(routes.seqnos, routes.refmetrics, routes.metrics, strict=True))
+        self._places.add(self._place_all(routes.prefixes, routes.states))
+        self._prefixes += self._texts.of(start, routes.prefixes)
+        for times, column in zip(self._times, (routes.ages, routes.expires), strict=True):
+            times += column
 
-    def columns(self, fields: Sequence[str]) -> dict[str, Any]:
-        """Return these fields: a list of values for each of a route's own, and those that routes have in common."""
-        shared = [group for group in (self._origins, self._links, self._places) if group.has_any(fields)]
-        return {
-            "fields": fields,
-            "columns": {field: self._own[field] for field in OWN if field in fields},
-            "shared": [group.columns() for group in shared],
-        }
+    def columns(self, fields: Sequence[str], in_whole_seconds: bool = False) -> dict[str, Any]:
+        """Return these fields: a list of values for each of a route's own, and those that routes have in common.
+
+        Times are in seconds, down to the millisecond or `in_whole_seconds`.
+        """
+        shared = [group for group in self._groups if group.has_any(fields)]
+        own: dict[str, list[Any]] = {"prefix": self._prefixes} if "prefix" in fields else {}
+        for field, times in zip(OF_TIME, self._times, strict=True):
+            if field not in fields:
+                continue
+            if in_whole_seconds:
+                shared.append(Shared((field,), lambda seconds: (seconds,)))
+                shared[-1].add(zip(map(int, times), strict=True))
+            else:
+                own[field] = _milliseconds(times)
+        return {"fields": fields, "columns": own, "shared": [group.columns() for group in shared]}
 
     def records(self) -> list[dict[str, Any]]:
         """Return a record for each route."""
-        found = dict(self._own)
-        for group in (self._origins, self._links, self._places):
+        found: dict[str, list[Any]] = {"prefix": self._prefixes}
+        found |= dict(zip(OF_TIME, map(_milliseconds, self._times), strict=True))
+        for group in self._groups:
             found |= group.values()
         columns = zip(*(found[field] for field in ROUTE_FIELDS), strict=True)
         return [dict(zip(ROUTE_FIELDS, row, strict=True)) for row in columns]
 
     def octets(self) -> msgspec.Raw:
         """Return the JSON of all records; to make the records first would take several times as long."""
-        own = (self._own[field] for field in OWN)
-        shared = (group.octets() for group in (self._origins, self._links, self._places))
+        if not self._prefixes:
+            return msgspec.Raw(b"[]")
+        shared = (group.octets() for group in self._groups)
+        # Thousands of numbers at once are written several times as fast as one by one.
+        times = (encode(_milliseconds(column))[1:-1].decode().split(",") for column in self._times)
         rows = [
-            f'{{"prefix":"{prefix}",{origin},{link},"seqno":{seqno},"refmetric":{refmetric},"metric":{metric},'
-            f'{place},"age_s":{age},"expires_s":{expires}}}'
-            for prefix, seqno, refmetric, metric, age, expires, origin, link, place in zip(
-                *own, *shared, strict=True
+            f'{{"prefix":"{prefix}",{origin},{link},{metrics},{place},"age_s":{age},"expires_s":{expires}}}'
+            for prefix, origin, link, metrics, place, age, expires in zip(
+                self._prefixes, *shared, *times, strict=True
             )
         ]
         return msgspec.Raw(f"[{','.join(rows)}]".encode())
@@ -162,12 +174,19 @@ class RouteTable:
             ip_text(next_hop),
         )
 
-    def _place(self, prefix: Prefix, state: RouteState) -> tuple[RouteState, int | None, bool, str | None]:
-        """Return the state of a route, the table that has it, whether it is held, and why the kernel has it not."""
+    def _place_all(self, prefixes: Sequence[Prefix], states: Sequence[RouteState]) -> list[OfPlace]:
+        """Return of each route its state, the table that has it, whether it is held, why the kernel has it not."""
+        tables = self._node.routes.tables_of(prefixes)
+        return [
+            (state, table, False, None)
+            if table is not None and state == "selected"
+            else self._missing(prefix, state)
+            for prefix, state, table in zip(prefixes, states, tables, strict=True)
+        ]
+
+    def _missing(self, prefix: Prefix, state: RouteState) -> OfPlace:
         kernel = self._node.routes
         wanted = kernel.learned.get(prefix)
-        if wanted is not None and state == "selected" and kernel.is_installed(prefix):
-            return state, wanted.table, False, None
         reason = None
         if state in ("selected", "feasible"):
             refusal = kernel.refused.get(prefix)
@@ -176,6 +195,11 @@ class RouteTable:
             elif prefix in self._node.routing.installer.guarded:
                 reason = "a route of the operator leads there"
         return state, None, wanted is not None and wanted.kind == UNREACHABLE, reason
+
+
+def _milliseconds(times: Iterable[float]) -> list[float]:
+    """Return times in seconds without what is below a millisecond; round() would take several times as long."""
+    return [int(seconds * 1000) / 1000 for seconds in times]
 
 
 def _describe_place(state: RouteState, table: int | None, held: bool, reason: str | None) -> tuple[Any, ...]:

@@ -7,8 +7,8 @@ from typing import Any
 from babelwg.daemon.control import INVALID_PARAMS, Params, RequestError
 from babelwg.daemon.peers import describe_neighbours
 from babelwg.daemon.queries.context import Context, Method
-from babelwg.daemon.queries.routetable import ROUTE_FIELDS, Shared
-from babelwg.daemon.queries.selection import chosen_routes
+from babelwg.daemon.queries.routetable import ROUTE_FIELDS, PrefixTexts, Shared
+from babelwg.daemon.queries.selection import chosen_columns
 from babelwg.daemon.texts import prefix_text, router_id_text
 
 SOURCE_FIELDS = ("prefix", "router_id", "origin", "seqno", "metric", "expires_s")
@@ -21,6 +21,7 @@ class Tables:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._of_sources = PrefixTexts()
 
     def methods(self) -> dict[str, Method]:
         """Return these answers by their names on the control socket."""
@@ -38,15 +39,16 @@ class Tables:
 
     async def _routes(self, params: Params) -> Any:
         wanted = params.get("filter")
-        whole = wanted is None
-        routes = self._context.snapshot().routes if whole else chosen_routes(str(wanted), self._context)
+        routes = chosen_columns(None if wanted is None else str(wanted), self._context)
         fields = _fields_of(params)
         table = self._context.route_table()
-        for start in range(0, len(routes), SLICE):
-            table.add(start, routes[start : start + SLICE])
+        for start in range(0, len(routes.prefixes), SLICE):
+            table.add(start, routes.part(start, start + SLICE))
             # Whoever asks for a large table must not hold up the Hellos.
             await asyncio.sleep(0)
-        return table.octets() if fields is None else table.columns(fields)
+        if fields is None:
+            return table.octets()
+        return table.columns(fields, bool(params.get("whole_seconds")))
 
     async def _xroutes(self, params: Params) -> Any:
         del params
@@ -58,11 +60,11 @@ class Tables:
         ]
 
     async def _sources(self, params: Params) -> Any:
-        sources, names = self._context.snapshot().sources, self._context.names
+        sources, names = self._context.sources(), self._context.names
         told = Shared(("router_id", "origin"), lambda known: (router_id_text(known), names.origin(known)))
         told.add((source.router_id,) for source in sources)
         own = {
-            "prefix": [prefix_text(source.prefix) for source in sources],
+            "prefix": self._of_sources.of(0, [source.prefix for source in sources]),
             "seqno": [source.seqno for source in sources],
             "metric": [source.metric for source in sources],
             "expires_s": [int(source.expires * 1000) / 1000 for source in sources],
