@@ -3,8 +3,10 @@
 import errno
 import logging
 import socket
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from babelwg.dataplane.loop import Loop
 from babelwg.dataplane.port import SystemSecrets, UdpPort
@@ -25,6 +27,12 @@ from babelwg.dataplane.textserver import HangupError, SocketTakenError, TextServ
 from babelwg.dataplane.tunnel import HostedTunnel
 from babelwg.linux.tun import Tun, TunError, exists
 from babelwg.wireguard.device import PeerConflictError
+from babelwg.wireguard.handover import (
+    describe_interface,
+    describe_refusals,
+    restore_interface,
+    restore_refusals,
+)
 from babelwg.wireguard.indices import IndexTable
 from babelwg.wireguard.interface import DEFAULT_MTU, Interface
 from babelwg.wireguard.noise.crypto import PacketBuffer
@@ -62,6 +70,44 @@ class Host:
         except OSError as error:
             return _refusal(error.errno or errno.EIO, str(error))
 
+    def describe(self) -> dict[str, Any]:
+        """Return all that the process after us needs, sessions and numbers of descriptors too."""
+        ports = {number: port.filenos() for number, port in self._ports.items()}
+        refusals = {n: describe_refusals(port.device.refusals) for n, port in self._ports.items()}
+        tunnels = [
+            {
+                "name": name,
+                "tun": tunnel.fileno(),
+                "uapi": self._servers[name].fileno(),
+                "port": tunnel.port.number if tunnel.port is not None else 0,
+                "interface": describe_interface(tunnel.interface),
+            }
+            for name, tunnel in self._tunnels.items()
+        ]
+        return {
+            "ports": [*ports.items()],
+            "refusals": [*refusals.items()],
+            "tunnels": tunnels,
+            "lost": self._lost,
+        }
+
+    def resume(self, values: dict[str, Any]) -> None:
+        """Go on where another process was. Raises KeyError, ValueError, OSError and the like for what is no such."""
+        refusals = dict(values["refusals"])
+        for number, descriptors in values["ports"]:
+            port = self._ports[number] = self._open_port(number, descriptors)
+            port.device.refusals.update(restore_refusals(refusals[number]))
+        for each in values["tunnels"]:
+            interface = restore_interface(each["name"], each["interface"], self._indices)
+            self._enter(interface, each["tun"], each["uapi"])
+            tunnel = self._tunnels[interface.name]
+            if each["port"]:
+                tunnel.port = self._ports[each["port"]]
+                tunnel.port.users.add(interface)
+            self._attach(tunnel)
+        self._lost = dict(values["lost"])
+        log.info("%d tunnels go on", len(self._tunnels))
+
     def close(self, remove: bool = False) -> None:
         """End all tunnels; their TUN devices stay unless they are to be removed."""
         for name in list(self._tunnels):
@@ -90,20 +136,28 @@ class Host:
             tunnel.set_mtu(mtu)
             return
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._enter(Interface(name, mtu))
+        self._lost.pop(name, None)
+        log.info("tunnel %s is open with MTU %d", name, mtu)
+
+    def _enter(self, interface: Interface, tun: int | None = None, uapi: int | None = None) -> None:
+        """Open the socket and the TUN device of an interface, or take up their descriptors."""
+        name = interface.name
         # The socket comes first: it tells whether another userspace WireGuard has this name.
         server = TextServer(
-            self._loop, self._directory / f"{name}.sock", lambda received: self._answer_uapi(name, received)
+            self._loop,
+            self._directory / f"{name}.sock",
+            lambda received: self._answer_uapi(name, received),
+            uapi,
         )
         try:
-            tunnel = HostedTunnel(self._loop, name, mtu, self._buffer, self._lose)
+            tunnel = HostedTunnel(self._loop, interface, self._buffer, self._lose, tun)
         except BaseException:
             server.close()
             raise
         self._tunnels[name] = tunnel
         self._servers[name] = server
-        self._by_interface[tunnel.interface] = tunnel
-        self._lost.pop(name, None)
-        log.info("tunnel %s is open with MTU %d", name, mtu)
+        self._by_interface[interface] = tunnel
 
     def _remove(self, name: str) -> None:
         self._lost.pop(name, None)
@@ -232,13 +286,17 @@ class Host:
             return
         port = self._ports.get(number) if number else None
         if port is None:
-            port = UdpPort(self._loop, number, self._secrets, self._indices, self._values, self._write)
+            port = self._open_port(number)
             self._ports[port.number] = port
         if tunnel.interface.device is not None:
             tunnel.interface.device.detach(tunnel.interface, keep_sessions=True)
         self._leave_port(tunnel)
         tunnel.port = port
         port.users.add(tunnel.interface)
+
+    def _open_port(self, number: int, descriptors: Sequence[int] = ()) -> UdpPort:
+        write = self._write
+        return UdpPort(self._loop, number, self._secrets, self._indices, self._values, write, descriptors)
 
     def _attach(self, tunnel: HostedTunnel) -> None:
         interface, port = tunnel.interface, tunnel.port

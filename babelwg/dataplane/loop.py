@@ -4,7 +4,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 # Implementation constants
@@ -82,15 +82,25 @@ class Loop:
 
     def stop_on(self, *signals: signal.Signals) -> None:
         """Make these signals stop the loop."""
+        self.act_on(dict.fromkeys(signals, self.stop))
+
+    def act_on(self, actions: Mapping[signal.Signals, Callable[[], None]]) -> None:
+        """Do something on each of these signals, in the loop's turn."""
         reading, writing = socket.socketpair()
         reading.setblocking(False)
         writing.setblocking(False)
-        # The handler is empty: its only effect is that the octet on the pair wakes the loop.
-        for number in signals:
+        # The handler is empty: its only effect is that the octet on the pair, its number, wakes the loop.
+        for number in actions:
             signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
         self._wakeup = (reading, writing)
-        self.watch(reading.fileno(), lambda _: self.stop())
+
+        def act(_: int) -> None:
+            for number in reading.recv(64):
+                if number in actions:
+                    actions[signal.Signals(number)]()
+
+        self.watch(reading.fileno(), act)
 
     def close(self) -> None:
         """Give the loop's own descriptors back."""

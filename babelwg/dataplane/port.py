@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from babelwg.dataplane.loop import Loop
 from babelwg.linux.sockets import (
@@ -55,9 +55,16 @@ class UdpPort:
         indices: IndexTable,
         values: TimerValues,
         write: Callable[[Interface, memoryview], None],
+        descriptors: Sequence[int] = (),
     ) -> None:
-        """Bind the port, any free one for 0; raises OSError. `write` takes a packet to an interface."""
-        self.number, self._sockets = open_udp_pair(number)
+        """Bind the port, any free one for 0; raises OSError. `write` takes a packet to an interface.
+
+        The `descriptors` of sockets that are bound to it already are taken up instead.
+        """
+        if descriptors:
+            self.number, self._sockets = number, [socket.socket(fileno=each) for each in descriptors]
+        else:
+            self.number, self._sockets = open_udp_pair(number)
         self.device = Device(secrets, indices, values)
         self.users: set[Interface] = set()
         self._loop = loop
@@ -71,6 +78,10 @@ class UdpPort:
             loop.watch(udp.fileno(), lambda _, udp=udp: self._read(udp))  # type: ignore[misc]
         loop.add_clocked(self)
         self.set_clock()
+
+    def filenos(self) -> list[int]:
+        """Return the descriptors of the sockets."""
+        return [udp.fileno() for udp in self._sockets]
 
     def close(self) -> None:
         """Give the port back."""

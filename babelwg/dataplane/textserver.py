@@ -34,19 +34,26 @@ class SocketTakenError(Exception):
 class TextServer:
     """Serves one Unix socket path."""
 
-    def __init__(self, loop: Loop, path: Path, answer: Answer) -> None:
-        """Listen, taking the place of a program that has died; raises SocketTakenError or OSError."""
+    def __init__(self, loop: Loop, path: Path, answer: Answer, descriptor: int | None = None) -> None:
+        """Listen, taking the place of a program that has died; raises SocketTakenError or OSError.
+
+        A `descriptor` listens there already.
+        """
         self.path = path
         self._loop = loop
         self._answer = answer
         self._connections: set[Connection] = set()
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            self._listener = _listen(path)
+            self._listener = _listen(path) if descriptor is None else socket.socket(fileno=descriptor)
         except BaseException:
             os.close(self._spare)
             raise
         loop.watch(self._listener.fileno(), lambda _: self._accept())
+
+    def fileno(self) -> int:
+        """Return the descriptor that listens."""
+        return self._listener.fileno()
 
     def close(self) -> None:
         """Stop listening and remove the path."""

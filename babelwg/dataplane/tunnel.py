@@ -23,23 +23,33 @@ class HostedTunnel:
     """One tunnel of this process; `port` is None until it has one."""
 
     def __init__(
-        self, loop: Loop, name: str, mtu: int, buffer: PacketBuffer, lost: Callable[["HostedTunnel"], None]
+        self,
+        loop: Loop,
+        interface: Interface,
+        buffer: PacketBuffer,
+        lost: Callable[["HostedTunnel"], None],
+        descriptor: int | None = None,
     ) -> None:
-        """Make or take up the TUN device; raises TunError."""
-        self.name = name
+        """Make or take up the TUN device of an interface, or take its open descriptor; raises TunError."""
+        self.name = interface.name
         self.port: UdpPort | None = None
-        self._tun = Tun(name)
+        self._tun = Tun(self.name, descriptor)
         try:
-            self._tun.set_mtu(mtu)
+            if descriptor is None:
+                self._tun.set_mtu(interface.mtu)
         except BaseException:
             self._tun.close()
             raise
-        self.interface = Interface(name, mtu)
+        self.interface = interface
         self.is_open = True
         self._loop = loop
         self._buffer = buffer
         self._lost = lost
         loop.watch(self._tun.fileno(), self._ready)
+
+    def fileno(self) -> int:
+        """Return the descriptor of the TUN device."""
+        return self._tun.fileno()
 
     def set_mtu(self, mtu: int) -> None:
         """Change the MTU in octets; raises TunError."""

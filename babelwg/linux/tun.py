@@ -35,9 +35,12 @@ class Tun:
     Every read and write is one packet with nothing before it. (A virtio header would come first with IFF_VNET_HDR.)
     """
 
-    def __init__(self, name: str) -> None:
-        """Make the device, or take up one that a program before us left."""
+    def __init__(self, name: str, descriptor: int | None = None) -> None:
+        """Make the device, or take up one that a program before us left, or one by its open descriptor."""
         self.name = name
+        if descriptor is not None:
+            self._descriptor = descriptor
+            return
         existed = exists(name)
         self._descriptor = _open_clone_device()
         try:

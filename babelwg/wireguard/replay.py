@@ -31,6 +31,16 @@ class ReplayWindow:
         self._words[index] |= bit
         return True
 
+    def values(self) -> tuple[int, list[int]]:
+        """Return the greatest counter seen, and the words of the ring."""
+        return self._last, self._words
+
+    def set_values(self, last: int, words: list[int]) -> None:
+        """Remember what another window has seen. Raises ValueError."""
+        if len(words) != _WORDS:
+            raise ValueError(f"a window of {len(words)} words, expected {_WORDS}")
+        self._last, self._words = last, words
+
     def _advance(self, word: int) -> None:
         # Only words that the window moves over are cleared, so moving costs nothing per packet.
         current = self._last >> 6 if self._last >= 0 else -1

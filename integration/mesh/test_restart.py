@@ -1,10 +1,12 @@
 """A daemon that ends and starts again costs its tunnels nothing: no packet, and no handshake."""
 
+import os
 import shutil
 import signal
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,6 +127,31 @@ def test_a_relay_without_memory_is_believed_again_at_once(
     now = {m.ask("r", "status")["router_id"]}
     m.wait("its neighbours have its new routes", lambda: origins("a") == origins("b") == now)
     m.wait("every node has a route to every other again", m.converged)
+
+
+def test_an_upgrade_of_the_data_plane_is_no_loss_of_it(
+    mesh: Callable[..., Mesh], probes: Callable[..., Any], needs: Callable[..., None]
+) -> None:
+    needs("ping", "wg")
+    m = mesh("a r b", "a-r r-b", hello=4.0, backend="embedded")
+    m.wait("every node has a route to every other", m.converged)
+    through = probes(m, "a", "b")
+    session = handshake(m, "r", "a")
+    lost = through.lost()
+    pid = next(
+        p for p in m.nodes["r"].pids() if b"babelwg.dataplane" in Path(f"/proc/{p}/cmdline").read_bytes()
+    )
+    log = m.home("r") / "daemon.log"
+    for number in (1, 2):
+        os.kill(pid, signal.SIGUSR2)
+        m.wait("it is upgraded", lambda: log.read_text().count("data-plane-upgraded") == number)  # noqa: B023
+    again = time.monotonic()
+    m.wait("probes still get through", lambda: through.heard_since(again + 0.5))
+    assert through.lost() == lost
+    assert handshake(m, "r", "a") == session
+    assert "data-plane-lost" not in {
+        record["event"] for record in m.ask("r", "history", limit=5000)["records"]
+    }
 
 
 def test_a_stop_that_meets_other_news_is_obeyed(

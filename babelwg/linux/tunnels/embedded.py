@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from babelwg.linux.tunnels.uapi import (
     read_state,
     request,
 )
+
+log = logging.getLogger(__name__)
 
 # Implementation constants
 MAX_LOG = 1 << 20  # octets; a longer log of the data plane is begun anew when the process is started
@@ -41,6 +44,7 @@ class EmbeddedBackend:
         self._lost = lost
         self._directory = directory
         self._watch: asyncio.Task[None] | None = None
+        self._made: set[str] = set()  # interfaces that the process hosts, as far as we asked for them
         self._starting = asyncio.Lock()
         self._process: subprocess.Popen[bytes] | None = None  # None while an earlier life's serves us
 
@@ -55,6 +59,7 @@ class EmbeddedBackend:
             )
         if code:
             raise TunnelError(words or f"the data plane refused {tunnel.interface} ({code})")
+        self._made.add(tunnel.interface)
 
     async def configure(self, tunnel: Tunnel, previous: Tunnel | None) -> None:
         await configure(self._directory / f"{tunnel.interface}.sock", tunnel, previous)
@@ -64,6 +69,7 @@ class EmbeddedBackend:
 
     async def remove(self, interface: str) -> None:
         await self._ensure_running()
+        self._made.discard(interface)
         code, words = message_of(await request(self._control, f"remove={interface}\n\n"))
         if code not in (0, errno.ENOENT, errno.ENODEV):
             raise TunnelError(words or f"the data plane refused to remove {interface} ({code})")
@@ -164,16 +170,32 @@ class EmbeddedBackend:
         return [*program, "--control", str(self._control), "--uapi-dir", str(self._directory)]
 
     async def _watch_process(self) -> None:
-        """Hold a connection open: its end is the end of the process, whoever started it."""
-        try:
-            reader, writer = await asyncio.open_unix_connection(self._control)
-        except OSError:
-            self._lost()
-            return
-        with contextlib.closing(writer), contextlib.suppress(OSError):  # a reset tells the same as an end
-            while await reader.read(4096):
-                pass
+        """Hold a connection open: its end is the end of the process, whoever started it, or of its program."""
+        while True:
+            try:
+                reader, writer = await asyncio.open_unix_connection(self._control)
+            except OSError:
+                break
+            with contextlib.closing(writer), contextlib.suppress(OSError):  # a reset tells the same as an end
+                while await reader.read(4096):
+                    pass
+            if not await self._goes_on():
+                break
+            log.info("data-plane-upgraded tunnels=%d", len(self._made))
+        self._made.clear()
         self._lost()
+
+    async def _goes_on(self) -> bool:
+        """Return whether the process has only executed itself anew: then all tunnels are where they were."""
+        try:
+            answer = await request(self._control, "list=1\n\n")
+        except TunnelError:
+            return False
+        pairs = [line.partition("=")[::2] for line in answer.splitlines()]
+        names = [value for key, value in pairs if key == "interface"]
+        states = [value for key, value in pairs if key == "state"]
+        there = {name for name, state in zip(names, states, strict=True) if state == "open"}
+        return bool(self._made) and self._made <= there
 
 
 def _last_line(control: Path) -> str:

@@ -155,6 +155,10 @@ class Cipher:
         length = buffer.length - HEADER_SIZE
         return bool(_decrypt(at, ffi.NULL, ffi.NULL, at, length, ffi.NULL, 0, nonce, self._key) == 0)
 
+    def octets(self) -> bytes:
+        """Return the key, for a process that follows this one."""
+        return bytes(ffi.buffer(self._key, KEY_SIZE))
+
     def erase(self) -> None:
         """Overwrite the key; the cipher must not be used again."""
         lib.sodium_memzero(self._key, KEY_SIZE)
