@@ -8,7 +8,7 @@ from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
-from babelwg.babel.wire.tlv import Hello, Ihu, SubTlv, SubTlvType, Tlv
+from babelwg.babel.wire.tlv import Hello, Ihu, SubTlv, SubTlvType
 
 # Specification constants
 MODULUS = 1 << 32  # of a stamp, in microseconds (§3.2)
@@ -36,16 +36,21 @@ def stamp_ihu(neighbour: Neighbour) -> tuple[SubTlv, ...]:
 
 
 def handle_stamps(
-    state: State, neighbour: Neighbour, tlvs: Sequence[Tlv], received: float, now: float
+    state: State,
+    neighbour: Neighbour,
+    hellos: Sequence[Hello],
+    ihus: Sequence[Ihu],
+    received: float,
+    now: float,
 ) -> None:
     """Take a sample of the delay from a packet that came at `received`, when it holds one (§3.2)."""
-    if not neighbour.interface.parameters.timestamps:
+    if not hellos or not neighbour.interface.parameters.timestamps:
         return
-    hello = next((s for t in tlvs if isinstance(t, Hello) and (s := _stamps(state, t, 1))), None)
+    hello = next((s for t in hellos if (s := _stamps(state, t, 1))), None)
     if hello is None:
         return
     link_local = neighbour.interface.link_local
-    ours = (t for t in tlvs if isinstance(t, Ihu) and t.address in (None, link_local))
+    ours = (t for t in ihus if t.address in (None, link_local))
     ihu = next((s for t in ours if (s := _stamps(state, t, 2))), None)
     arrival = _clock(state, received)
     if ihu is not None:

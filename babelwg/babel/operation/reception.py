@@ -1,6 +1,6 @@
 """From a datagram to what its TLVs do, in an order that suits them (RFC 8966, section 4)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from babelwg.babel.datagram import Datagram
@@ -22,11 +22,13 @@ from babelwg.babel.operation.recovery import (
     handle_purge_acknowledgment,
 )
 from babelwg.babel.operation.requests import handle_route_request, handle_seqno_request
-from babelwg.babel.operation.routes import handle_update
+from babelwg.babel.operation.routes import handle_repeated, handle_update
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
-from babelwg.babel.wire.decode import Complaint, decode_packet
+from babelwg.babel.tables.route import Route
+from babelwg.babel.wire.decode import NOTHING_KNOWN, Complaint, decode_packet
+from babelwg.babel.wire.recognition import Heard
 from babelwg.babel.wire.tlv import (
     Acknowledgment,
     AcknowledgmentRequest,
@@ -67,14 +69,15 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
         if refusal is not None:
             _drop_packet(state, datagram, refusal)
             return
-    packet = decode_packet(datagram.data, source)
+    neighbour = interface.neighbours.get(source)
+    packet = decode_packet(datagram.data, source, neighbour.heard if neighbour else NOTHING_KNOWN)
     if packet.refusal is not None:
         _drop_packet(state, datagram, packet.refusal)
         return
     state.count("packets_received")
     state.count("octets_received", len(datagram.data))
     # A Hello makes the neighbour entry that all other TLVs need, wherever it stands in the packet.
-    hellos = [tlv for tlv in packet.tlvs if isinstance(tlv, Hello)]
+    hellos, ihus, others = _sort_out(packet.tlvs)
     for hello in hellos[:MAX_HELLOS]:
         handle_hello(state, interface, source, hello, now)
     if len(hellos) > MAX_HELLOS:
@@ -82,8 +85,15 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
     if (neighbour := interface.neighbours.get(source)) is not None:
         if neighbour.multicast.presumed:
             confirm(state, neighbour, now)
-        handle_stamps(state, neighbour, packet.tlvs, datagram.received, now)
-        _handle_tlvs(state, neighbour, packet.tlvs, now)
+        handle_stamps(state, neighbour, hellos, ihus, datagram.received, now)
+        for ihu in ihus:
+            handle_ihu(state, neighbour, ihu, now)
+        # What concerns the link comes first, and its cost once, so that updates meet a settled link.
+        if hellos or ihus:
+            update_link(state, neighbour, now)
+            begin_purge(state, neighbour, now)
+        for tlv in _affordable(state, neighbour, others, now):
+            _HANDLERS[type(tlv)](state, neighbour, tlv, now)
         if any(is_probe(hello) for hello in hellos[:MAX_HELLOS]):
             handle_probe(state, interface, now)
     elif packet.tlvs:
@@ -92,28 +102,27 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
         _drop_tlv(state, interface, source, complaint)
 
 
-def _handle_tlvs(state: State, neighbour: Neighbour, tlvs: tuple[Tlv, ...], now: float) -> None:
-    """Handle what concerns the link first, and its cost once, so that updates meet a settled link."""
-    for tlv in tlvs:
-        if isinstance(tlv, Ihu):
-            handle_ihu(state, neighbour, tlv, now)
-    if any(isinstance(tlv, Hello | Ihu) for tlv in tlvs):
-        update_link(state, neighbour, now)
-        begin_purge(state, neighbour, now)
-    for tlv in _affordable(state, neighbour, tlvs, now):
-        if not isinstance(tlv, Hello | Ihu):
-            _HANDLERS[type(tlv)](state, neighbour, tlv, now)
+def _sort_out(tlvs: Sequence[Tlv | Heard]) -> tuple[list[Hello], list[Ihu], Sequence[Tlv | Heard]]:
+    """Return the Hellos, the IHUs and the rest."""
+    hellos = [tlv for tlv in tlvs if isinstance(tlv, Hello)]
+    ihus = [tlv for tlv in tlvs if isinstance(tlv, Ihu)]
+    others = [tlv for tlv in tlvs if not isinstance(tlv, Hello | Ihu)] if hellos or ihus else tlvs
+    return hellos, ihus, others
 
 
-def _affordable(state: State, neighbour: Neighbour, tlvs: tuple[Tlv, ...], now: float) -> tuple[Tlv, ...]:
+def _affordable(
+    state: State, neighbour: Neighbour, tlvs: Sequence[Tlv | Heard], now: float
+) -> Sequence[Tlv | Heard]:
     """Return what a neighbour may have us do now: all, or a packet without its updates and requests."""
     parameters = state.parameters
-    work = sum(isinstance(tlv, _ROUTE_WORK) for tlv in tlvs)
+    work = sum(map(_ROUTE_WORK.__contains__, map(type, tlvs)))
     if neighbour.route_work.spend(work, parameters.route_work_burst, parameters.route_work, now):
         return tlvs
     state.count("tlv_dropped.rate", work)
     # An acknowledgment would say that we know of the retractions among what is dropped (§3.5.4).
-    return tuple(tlv for tlv in tlvs if not isinstance(tlv, (*_ROUTE_WORK, AcknowledgmentRequest)))
+    return [
+        tlv for tlv in tlvs if type(tlv) not in _ROUTE_WORK and not isinstance(tlv, AcknowledgmentRequest)
+    ]
 
 
 def _drop_packet(state: State, datagram: Datagram, reason: str) -> None:
@@ -138,12 +147,13 @@ def _is_link_local(address: bytes) -> bool:
     return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
-_ROUTE_WORK = (Update, RouteRequest, SeqnoRequest)
+_ROUTE_WORK = frozenset((Update, Route, RouteRequest, SeqnoRequest))
 
 _HANDLERS: dict[type, Callable[[State, Neighbour, Any, float], None]] = {
     AcknowledgmentRequest: handle_acknowledgment_request,
     Acknowledgment: _handle_any_acknowledgment,
     Update: handle_update,
+    Route: handle_repeated,
     RouteRequest: handle_route_request,
     SeqnoRequest: handle_seqno_request,
 }

@@ -49,6 +49,20 @@ def restore_route(
     state.silences.set(route.timer, now + ask)
 
 
+def handle_repeated(state: State, neighbour: Neighbour, route: Route, now: float) -> None:
+    """Hear of a route again what its neighbour said before, octet for octet: most of a full table."""
+    if not route.heard:
+        # It ended while the packet was being handled.
+        values = route.prefix, route.router_id, route.seqno, route.refmetric, route.interval, route.next_hop
+        handle_update(state, neighbour, Update(*values), now)
+        return
+    feasible, selection = state.is_feasible_route(route), state.routes.selected.get(route.prefix)
+    if not feasible and selection is not None and selection.route is route:
+        request_better(state, route, route.router_id, now)
+        return
+    _go_on(state, route, feasible, selection is not None, now)
+
+
 def reprice(state: State, neighbour: Neighbour, now: float) -> None:
     """Compute the metrics of all routes through a neighbour again after its cost changed."""
     for route in list(neighbour.routes.values()):
@@ -116,9 +130,8 @@ def _learn(state: State, neighbour: Neighbour, update: Update, prefix: Prefix, n
         request_better(state, route, update.router_id, now)
         return
     elif _repeats(route, update):
-        _restart_expiry(state, route, update.interval, now)
-        if selection is None:
-            _try_again(state, route, feasible, now)
+        route.remember(update.octets)
+        _go_on(state, route, feasible, selection is not None, now)
         return
     _refresh(state, route, update, now)
     select_route(state, prefix, "update", now, neighbour)
@@ -158,6 +171,13 @@ def _repeats(route: Route, update: Update) -> bool:
     )
 
 
+def _go_on(state: State, route: Route, feasible: bool, is_served: bool, now: float) -> None:
+    """Let a route of which nothing new was said live on; `is_served` where its prefix has a selected one."""
+    _restart_expiry(state, route, route.interval, now)
+    if not is_served:
+        _try_again(state, route, feasible, now)
+
+
 def _try_again(state: State, route: Route, feasible: bool, now: float) -> None:
     """Look again at a route to a prefix that has none: its source may be forgotten, or our request was lost."""
     if not _would_be_selected(state, route):
@@ -177,6 +197,7 @@ def _refresh(state: State, route: Route, update: Update, now: float) -> None:
     route.seqno = update.seqno
     route.set_refmetric(update.metric)
     route.next_hop = update.next_hop
+    route.remember(update.octets)
     set_metric(route, now)
     _restart_expiry(state, route, update.interval, now)
 

@@ -130,6 +130,7 @@ class Neighbour:
         "dump_timer",
         "finite",
         "former_txcost",
+        "heard",
         "holds",
         "ihu_timer",
         "interface",
@@ -171,6 +172,7 @@ class Neighbour:
         self.ihu_timer = Timer(actions.ihu_expired)
         self.outbox = Outbox(address, actions.send)
         self.routes: dict[Prefix, Route] = {}
+        self.heard: dict[bytes, Route] = {}  # by the octets of the Update that says it
         # What a wildcard retraction concerns, so that a repeated one finds nothing to do.
         self.finite: dict[Prefix, None] = {}  # prefixes it announces and has not retracted
         self.holds: dict[Prefix, None] = {}  # prefixes that stay unreachable until it has heard of it

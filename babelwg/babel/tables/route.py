@@ -9,10 +9,11 @@ from babelwg.babel.parameters import SMOOTHING_FACTOR
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.recognition import Heard
 from babelwg.babel.wire.tlv import INFINITY, Update
 
 
-class Route:
+class Route(Heard):
     """What one neighbour announces for one prefix; the router-id is data, not key."""
 
     __slots__ = (
@@ -20,6 +21,7 @@ class Route:
         "expired",
         "expires",
         "filtered",
+        "heard",
         "interval",
         "metric",
         "neighbour",
@@ -43,6 +45,9 @@ class Route:
         self.router_id = update.router_id
         self.seqno = update.seqno
         self.refmetric = update.metric  # as advertised
+        self.heard = (
+            b""  # the octets of the Update that says all this; none where something else said a part of it
+        )
         self.metric = INFINITY  # as computed from it and the link's cost
         # What the filters said, asked once per neighbour and origin.
         self.added = 0  # to the metric; 65535 drops the route
@@ -66,6 +71,14 @@ class Route:
         time_constant = SMOOTHING_FACTOR * self.neighbour.interface.parameters.hello_interval
         return self.metric + (self.smoothed - self.metric) * exp((self.smoothed_at - now) / time_constant)
 
+    def remember(self, octets: bytes) -> None:
+        """Take note of the octets of an Update that says what this route is, none to forget those before."""
+        if octets != self.heard:
+            self.neighbour.heard.pop(self.heard, None)
+            self.heard = octets
+            if octets:
+                self.neighbour.heard[octets] = self
+
     def set_metric(self, metric: int, now: float) -> None:
         """Change the metric, from which the smoothed one starts to follow."""
         # A route that comes back is not weighed down by the infinity it had meanwhile.
@@ -78,6 +91,7 @@ class Route:
         """Change what the neighbour advertises, infinity for nothing."""
         self.refmetric, self.expired = refmetric, False
         if refmetric == INFINITY:
+            self.remember(b"")
             self.neighbour.finite.pop(self.prefix, None)
         else:
             self.neighbour.finite[self.prefix] = None
@@ -138,6 +152,7 @@ class RouteTable:
     def remove(self, route: Route) -> None:
         """Take a route out."""
         del route.neighbour.routes[route.prefix]
+        route.remember(b"")
         route.neighbour.finite.pop(route.prefix, None)
         routes = self.by_prefix[route.prefix]
         del routes[route.neighbour]

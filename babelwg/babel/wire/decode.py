@@ -1,10 +1,12 @@
 """From octets to TLVs in one pass that no input can break (RFC 8966, sections 4.2 to 4.6)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from struct import Struct
+from types import MappingProxyType
 
 from babelwg.babel.wire.prefix import LINK_LOCAL_NETWORK, Prefix
+from babelwg.babel.wire.recognition import Heard, octets_of
 from babelwg.babel.wire.tlv import (
     HEADER_SIZE,
     INFINITY,
@@ -29,6 +31,7 @@ from babelwg.babel.wire.tlv import (
 
 # Implementation constant: unusable TLVs of one packet before the rest is left unread; no speaker sends so many
 MAX_COMPLAINTS = 1000
+NOTHING_KNOWN: Mapping[bytes, Heard] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Complaint:
 class Packet:
     """What a datagram says; `refusal` is set, and nothing else, when the whole packet is unusable."""
 
-    tlvs: tuple[Tlv, ...] = ()
+    tlvs: tuple[Tlv | Heard, ...] = ()
     complaints: tuple[Complaint, ...] = ()
     refusal: str | None = None
     # The MAC extension signs the body and keeps its TLVs here; nothing else is allowed in it (§4.2).
@@ -66,10 +69,15 @@ class ParserState:
     next_hop4: bytes | None
     router_id: bytes | None = None
     prefixes: dict[int, bytes] = field(default_factory=dict)
+    octets: bytes = b""  # of the Update that is being read
+    news: set[Prefix | None] = field(default_factory=set)  # prefixes of which this packet says something new
 
 
-def decode_packet(data: bytes, source: bytes) -> Packet:
-    """Return the TLVs of a packet from the packed address `source`, with complaints about the others."""
+def decode_packet(data: bytes, source: bytes, known: Mapping[bytes, Heard] = NOTHING_KNOWN) -> Packet:
+    """Return the TLVs of a packet from the packed address `source`, with complaints about the others.
+
+    Instead of an Update whose octets are `known`, what remembers it is returned.
+    """
     if len(data) < HEADER_SIZE:
         return Packet(refusal="short-header")
     if data[0] != MAGIC:
@@ -80,12 +88,14 @@ def decode_packet(data: bytes, source: bytes) -> Packet:
     if end > len(data):
         return Packet(refusal="truncated-body")
     state = ParserState(source if len(source) == 16 else None, source if len(source) == 4 else None)
-    tlvs, complaints = _read_body(state, data, end)
+    tlvs, complaints = _read_body(state, data, end, known)
     return Packet(tuple(tlvs), tuple(complaints), trailer=data[end:])
 
 
-def _read_body(state: ParserState, data: bytes, end: int) -> tuple[list[Tlv], list[Complaint]]:
-    tlvs: list[Tlv] = []
+def _read_body(
+    state: ParserState, data: bytes, end: int, known: Mapping[bytes, Heard]
+) -> tuple[list[Tlv | Heard], list[Complaint]]:
+    tlvs: list[Tlv | Heard] = []
     complaints: list[Complaint] = []
     position = HEADER_SIZE
     while position < end:
@@ -100,6 +110,12 @@ def _read_body(state: ParserState, data: bytes, end: int) -> tuple[list[Tlv], li
         if start > end or (position := start + data[start - 1]) > end:
             complaints.append(Complaint("tlv-overruns-body", "a TLV runs past the end of the packet body"))
             break
+        if (
+            tlv_type == TlvType.UPDATE
+            and (heard := _recognise(state, data[start:position], known)) is not None
+        ):
+            tlvs.append(heard)
+            continue
         if (reader := READERS.get(tlv_type)) is None:
             if tlv_type not in _IGNORED:
                 complaints.append(Complaint("unknown-tlv", f"TLV type {tlv_type} is not known"))
@@ -166,6 +182,24 @@ def _read_next_hop(state: ParserState, body: bytes) -> None:
     _read_sub_tlvs(body, end)
 
 
+def _recognise(state: ParserState, body: bytes, known: Mapping[bytes, Heard]) -> Heard | None:
+    """Return what remembers an Update with these octets; None for a new one, of which the octets are noted."""
+    if len(body) < 10 or body[1] & ROUTER_ID_FLAG:
+        state.octets = b""
+        return None
+    encoding = body[0]
+    default = state.prefixes.get(encoding, b"")[: body[3]] if body[3] else b""
+    next_hop = state.next_hop4 if encoding == AddressEncoding.IPV4 else state.next_hop6
+    state.octets = octets_of(body, default, state.router_id, next_hop)
+    heard = known.get(state.octets)
+    # What this very packet has changed before is as it says now.
+    if heard is None or (state.news and (heard.prefix in state.news or None in state.news)):
+        return None
+    if body[1] & PREFIX_FLAG:
+        state.prefixes[encoding] = heard.prefix.network
+    return heard
+
+
 def _read_update(state: ParserState, body: bytes) -> Tlv:
     prefix, end = _read_update_prefix(state, body)
     encoding, _, _, _, interval, seqno, metric = _UPDATE.unpack_from(body)
@@ -173,6 +207,7 @@ def _read_update(state: ParserState, body: bytes) -> Tlv:
     if end < len(body):
         prefix, sub_tlvs = _read_source_prefix(encoding, prefix, body, end)
     _refuse_zero(interval, "Update")
+    state.news.add(prefix)
     if metric == INFINITY:
         return Update(prefix, None, seqno, metric, interval / 100, None, sub_tlvs)
     if prefix is None:
@@ -182,7 +217,7 @@ def _read_update(state: ParserState, body: bytes) -> Tlv:
     next_hop = state.next_hop4 if encoding == AddressEncoding.IPV4 else state.next_hop6
     if next_hop is None:
         raise MalformedTlv("no-next-hop", "Update is not preceded by a next hop of its family")
-    return Update(prefix, state.router_id, seqno, metric, interval / 100, next_hop, sub_tlvs)
+    return Update(prefix, state.router_id, seqno, metric, interval / 100, next_hop, sub_tlvs, state.octets)
 
 
 def _read_update_prefix(state: ParserState, body: bytes) -> tuple[Prefix | None, int]:

@@ -1,6 +1,6 @@
 """The TLVs of Babel as values, and the numbers that stand for them (RFC 8966, section 4.6)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -99,9 +99,13 @@ class Ihu:
     sub_tlvs: tuple[SubTlv, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, which would take three times as long to make: there may be ten thousand in a second.
+@dataclass(slots=True)
 class Update:
-    """Announces a prefix, or retracts it with an infinite metric; prefix None retracts all (§4.6.9)."""
+    """Announces a prefix, or retracts it with an infinite metric; prefix None retracts all (§4.6.9).
+
+    `octets` are all that decided what it says, where it was read from a packet.
+    """
 
     prefix: Prefix | None
     router_id: bytes | None
@@ -110,6 +114,7 @@ class Update:
     interval: float
     next_hop: bytes | None
     sub_tlvs: tuple[SubTlv, ...] = ()
+    octets: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
