@@ -71,7 +71,8 @@ def filter_tables(config: AnyConfig) -> set[int]:
 def policy_of(config: AnyConfig) -> Policy:
     """Return the filters."""
     babeld = babeld_of(config)
-    return FilterPolicy(babeld) if babeld else AllowAll()
+    has_lines = babeld and (babeld.in_filters or babeld.out_filters or babeld.install_filters)
+    return FilterPolicy(babeld) if babeld and has_lines else AllowAll()
 
 
 def parameters_of(config: AnyConfig) -> Parameters:

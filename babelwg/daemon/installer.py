@@ -15,6 +15,8 @@ from babelwg.linux.guards import is_operators, is_routed, plan_guards, plan_own_
 from babelwg.linux.monitor import IFF_LOOPBACK, Mirror
 from babelwg.linux.routes import TABLE_MAIN, Route
 
+ANYWHERE = InstallResult()
+
 
 class Selected(NamedTuple):
     """A selected route, and what the filters say of its place in the kernel."""
@@ -139,6 +141,8 @@ class RouteInstaller:
         selected = self._selected.get(prefix)
         if selected and selected.result.preferred_source:
             return selected.result.preferred_source
+        if not self._addresses:
+            return b""
         octets = 4 if prefix.family == 4 else 16
         own = (address for address in self._addresses if len(address) == octets)
         return next((a for a in own if serves(prefix, prefix.network, a)), b"")
@@ -154,8 +158,10 @@ class RouteInstaller:
         interface = self._running.get(event.interface)
         if interface is None:
             return
-        announcement = Announcement(event.prefix, event.router_id, event.interface, event.neighbour)
-        result = self._policy.install_result(announcement)
+        result = ANYWHERE
+        if not isinstance(self._policy, AllowAll):
+            announcement = Announcement(event.prefix, event.router_id, event.interface, event.neighbour)
+            result = self._policy.install_result(announcement)
         self._selected[event.prefix] = Selected(event, result)
         endpoint = self._covered_endpoint(event.prefix)
         if endpoint is not None:
@@ -206,6 +212,8 @@ class RouteInstaller:
 
     def _covered_endpoint(self, prefix: Prefix) -> bytes | None:
         """Return an endpoint of our tunnels that a prefix of the shared table covers."""
+        if not self._endpoints:
+            return None
         selected = self._selected.get(prefix)
         table = selected.result.table if selected else None
         if TABLE_MAIN not in (table, self._routes.table):

@@ -268,15 +268,17 @@ class KernelRoutes:
 
     def _want(self, prefix: Prefix, route: Route | None) -> None:
         before = self.learned.pop(prefix, None)
-        if before is not None:
-            self._by_place.pop(before.place, None)
-            self._halves.count(before.place, -1)
-            self._touch(before.place)
-        if route is not None:
-            self._halves.count(route.place, 1)
-            self.learned[prefix] = self._by_place[route.place] = route
-            self._touch(route.place)
-        if (before.place if before else None) != (route.place if route else None):
+        left = before.place if before else None
+        if left is not None:
+            self._by_place.pop(left, None)
+            self._halves.count(left, -1)
+            self._touch(left)
+        taken = route.place if route else None
+        if route is not None and taken is not None:
+            self._halves.count(taken, 1)
+            self.learned[prefix] = self._by_place[taken] = route
+            self._touch(taken)
+        if left != taken:
             self._sourced.moved(prefix)
 
     def _needs_table(self, prefix: Prefix) -> bool:

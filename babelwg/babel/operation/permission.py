@@ -13,6 +13,9 @@ FREE = Permission(None, 0, True)
 
 def judge_route(state: State, route: Route) -> None:
     """Ask the filters about a route that is new or has another origin, and keep their answers."""
+    if isinstance(state.policy, AllowAll):
+        route.added, route.filtered = 0, False
+        return
     neighbour = route.neighbour
     announcement = Announcement(route.prefix, route.router_id, neighbour.interface.name, neighbour.address)
     route.added = state.policy.metric_in(announcement)

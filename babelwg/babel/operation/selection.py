@@ -74,6 +74,8 @@ def _weigh(
     state: State, usable: list[Route], old: Selection | None, since: float | None, now: float
 ) -> Choice:
     """Return the best route; one in use is left for one that is better on average, or clearly for a while."""
+    if len(usable) == 1 and (old is None or old.route is usable[0]):
+        return Choice(usable[0])
     if old is None or old.route not in usable:
         return Choice(min(usable, key=lambda route: route.metric, default=None))
     current = old.route
