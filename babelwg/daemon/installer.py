@@ -159,7 +159,7 @@ class RouteInstaller:
         if interface is None:
             return
         result = ANYWHERE
-        if not isinstance(self._policy, AllowAll):
+        if type(self._policy) is not AllowAll:
             announcement = Announcement(event.prefix, event.router_id, event.interface, event.neighbour)
             result = self._policy.install_result(announcement)
         self._selected[event.prefix] = Selected(event, result)

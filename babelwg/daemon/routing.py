@@ -193,10 +193,19 @@ class RoutingService:
     def places(self) -> list[Place]:
         """Return the tunnels on which a neighbour was heard, each with the one that was heard last."""
         interfaces, neighbours = self.speaker.links(self._loop.time())
-        ours = {view.name: view.link_local for view in interfaces if view.kind == "tunnel"}
+        ours = {view.name: view for view in interfaces if view.kind == "tunnel"}
         latest = {n.interface: n for n in sorted(neighbours, key=lambda view: -view.last_heard)}
         known = ours.keys() & latest.keys() & self._indices.keys()
-        return [Place(name, self._indices[name], ours[name], latest[name].address) for name in sorted(known)]
+        return [
+            Place(
+                name,
+                self._indices[name],
+                ours[name].link_local,
+                latest[name].address,
+                ours[name].hello_interval,
+            )
+            for name in sorted(known)
+        ]
 
     def fail_link(self, interface: str, why: str) -> None:
         """Use an interface no longer: the link behind it was found dead."""

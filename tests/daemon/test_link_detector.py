@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappop, heappush
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -294,3 +295,21 @@ def test_silences_that_ended_by_themselves_make_patient_for_a_while() -> None:
     detector.look(1, 1, 0, 59.9)
     detector.suspect(60.0)
     assert detector.patience == pytest.approx(Bounds().patience)
+
+
+@pytest.mark.parametrize(("hello_interval", "pause"), [(4.0, 4.0), (30.0, 30.0), (0.5, 2.0)])
+def test_a_dead_link_is_tried_every_two_seconds_for_ten_minutes_and_then_as_often_as_hellos_go(
+    hello_interval: float, pause: float
+) -> None:
+    detector = LinkDetector(Bounds(), 0.0, hello_interval)
+    probed: list[float] = []
+    for tick in range(1, 40 * 720):
+        now = tick / 40
+        detector.look(1 if tick < 40 else 0, 1 if tick < 40 else 0, 1, now)
+        if detector.step(now) is Action.PROBE and detector.state is State.DEAD:
+            probed.append(now)
+        if tick < 40:
+            detector.answered(0.002, now)
+    pauses = [(then, round(after - then, 6)) for then, after in pairwise(probed)]
+    assert {p for then, p in pauses if 10.0 < then < 590.0} == {2.0}
+    assert {p for then, p in pauses if then > 610.0} == {pause}

@@ -451,3 +451,16 @@ def test_without_the_right_to_ask_it_says_so_and_watches_traffic(monkeypatch: py
         assert bench.watch.error is not None and "raw socket" in bench.watch.error
 
     on_bench(monkeypatch, talk)
+
+
+def test_the_hello_interval_of_an_interface_is_its_links_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.routing.known = [Place("bw-b", 7, OURS, THEIRS, 30.0)]
+        bench.turn(0.6, 1, 1)
+        assert bench.watch.links["bw-b"].detector.hello_interval == 30.0
+        bench.routing.known = [Place("bw-b", 7, OURS, THEIRS, 10.0)]
+        bench.watch._stale_at = 0.0
+        bench.turn(0.6, 1, 1)
+        assert bench.watch.links["bw-b"].detector.hello_interval == 10.0
+
+    on_bench(monkeypatch, talk)

@@ -13,7 +13,7 @@ FREE = Permission(None, 0, True)
 
 def judge_route(state: State, route: Route) -> None:
     """Ask the filters about a route that is new or has another origin, and keep their answers."""
-    if isinstance(state.policy, AllowAll):
+    if type(state.policy) is AllowAll:
         route.added, route.filtered = 0, False
         return
     neighbour = route.neighbour
@@ -25,7 +25,7 @@ def judge_route(state: State, route: Route) -> None:
 
 def permission(state: State, interface: Interface, prefix: Prefix) -> Permission:
     """Return what the filters say about announcing a prefix on an interface; they are asked once per origin."""
-    if isinstance(state.policy, AllowAll):
+    if type(state.policy) is AllowAll:
         return FREE
     known = state.permissions.get(prefix, {}).get(interface.name)
     if (router_id := _origin(state, prefix)) is None:

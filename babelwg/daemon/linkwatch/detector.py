@@ -84,7 +84,10 @@ class LinkDetector:
         hello_interval: float = 4.0,
         is_alone: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Watch from now on; `is_alone` tells whether nothing could be done with the news of a dead link."""
+        """Watch from now on; a link dead for long is tried once in a `hello_interval`, in seconds.
+
+        `is_alone` tells whether nothing could be done with the news of a dead link.
+        """
         self.bounds = bounds
         self.state = State.ALIVE
         self.since = now  # of the state
@@ -92,7 +95,7 @@ class LinkDetector:
         self.round_trip = RoundTripEstimate()
         self.loss = 0.0  # the share of probes that stay without an answer
         self.late = 0.0  # by how much we ourselves were late lately
-        self._hello_interval = hello_interval
+        self.hello_interval = hello_interval
         self._is_alone = is_alone
         self._alone = False  # in this suspicion
         self._stall = (0.0, now)  # a silence that ended by itself, in seconds, and when
@@ -269,7 +272,7 @@ class LinkDetector:
             return TRIAL_INTERVAL
         if now < self.since + QUICK_FOR:
             return QUICK_RETRY
-        return SLOW_RETRY if now < self.since + SLOW_FOR else max(SLOW_RETRY, self._hello_interval)
+        return SLOW_RETRY if now < self.since + SLOW_FOR else max(SLOW_RETRY, self.hello_interval)
 
     def _probe(self, now: float) -> Action:
         self._probed = now

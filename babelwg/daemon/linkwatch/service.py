@@ -257,11 +257,12 @@ class LinkWatch:
         for name, link in self.links.items():
             if name in places and link.place.index == places[name].index:
                 link.place = places[name]
+                link.detector.hello_interval = link.place.hello_interval
         new = {n: p for n, p in places.items() if n not in self.links or self.links[n].place != p}
         packets = read_packets(self._requests, {place.index for place in new.values()})
         for name, place in new.items():
             if (counted := packets.get(place.index)) is not None:
-                detector = LinkDetector(self.bounds, now, is_alone=partial(self._is_alone, name))
+                detector = LinkDetector(self.bounds, now, place.hello_interval, partial(self._is_alone, name))
                 self.links[name] = WatchedLink(place, counted, self._own(place), detector)
         for name in failed:
             if name not in self.links or self.links[name].detector.state is not State.DEAD:

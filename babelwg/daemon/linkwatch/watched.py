@@ -8,12 +8,13 @@ from babelwg.linux.linkstats import Packets
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a link is: its interface with its index, and the addresses (packed) of both ends."""
+    """Where a link is: its interface with its index, both packed addresses, and the Hello interval in seconds."""
 
     interface: str
     index: int
     ours: bytes
     neighbour: bytes
+    hello_interval: float = 4.0
 
 
 @dataclass(slots=True)
