@@ -18,6 +18,9 @@ def main() -> None:
         code = _run()
         if sys.stdout is not None:  # it is none where descriptor 1 was closed
             sys.stdout.flush()
+    except KeyboardInterrupt:
+        # While modules are read; later click says the same.
+        print("\nAborted!", file=sys.stderr)
     except OSError as error:
         # What is left to say may not fit either, so nothing is said twice.
         print(f"babelwg: {error.strerror or error}", file=sys.stderr)

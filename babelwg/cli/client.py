@@ -135,7 +135,7 @@ def _connect(path: SocketPath, deadline: float) -> socket.socket:
         connection.close()
         # Its queue is full of those who wait already.
         kind = Hangs if isinstance(error, TimeoutError) else Failure
-        raise kind(f"no daemon answers at {path}: {_why(error)}", NO_DAEMON) from None
+        raise kind(f"no daemon answers at {path or 'an empty path'}: {_why(error)}", NO_DAEMON) from None
     return connection
 
 

@@ -130,7 +130,8 @@ def envelope(answer: "Answer") -> str:
 
 def socket_of(ctx: click.Context, given: str | None) -> str:
     """Return the socket that a command's own option names, else the one given before the command."""
-    return given or settings_of(ctx).socket
+    # An empty name is somebody's unset variable, and must not be taken for that of another daemon.
+    return settings_of(ctx).socket if given is None else given
 
 
 def settings_of(ctx: click.Context) -> Settings:

@@ -1,11 +1,11 @@
 """`show kernel`: what we want of the kernel beside what it has."""
 
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
 from babelwg.cli.client import Answer
-from babelwg.cli.exits import NEGATIVE, Failure
+from babelwg.cli.exits import NEGATIVE, Failure, nearest
 from babelwg.cli.group import Reader, reading
 from babelwg.cli.render.kernel import render_kernel
 from babelwg.cli.render.layout import line_width
@@ -13,6 +13,7 @@ from babelwg.cli.render.rows import Columns
 from babelwg.cli.selection import check
 
 DIFFERENCES = b'"differences":'
+NOTHING = b'"routes": []}}'  # how an answer without routes ends
 
 
 @click.command("kernel")
@@ -28,7 +29,10 @@ def kernel(reader: Reader, wanted: str | None, everything: bool) -> None:
     """
     check(wanted)
     if reader.output == "json":
-        differences = differences_in(reader.relay("kernel", {"filter": wanted}))
+        told = reader.relay("kernel", {"filter": wanted})
+        if wanted is not None and told.endswith(NOTHING):
+            _complain(reader, wanted)
+        differences = differences_in(told)
     else:
         is_whole = everything or wanted is not None
         # Of ten thousand routes that are as wanted, text tells the number only.
@@ -36,8 +40,8 @@ def kernel(reader: Reader, wanted: str | None, everything: bool) -> None:
         answer = reader.ask("kernel", how | {"filter": wanted})
         data: dict[str, Any] = answer.data
         routes = Columns.from_answer(data["routes"]) if "columns" in how else data["routes"]
-        if reader.output == "text" and wanted is not None and not routes:
-            raise Failure(f'no route of ours in the kernel matches "{wanted}"', NEGATIVE)
+        if wanted is not None and not routes:
+            _complain(reader, wanted)
         shown = routes if reader.output == "tsv" else data | {"routes": routes}
         reader.print(
             Answer(answer.node, shown), lambda data: render_kernel(data, is_whole, line_width(reader.wide))
@@ -45,6 +49,11 @@ def kernel(reader: Reader, wanted: str | None, everything: bool) -> None:
         differences = data["differences"]
     if differences:
         raise SystemExit(NEGATIVE)
+
+
+def _complain(reader: Reader, wanted: str) -> NoReturn:
+    known = reader.ask("words", {"kinds": ["peers", "names", "interfaces"]}).data
+    raise Failure(f'no route of ours in the kernel matches "{wanted}"{nearest(wanted, known)}', NEGATIVE)
 
 
 def differences_in(text: bytes) -> int:

@@ -41,6 +41,16 @@ def test_path_that_cannot_be_a_socket_is_exit_3(run: Run, tmp_path: Path) -> Non
     assert "no daemon answers at" in result.stderr
 
 
+@pytest.mark.parametrize("words", [["--socket", "", "status"], ["status", "--socket", ""]])
+def test_an_empty_path_is_not_the_usual_one(
+    words: list[str], daemon: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BABELWG_SOCKET", str(daemon.path))
+    result = run(*words)
+    assert (result.exit_code, result.stdout, daemon.requests) == (3, "", [])
+    assert result.stderr == "babelwg: no daemon answers at an empty path: Invalid argument\n"
+
+
 def test_socket_comes_from_the_environment(daemon: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BABELWG_SOCKET", str(daemon.path))
     assert run("show", "xroutes").exit_code == 0

@@ -119,10 +119,16 @@ def test_a_filter_selects_by_network_and_interface(wanted: str, count: int, ask:
 
 
 @pytest.mark.usefixtures("equal")
-def test_a_filter_that_matches_nothing_says_so(ask: Ask) -> None:
-    result = ask("show", "kernel", "192.0.2.1")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert 'no route of ours in the kernel matches "192.0.2.1"' in result.stderr
+@pytest.mark.parametrize("form", ["text", "json", "tsv"])
+def test_a_filter_that_matches_nothing_says_so_in_every_form(form: str, ask: Ask, daemon: Any) -> None:
+    daemon.answers["words"] = ["bravo", "bw-bravo", "charlie"]
+    result = ask("show", "kernel", "brava", "-o", form)
+    assert result.exit_code == 1
+    assert result.stderr == 'babelwg: no route of ours in the kernel matches "brava"; did you mean "bravo"?\n'
+    if form == "json":
+        assert json.loads(result.stdout)["data"]["routes"] == []
+    else:
+        assert result.stdout == ""
 
 
 def test_json_follows_the_schema_and_tsv_has_a_line_for_each_route(ask: Ask, different: Any) -> None:

@@ -81,16 +81,21 @@ def line_width(wide: bool = False) -> int:
     """Return how many characters a line may have."""
     if wide:
         return NO_LIMIT
-    if not sys.stdout.isatty():
+    if not is_terminal():
         return UNKNOWN_WIDTH
     import shutil
 
     return shutil.get_terminal_size((UNKNOWN_WIDTH, 24)).columns
 
 
+def is_terminal() -> bool:
+    """Return whether somebody reads the output as it comes; nobody does where descriptor 1 was closed."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 def has_colour() -> bool:
     """Return whether the output may hold colours."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def table(columns: Sequence[Column], rows: Sequence[Row], width: int) -> str:
