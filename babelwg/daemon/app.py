@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from babelwg.config import BabeldConfig, Config, ConfigErrors, load, load_babeld
-from babelwg.daemon.doctor.offline import examine_offline
 from babelwg.daemon.effective import babeld_of
 from babelwg.daemon.logfile import set_up_log
 from babelwg.daemon.node import Node
@@ -79,6 +78,8 @@ def state_directory(options: DaemonOptions, config: Config | BabeldConfig) -> Pa
 
 def examine_without_daemon(config: Path, state: Path, socket: Path, why: str) -> list[dict[str, Any]]:
     """Return the findings of `doctor` about a node whose daemon does not answer."""
+    from babelwg.daemon.doctor.offline import examine_offline  # a daemon that starts needs none of it
+
     return [finding.describe() for finding in examine_offline(config, state, socket, why)]
 
 

@@ -8,6 +8,7 @@ from babelwg.daemon.effective import babeld_of, policy_of
 from babelwg.daemon.lan import babeld_interfaces
 from babelwg.daemon.redistribute import leaf_xroutes, own_xroutes, redistributed_xroutes
 from babelwg.daemon.routing import WantedInterface
+from babelwg.daemon.tunnel_notes import parameters_of, tunnel_to
 
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
@@ -39,6 +40,20 @@ async def apply_configuration(node: "Node") -> None:
         await node.tunnels.configure(config)
     await node.local.configure(babeld)
     await node.web.configure(config.web if isinstance(config, Config) else None)
+
+
+def resume_tunnels(node: "Node") -> None:
+    """Speak at once on tunnels that an earlier life left as they should be; all else is applied after it."""
+    config = node.config
+    if not isinstance(config, Config) or not (ready := _ready_tunnels(node, config)):
+        return
+    node.policy = policy_of(config)
+    node.routing.set_policy(node.policy)
+    node.routing.prefer_sources(tuple(a.address for a in config.node.addresses))
+    apply_announcements(node)
+    node.routing.guard()
+    for name, interface in ready.items():
+        node.routing.want(name, interface)
 
 
 def apply_interfaces(node: "Node") -> None:
@@ -75,3 +90,13 @@ def apply_announcements(node: "Node") -> None:
     if xroutes != node.routing.announced:
         node.routing.announce(xroutes)
     node.leaves.sync(node.config, node.tunnels.disabled)
+
+
+def _ready_tunnels(node: "Node", config: Config) -> dict[str, WantedInterface]:
+    """Return the tunnels of an earlier life on which Babel can run before they are looked at more closely."""
+    known, mirror, found = node.store.tunnels(), node.monitor.mirror, {}
+    for peer in (p for p in config.peers if p.interface in known and not p.leaf_addresses):
+        link, tunnel = mirror.link(peer.interface), tunnel_to(peer, config, known[peer.interface], 0, None)
+        if link is not None and link.up and mirror.link_local(link.index) == tunnel.link_local:
+            found[peer.interface] = WantedInterface(parameters_of(config, tunnel), tunnel.link_local)
+    return found

@@ -17,6 +17,7 @@ from babelwg.daemon.applying import (
     apply_announcements,
     apply_configuration,
     apply_interfaces,
+    resume_tunnels,
     tunnel_names,
     wanted_interfaces,
 )
@@ -46,7 +47,6 @@ from babelwg.daemon.linkwatch.service import LinkWatch
 from babelwg.daemon.local import LocalService
 from babelwg.daemon.names import Names
 from babelwg.daemon.notify import Notifier
-from babelwg.daemon.queries import CHANGING, Queries
 from babelwg.daemon.recorder import Recorder, wiring
 from babelwg.daemon.routing import ADOPTION, RoutingService
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
@@ -208,11 +208,14 @@ class Node:
         wiring.attach_recorder(self)
         asyncio.get_running_loop().add_reader(self.monitor.fileno(), self.monitor.receive)
         self._stack.callback(asyncio.get_running_loop().remove_reader, self.monitor.fileno())
+        self._adopt()
+        resume_tunnels(self)
         self.web = WebService(self)
         self._stack.push_async_callback(self.web.close)
         await self._serve()
         wiring.note_start(self)
-        await self._take_over()
+        async with self._changing:
+            await apply_configuration(self)
 
     def _open_routing(self) -> None:
         self.requests = RequestSocket()
@@ -259,13 +262,17 @@ class Node:
         self._stack.push_async_callback(self.gateways.close)
 
     async def _serve(self) -> None:
+        # It takes long to import, and neighbours wait for our first Hello.
+        from babelwg.daemon.queries import CHANGING, Queries
+
         self.queries = queries = Queries(self)
         self.control = server = ControlServer(self._socket_path, queries.methods(), CHANGING)
         queries.context.control = server
         await listen(server, self._socket_path)
         self._stack.push_async_callback(server.close)
 
-    async def _take_over(self) -> None:
+    def _adopt(self) -> None:
+        """Take over the routes of an earlier life."""
         names = {*wanted_interfaces(self), *tunnel_names(self)}
         indices = [i for i, link in self.monitor.mirror.links.items() if link.name in names]
         adopted = self.routes.adopt(indices, filter_tables(self.config))
@@ -275,8 +282,6 @@ class Node:
             clear_main(self.requests, self.monitor.mirror, self.store.tunnels())
         for directive in unheeded_directives(babeld_of(self.config)):
             log.warning("directive-not-acted-on %s", directive)
-        async with self._changing:
-            await apply_configuration(self)
 
     def _kernel_changed(self, what: set[str]) -> None:
         if "overrun" in what:

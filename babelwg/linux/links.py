@@ -1,24 +1,72 @@
-"""Interfaces and their addresses, set through rtnetlink."""
+"""Interfaces and their addresses, set through rtnetlink.
+
+pyroute2 takes a quarter of the start to import, so it is imported when something has to be set: after a restart, where
+all is set already, neighbours have heard of us by then.
+"""
 
 import errno
 import socket
 from collections.abc import Iterable
-from typing import Any
-
-from pyroute2 import AsyncIPRoute
-from pyroute2.netlink.exceptions import NetlinkError
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
 from babelwg.linux.errors import KernelError
 from babelwg.linux.monitor import IFF_MULTICAST, IFF_UP
 from babelwg.linux.routes import PROTOCOL_BABEL
 
-IpRoute = AsyncIPRoute
+if TYPE_CHECKING:
+    from pyroute2 import AsyncIPRoute
+    from pyroute2.netlink.exceptions import NetlinkError
 
 ADDR_GEN_MODE_NONE = 1  # IN6_ADDR_GEN_MODE_NONE of linux/if_link.h
 IFA_F_NODAD = 0x02
 
 
-async def index_of(iproute: AsyncIPRoute, name: str) -> int:
+class IpRoute:
+    """pyroute2's socket for links and addresses, opened when it is first asked."""
+
+    def __init__(self) -> None:
+        self._socket: AsyncIPRoute | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._socket is not None:
+            await self._socket.__aexit__(kind, error, trace)
+
+    async def link_lookup(self, **what: Any) -> list[int]:
+        """Return the indices of the interfaces that answer to a description."""
+        found: list[int] = await (await self._opened()).link_lookup(**what)
+        return found
+
+    async def link(self, verb: str, **what: Any) -> Any:
+        """Do something with a link, as pyroute2 has it. Raises NetlinkError."""
+        return await (await self._opened()).link(verb, **what)
+
+    async def addr(self, verb: str, **what: Any) -> Any:
+        """Do something with an address, as pyroute2 has it. Raises NetlinkError."""
+        return await (await self._opened()).addr(verb, **what)
+
+    async def _opened(self) -> "AsyncIPRoute":
+        if self._socket is None:
+            from pyroute2 import AsyncIPRoute
+
+            self._socket = await AsyncIPRoute().__aenter__()
+        return self._socket
+
+
+def netlink_error() -> type["NetlinkError"]:
+    """Return what pyroute2 raises; asked for only where something was raised."""
+    from pyroute2.netlink import exceptions
+
+    kind: type[NetlinkError] = exceptions.NetlinkError
+    return kind
+
+
+async def index_of(iproute: IpRoute, name: str) -> int:
     """Return the index of an interface. Raises KernelError(ENODEV) when there is none."""
     found = await iproute.link_lookup(ifname=name)
     if not found:
@@ -26,7 +74,7 @@ async def index_of(iproute: AsyncIPRoute, name: str) -> int:
     return int(found[0])
 
 
-async def alias_of(iproute: AsyncIPRoute, name: str) -> str | None:
+async def alias_of(iproute: IpRoute, name: str) -> str | None:
     """Return the alias that somebody gave an interface, "" for none; None when there is no such interface."""
     for index in await iproute.link_lookup(ifname=name):
         async for link in await iproute.link("dump", index=index):
@@ -35,7 +83,7 @@ async def alias_of(iproute: AsyncIPRoute, name: str) -> str | None:
     return None
 
 
-async def set_up_tunnel(iproute: AsyncIPRoute, name: str, mtu: int, link_local: bytes, alias: str) -> int:
+async def set_up_tunnel(iproute: IpRoute, name: str, mtu: int, link_local: bytes, alias: str) -> int:
     """Bring a tunnel up with its MTU (octets), our link-local address (packed) and an alias; return its index."""
     index = await index_of(iproute, name)
     try:
@@ -62,12 +110,12 @@ async def set_up_tunnel(iproute: AsyncIPRoute, name: str, mtu: int, link_local: 
             flags=IFA_F_NODAD,
         )
         await _remove_other_link_locals(iproute, index, link_local)
-    except NetlinkError as error:
+    except netlink_error() as error:
         raise KernelError("set up", name, error.code) from error
     return index
 
 
-async def _remove_other_link_locals(iproute: AsyncIPRoute, index: int, link_local: bytes) -> None:
+async def _remove_other_link_locals(iproute: IpRoute, index: int, link_local: bytes) -> None:
     """Take away what an earlier key of ours left: a peer must find one address, and know whose it is."""
     async for message in await iproute.addr("dump", index=index, family=socket.AF_INET6):
         address = message.get_attr("IFA_ADDRESS")
@@ -76,17 +124,17 @@ async def _remove_other_link_locals(iproute: AsyncIPRoute, index: int, link_loca
             await iproute.addr("del", index=index, family=socket.AF_INET6, address=address, prefixlen=64)
 
 
-async def remove_link(iproute: AsyncIPRoute, name: str) -> None:
+async def remove_link(iproute: IpRoute, name: str) -> None:
     """Delete an interface; nothing when it is gone already."""
     for index in await iproute.link_lookup(ifname=name):
         try:
             await iproute.link("del", index=index)
-        except NetlinkError as error:
+        except netlink_error() as error:
             if error.code != errno.ENODEV:
                 raise KernelError("remove interface", name, error.code) from error
 
 
-async def read_node_addresses(iproute: AsyncIPRoute) -> set[tuple[bytes, int]]:
+async def read_node_addresses(iproute: IpRoute) -> set[tuple[bytes, int]]:
     """Return the addresses (packed, prefix length) on lo that carry our protocol number."""
     index = await index_of(iproute, "lo")
     found = set()
@@ -98,7 +146,7 @@ async def read_node_addresses(iproute: AsyncIPRoute) -> set[tuple[bytes, int]]:
     return found
 
 
-async def apply_node_addresses(iproute: AsyncIPRoute, desired: Iterable[tuple[bytes, int]]) -> int:
+async def apply_node_addresses(iproute: IpRoute, desired: Iterable[tuple[bytes, int]]) -> int:
     """Put the node's addresses on lo and take away those of an earlier configuration; return how many changed.
 
     One that is refused does not hold up the others. Raises KernelError for the first of those.
@@ -108,7 +156,7 @@ async def apply_node_addresses(iproute: AsyncIPRoute, desired: Iterable[tuple[by
     refusals = []
     try:
         await iproute.link("set", index=index, state="up")
-    except NetlinkError as error:
+    except netlink_error() as error:
         refusals.append(KernelError("bring up", "lo", error.code))
     for verb, addresses in (("replace", wanted - there), ("del", there - wanted)):
         for address, plen in sorted(addresses):
@@ -121,7 +169,7 @@ async def apply_node_addresses(iproute: AsyncIPRoute, desired: Iterable[tuple[by
     return len(wanted ^ there)
 
 
-async def _change_address(iproute: AsyncIPRoute, verb: str, index: int, address: bytes, plen: int) -> None:
+async def _change_address(iproute: IpRoute, verb: str, index: int, address: bytes, plen: int) -> None:
     family = socket.AF_INET6 if len(address) == 16 else socket.AF_INET
     text = socket.inet_ntop(family, address)
     arguments: dict[str, Any] = {"index": index, "family": family, "address": text, "prefixlen": plen}
@@ -130,6 +178,6 @@ async def _change_address(iproute: AsyncIPRoute, verb: str, index: int, address:
         arguments["proto"] = PROTOCOL_BABEL
     try:
         await iproute.addr(verb, **arguments)
-    except NetlinkError as error:
+    except netlink_error() as error:
         if error.code not in (errno.EADDRNOTAVAIL, errno.EEXIST):
             raise KernelError(f"{verb} address", f"{text}/{plen}", error.code) from error

@@ -94,13 +94,16 @@ def test_a_restarted_relay_loses_no_packet_and_goes_on_with_its_routes(
 
 def restart(mesh: Mesh, name: str, how: signal.Signals) -> None:
     """End a daemon and start it again; its routes must come back older than they were."""
-    young = ages(mesh, name)
+    young, log = ages(mesh, name), mesh.home(name) / "daemon.log"
+    before = len(log.read_text())
     mesh.stop_daemon(name, how)
     time.sleep(ABSENCE)
     mesh.start_daemon(name)
     mesh.wait(f"{name} answers again", lambda: answers(mesh, name))
     mesh.wait("it has all its routes", lambda: ages(mesh, name).keys() == young.keys())
     assert all(age > young[prefix] for prefix, age in ages(mesh, name).items())
+    # It speaks before it has looked at its tunnels, since neighbours wait for it.
+    assert 0 < log.read_text().find("route-selected", before) < log.read_text().find("tunnel-set", before)
     peers = mesh.ask(name, "status")["peers"]
     assert {peer["state"] for peer in peers} == {"up"}
 

@@ -9,13 +9,10 @@ import time
 from base64 import b64decode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
-
-from pyroute2 import AsyncIPRoute, AsyncWireGuard
-from pyroute2.netlink.exceptions import NetlinkError
+from typing import TYPE_CHECKING, Any
 
 from babelwg.linux.errors import KernelError
-from babelwg.linux.links import remove_link
+from babelwg.linux.links import IpRoute, netlink_error, remove_link
 from babelwg.linux.tunnels.tunnel import (
     ANY_ADDRESS,
     SESSION_LIFE,
@@ -28,6 +25,9 @@ from babelwg.linux.tunnels.tunnel import (
     preshared_key_of,
 )
 
+if TYPE_CHECKING:
+    from pyroute2 import AsyncWireGuard
+
 log = logging.getLogger(__name__)
 
 ZERO_KEY = "A" * 43 + "="
@@ -38,13 +38,13 @@ class KernelBackend:
 
     name = "kernel"
 
-    def __init__(self, iproute: AsyncIPRoute) -> None:
+    def __init__(self, iproute: IpRoute) -> None:
         self._iproute = iproute
 
     async def create(self, tunnel: Tunnel) -> None:
         try:
             await self._iproute.link("add", ifname=tunnel.interface, kind="wireguard")
-        except NetlinkError as error:
+        except netlink_error() as error:
             if error.code != errno.EEXIST:
                 raise TunnelError(*_explain(error.code, tunnel.interface)) from error
             if not await _is_wireguard(self._iproute, tunnel.interface):
@@ -85,14 +85,14 @@ class KernelBackend:
                     fwmark=tunnel.fwmark,
                     peer=peer,
                 )
-        except NetlinkError as error:
+        except netlink_error() as error:
             raise TunnelError(*_explain(error.code, tunnel.interface, tunnel.listen_port)) from error
 
     async def state(self, interface: str) -> TunnelState:
         try:
             async with _open() as wireguard:
                 messages = [message async for message in await wireguard.info(interface)]
-        except NetlinkError as error:
+        except netlink_error() as error:
             kind = TunnelGone if error.code == errno.ENODEV else TunnelError
             raise kind(*_explain(error.code, interface)) from error
         port = next((m.get_attr("WGDEVICE_A_LISTEN_PORT") for m in messages), 0) or 0
@@ -128,7 +128,7 @@ class KernelBackend:
         )
 
     @staticmethod
-    async def _strangers(wireguard: AsyncWireGuard, tunnel: Tunnel) -> list[str]:
+    async def _strangers(wireguard: "AsyncWireGuard", tunnel: Tunnel) -> list[str]:
         """Return the public keys of other peers on this interface: one tunnel has one peer."""
         found = []
         async for message in await wireguard.info(tunnel.interface):
@@ -148,19 +148,19 @@ def _keeps_endpoint(tunnel: Tunnel, previous: Tunnel | None, state: TunnelState)
     return state.endpoint is not None and time.time() - state.latest_handshake < SESSION_LIFE
 
 
-async def choose_backend(iproute: AsyncIPRoute, wanted: str) -> str:
+async def choose_backend(iproute: IpRoute, wanted: str) -> str:
     """Return the back end that `auto` means on this machine, or the one that is wanted by name."""
     if wanted != "auto":
         return wanted
     return KernelBackend.name if await kernel_has_wireguard(iproute) else "embedded"
 
 
-async def kernel_has_wireguard(iproute: AsyncIPRoute) -> bool:
+async def kernel_has_wireguard(iproute: IpRoute) -> bool:
     """Return whether this kernel can make WireGuard links for us (its module is loaded on demand)."""
     name = f"bwprobe{os.getpid() % 10**8}"  # no peer has it: their interfaces are `bw-` and a name
     try:
         await iproute.link("add", ifname=name, kind="wireguard")
-    except NetlinkError as error:
+    except netlink_error() as error:
         # Another one that asks the same at this moment removes its link itself.
         return error.code == errno.EEXIST and await _is_wireguard(iproute, name)
     try:
@@ -170,7 +170,7 @@ async def kernel_has_wireguard(iproute: AsyncIPRoute) -> bool:
     return True
 
 
-async def _is_wireguard(iproute: AsyncIPRoute, name: str) -> bool:
+async def _is_wireguard(iproute: IpRoute, name: str) -> bool:
     """Return whether an interface is a WireGuard link; one that is gone meanwhile counts as such."""
     try:
         for index in await iproute.link_lookup(ifname=name):
@@ -178,15 +178,17 @@ async def _is_wireguard(iproute: AsyncIPRoute, name: str) -> bool:
                 info = link.get_attr("IFLA_LINKINFO")
                 if info is None or info.get_attr("IFLA_INFO_KIND") != "wireguard":
                     return False
-    except NetlinkError as error:
+    except netlink_error() as error:
         if error.code != errno.ENODEV:
             raise TunnelError(*_explain(error.code, name)) from error
     return True
 
 
 @asynccontextmanager
-async def _open() -> AsyncIterator[AsyncWireGuard]:
+async def _open() -> AsyncIterator["AsyncWireGuard"]:
     """Open a generic netlink socket that knows WireGuard's family number."""
+    from pyroute2 import AsyncWireGuard  # as late as `links` imports it
+
     async with AsyncWireGuard() as wireguard:
         await wireguard.setup_endpoint()
         yield wireguard

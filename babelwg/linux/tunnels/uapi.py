@@ -10,9 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pyroute2 import AsyncIPRoute
-
-from babelwg.linux.links import remove_link
+from babelwg.linux.links import IpRoute, remove_link
 from babelwg.linux.tunnels.tunnel import (
     ANY_ADDRESS,
     SESSION_LIFE,
@@ -44,7 +42,7 @@ UAPI_DIRECTORY = Path("/run/wireguard")
 class UapiBackend:
     """Any userspace WireGuard on this machine, one process per tunnel, found by name or path."""
 
-    def __init__(self, iproute: AsyncIPRoute, program: str, directory: Path = UAPI_DIRECTORY) -> None:
+    def __init__(self, iproute: IpRoute, program: str, directory: Path = UAPI_DIRECTORY) -> None:
         self.name = program
         self._iproute = iproute
         self._directory = directory
