@@ -61,7 +61,7 @@ class SimNode:
         for prefix in list(self.fib):
             del self.fib[prefix]
             self._changed(self, prefix)
-        self.speaker = Speaker(self.router_id, self.parameters, self._rng, memory)
+        self.speaker = self._speaker(memory)
         for peer, parameters in self.interfaces.items():
             self.speaker.add_interface(peer, parameters, self.link_local, now)
         for prefix, metric in self.xroutes.items():
@@ -88,8 +88,7 @@ class SimNode:
         assert self.speaker is not None, f"{self.name} does not run"
         self.speaker.handle_deadline(now)
         events = self.speaker.events()
-        for event in events:
-            self._apply(event)
+        self._carry_out(events, now)
         datagrams = self.speaker.datagrams_to_send(now)
         for record in self.speaker.sources_to_store():
             self._store(record)
@@ -99,6 +98,15 @@ class SimNode:
         for route in self.speaker.routes_to_store():
             self.disk.routes[route.prefix] = route
         return events, datagrams
+
+    def _speaker(self, memory: Memory) -> Speaker:
+        return Speaker(self.router_id, self.parameters, self._rng, memory)
+
+    def _carry_out(self, events: list[Event], now: float) -> None:
+        """Do in the kernel and on the disk what events say."""
+        del now
+        for event in events:
+            self._apply(event)
 
     def _apply(self, event: Event) -> None:
         if isinstance(event, SeqnoIncreased):
