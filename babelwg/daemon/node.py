@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from random import SystemRandom
 from types import TracebackType
@@ -262,7 +263,8 @@ class Node:
         self._stack.push_async_callback(self.gateways.close)
 
     async def _serve(self) -> None:
-        # It takes long to import, and neighbours wait for our first Hello.
+        # It takes long to import, and neighbours wait for our first Hello; they are answered meanwhile.
+        await asyncio.to_thread(import_module, "babelwg.daemon.queries")
         from babelwg.daemon.queries import CHANGING, Queries
 
         self.queries = queries = Queries(self)

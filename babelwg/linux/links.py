@@ -4,9 +4,11 @@ pyroute2 takes a quarter of the start to import, so it is imported when somethin
 all is set already, neighbours have heard of us by then.
 """
 
+import asyncio
 import errno
 import socket
 from collections.abc import Iterable
+from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -27,6 +29,7 @@ class IpRoute:
 
     def __init__(self) -> None:
         self._socket: AsyncIPRoute | None = None
+        self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,11 +54,14 @@ class IpRoute:
         return await (await self._opened()).addr(verb, **what)
 
     async def _opened(self) -> "AsyncIPRoute":
-        if self._socket is None:
-            from pyroute2 import AsyncIPRoute
+        async with self._opening:
+            if self._socket is None:
+                # In a thread, since others have the loop meanwhile.
+                await asyncio.to_thread(import_module, "pyroute2")
+                from pyroute2 import AsyncIPRoute
 
-            self._socket = await AsyncIPRoute().__aenter__()
-        return self._socket
+                self._socket = await AsyncIPRoute().__aenter__()
+            return self._socket
 
 
 def netlink_error() -> type["NetlinkError"]:

@@ -103,6 +103,7 @@ def restart(mesh: Mesh, name: str, how: signal.Signals) -> None:
     mesh.wait("it has all its routes", lambda: ages(mesh, name).keys() == young.keys())
     assert all(age > young[prefix] for prefix, age in ages(mesh, name).items())
     # It speaks before it has looked at its tunnels, since neighbours wait for it.
+    mesh.wait("it has looked at its tunnels", lambda: "tunnel-set" in log.read_text()[before:])
     assert 0 < log.read_text().find("route-selected", before) < log.read_text().find("tunnel-set", before)
     peers = mesh.ask(name, "status")["peers"]
     assert {peer["state"] for peer in peers} == {"up"}
