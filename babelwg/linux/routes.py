@@ -60,6 +60,7 @@ RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PRIORITY, RTA_PREFSRC, RTA_MULTIPATH = 1, 4, 
 RTA_SRC, RTA_IIF, RTA_TABLE, RTA_VIA = 2, 3, 15, 18
 RTM_F_CLONED, RTM_F_LOOKUP_TABLE, RTM_F_FIB_MATCH = 0x200, 0x1000, 0x2000
 SCOPE_LINK = 253
+LOOPBACK = 1  # the interface of this number is lo in every namespace
 TABLE_MAIN = 254
 
 # Implementation constants
@@ -274,12 +275,7 @@ def look_up(requests: RequestSocket, destination: bytes, source: bytes | None) -
 
     The prefix of the answer is the host; its table is where it was found. Raises KernelError on other refusals.
     """
-    found = _ask(requests, destination, source, 0)
-    if found is not None or source is None or len(source) != 4:
-        return found
-    # IPv4 knows no way from an address of somebody else, unless we say where such packets come in.
-    back = _ask(requests, source, None, 0)
-    return _ask(requests, destination, source, back.interface) if back and back.kind == UNICAST else None
+    return _ask_as_it_comes(requests, destination, source, 0)
 
 
 def match(requests: RequestSocket, destination: bytes, source: bytes | None) -> Route | None:
@@ -287,13 +283,21 @@ def match(requests: RequestSocket, destination: bytes, source: bytes | None) -> 
 
     An entry that refuses packets counts as no way. Raises KernelError on other refusals.
     """
-    found = _ask(requests, destination, source, 0, RTM_F_FIB_MATCH)
+    return _ask_as_it_comes(requests, destination, source, RTM_F_FIB_MATCH)
+
+
+def _ask_as_it_comes(
+    requests: RequestSocket, destination: bytes, source: bytes | None, flags: int
+) -> Route | None:
+    found = _ask(requests, destination, source, 0, flags)
     if found is not None or source is None or len(source) != 4:
         return found
+    # IPv4 knows no way from an address of somebody else, unless we say where such packets come in.
     back = _ask(requests, source, None, 0)
-    if back is None or back.kind != UNICAST:
+    if back is not None and back.kind != UNICAST:
         return None
-    return _ask(requests, destination, source, back.interface, RTM_F_FIB_MATCH)
+    # Without a way back they may come in anywhere, if no reverse path check keeps them out.
+    return _ask(requests, destination, source, back.interface if back is not None else LOOPBACK, flags)
 
 
 def _ask(

@@ -79,3 +79,30 @@ def test_no_way_is_none_whatever_the_kernel_calls_it(address: str, requests: Req
     assert matched(requests, address, "192.0.2.1" if "." in address else "fd00:9::9") is None
     found = look_up(requests, ip_address(address).packed, None)
     assert found is None or found.kind != UNICAST
+
+
+def test_a_packet_from_far_away_is_led_though_no_way_goes_back(
+    nodes: Any, needs: Callable[..., None]
+) -> None:
+    needs("ip")
+    node = nodes.add("n")
+    node.ip(
+        "rule add pref 6680 from 10.60.0.0/16 lookup 6701",
+        "route add 10.77.0.0/16 dev lo table 6701 proto 42",
+    )
+    node.sysctl("net.ipv4.ip_forward", "1")
+    with network_namespace(node.pid):
+        requests = RequestSocket()
+    try:
+        for check, table in (("0", 6701), ("1", None)):
+            node.sysctl("net.ipv4.conf.all.rp_filter", check)
+            node.sysctl("net.ipv4.conf.lo.rp_filter", check)
+            found = matched(requests, "10.77.0.1", "10.60.0.1")
+            assert (found and found.table) == table, f"reverse path check {check}"
+            way = look_up(requests, ip_address("10.77.0.1").packed, ip_address("10.60.0.1").packed)
+            assert (way and way.table) == table, f"reverse path check {check}"
+        node.sysctl("net.ipv4.conf.all.rp_filter", "0")
+        node.sysctl("net.ipv4.conf.lo.rp_filter", "0")
+        assert matched(requests, "10.77.0.1", "10.61.0.1") is None
+    finally:
+        requests.close()
