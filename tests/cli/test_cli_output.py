@@ -67,6 +67,27 @@ def test_a_reader_that_has_read_enough_hears_no_complaint(daemon: Any) -> None:
     assert (result.stdout.count("\n"), result.stderr) == (1, "")
 
 
+def test_characters_that_the_encoding_has_not_are_replaced(
+    daemon: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_full = shell(daemon, ["show", "neighbours"], "")
+    assert "…" in in_full.stdout
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    result = shell(daemon, ["show", "neighbours"], "")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == in_full.stdout.replace("…", "?")
+
+
+def test_a_path_of_any_octets_is_written_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8:strict")  # as in most locales, unlike C
+    path = tmp_path / "\udcff.toml"
+    path.write_text("")
+    command = [sys.executable, "-m", "babelwg", "config", "path", "-c", str(path)]
+    result = subprocess.run(command, capture_output=True, timeout=DEADLINE, check=False)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert b"\xff.toml" in result.stdout
+
+
 def test_an_interrupt_while_modules_are_read_is_one_word() -> None:
     command = [sys.executable, "-c", INTERRUPTED]
     result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
