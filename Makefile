@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow interop page-test sim check format conformance bench-cli bench-failover bench-restart bench-routes bench-rtt peers man deb packaging clean
+.PHONY: help demo test unit integration slow interop page-test sim check format conformance bench bench-cli bench-failover bench-restart bench-routes bench-rtt peers man deb packaging clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -52,10 +52,13 @@ peers:
 conformance: $(READY) peers ## fail unless every requirement has its test (README=1 writes the table into README.md)
 	$(PYTEST) -q tests integration -m conformance --conformance $(if $(README),--conformance-readme) $(ARGS)
 
+bench: ## all figures, one benchmark after the other (CHECK=1: fail on a miss)
+	@$(MAKE) --no-print-directory bench-failover bench-restart bench-routes bench-rtt bench-cli
+
 bench-cli: $(READY) peers ## what commands take beside 10,000 routes, and whether telling them holds up Hellos (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.cli $(if $(CHECK),--check) $(ARGS)
 
-bench-failover: $(READY) peers ## seconds without traffic after a silent cut, beside babeld (CHECK=1: fail on a miss)
+bench-failover: $(READY) peers ## seconds without traffic after a silent cut, beside babeld and BIRD (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.failover $(if $(CHECK),--check) $(ARGS)
 
 bench-restart: $(READY) peers ## packets that a restart costs, planned and by kill -9, beside babeld (CHECK=1: fail on a miss)

@@ -23,8 +23,8 @@ from babelwg.lab.netns.mesh import Mesh
 from babelwg.lab.netns.node import Node
 from babelwg.lab.netns.pinger import Pinger
 from babelwg.lab.topology import Topology
-from integration.babeld import BabeldNode
 from integration.bench.common import spread, verdict
+from integration.stock import BabeldNode
 
 KINDS = ("embedded", "wireguard-go", "babeld")
 HOWS = {"planned": signal.SIGTERM, "kill -9": signal.SIGKILL}

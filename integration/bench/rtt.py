@@ -14,8 +14,8 @@ from pathlib import Path
 from babelwg.lab.netns.mesh import Mesh
 from babelwg.lab.netns.pinger import Pinger
 from babelwg.lab.topology import Topology
-from integration.babeld import BabeldNode
 from integration.bench.common import spread, verdict
+from integration.stock import BabeldNode
 
 # babeld at its defaults, and with a penalty that could move it
 KINDS = {"babelwg": None, "babeld": "", "babeld 1000": "max-rtt-penalty 1000"}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from babelwg.lab.netns.mesh import Mesh
-from integration.babeld import PROGRAMS, BabeldNode
+from integration.stock import PROGRAMS, BabeldNode
 
 A, B, C = (("fd00:77::1", "10.23.0.1"), ("fd00:77::2", "10.23.0.2"), ("fd00:77::3", "10.23.0.3"))
 

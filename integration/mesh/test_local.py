@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from babelwg.lab.netns.mesh import Mesh
-from integration.babeld import PROGRAMS, BabeldNode
 from integration.reader import Picture, Reader
+from integration.stock import PROGRAMS, BabeldNode
 
 SOCKET = "/run/babelwg-local.sock"
 NETWORKS = [f"2001:db8:{number:x}::/48" for number in range(1, 101)]
