@@ -210,6 +210,38 @@ def test_a_duplicate_is_not_forwarded_but_a_newer_one_and_another_router_are(fou
     assert len(seqno_requests(found.sent())) == 1
 
 
+def test_a_request_goes_on_when_only_its_sender_was_asked_for_the_same(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 3, update(metric=150, number=3))
+    receive(found, 2, request(50))
+    assert list(sent_by_interface(found)) == ["tun1"]
+    # Our next hop has lost its own route meanwhile, and now asks us: nobody else has heard of the request.
+    receive(found, 1, request(50))
+    sent = sent_by_interface(found)
+    assert {name for name, tlvs in sent.items() if seqno_requests(tlvs)} == {"tun3"}
+    receive(found, 1, request(50))
+    receive(found, 2, request(50))
+    assert seqno_requests(found.sent()) == []
+    receive(found, 1, retraction())
+    found.sent()
+    receive(found, 3, update(metric=150, number=3, seqno=50))
+    sent = sent_by_interface(found)
+    assert [u.seqno for u in updates(sent["tun1"])] == [u.seqno for u in updates(sent["tun2"])] == [50]
+
+
+def test_a_request_goes_on_when_who_was_asked_for_the_same_has_lost_the_prefix(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 3, update(metric=150, number=3))
+    receive(found, 2, request(50))
+    assert list(sent_by_interface(found)) == ["tun1"]
+    receive(found, 1, retraction())
+    found.wait(0.2)
+    receive(found, 2, request(50))
+    assert seqno_requests(sent_by_interface(found)["tun3"]) == [request(50, hop_count=63)]
+
+
 @pytest.mark.conformance("B3.8.1.2-9", "B3.7.2-7")
 def test_the_update_that_satisfies_a_forwarded_request_is_passed_on_at_once(found: Bench) -> None:
     receive(found, 1, update(metric=100))

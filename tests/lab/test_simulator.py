@@ -43,6 +43,19 @@ def test_a_backup_of_equal_cost_is_used_two_link_round_trips_after_the_loss() ->
     assert found - lost == pytest.approx(4 * 0.002)  # one way takes 2 ms
 
 
+def test_who_loses_a_route_hears_at_once_of_those_that_split_horizon_kept_back() -> None:
+    #   a ---- b
+    #   |      |     d reaches b through a or through c, at the same cost; where it does so through a,
+    #   d ---- c     it has never told a of the other way
+    for links in ("a-b b-c d-c a-d", "a-d b-c d-c a-b", "a-b a-d d-c b-c", "b-c d-c a-d a-b"):
+        net = SimNetwork.parse(links, seed=1)
+        net.run(seconds=30)
+        net.fail_link("a", "b")
+        net.fail_link("b", "a")
+        net.run(seconds=0.05)
+        assert (net["a"].next_hop("b"), net["b"].next_hop("a")) == ("d", "c")
+
+
 def test_traffic_returns_to_the_direct_link_in_little_more_than_a_hello_interval() -> None:
     net = SimNetwork.parse("a-b:96 b-c:96 a-c:96", seed=1)
     net.run(seconds=30)

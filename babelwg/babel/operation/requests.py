@@ -102,19 +102,32 @@ def forget_requester(state: State, neighbour: Neighbour) -> None:
 def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: float) -> None:
     """Pass a request on to one neighbour, unless an equal one is on its way (§3.8.1.2)."""
     source = Source(request.prefix, request.router_id)
-    if _is_redundant(state, source, request.seqno, now):
+    redundant = _is_redundant(state, source, request.seqno, now)
+    if redundant and _may_be_answered(state.requests[source], requester):
         state.count("request_suppressed.duplicate")
         _add_requester(state, state.requests[source], requester)
         return
     if (target := _next_towards(state, request.prefix, requester)) is None:
         state.count("request_ignored.no-next-hop")
         return
-    pending = _remember(state, source, request.seqno, requester, now)
+    seqno = state.requests[source].seqno if redundant else request.seqno
+    pending = _remember(state, source, seqno, requester, now)
     if pending is None:
         return
     _add_requester(state, pending, requester)
     state.timers.advance(pending.timer, now + FORWARDED_LIFETIME * state.parameters.request_timeout)
     _send(state, pending, [target], request.hop_count - 1, now)
+
+
+def _may_be_answered(pending: PendingRequest, requester: Neighbour) -> bool:
+    """Return whether anybody who was asked may still answer: not one who asks us in turn, or has lost the prefix."""
+    prefix = pending.source.prefix
+    return any(
+        target is not requester
+        and (route := target.routes.get(prefix)) is not None
+        and _is_worth_asking(route)
+        for target in pending.targets
+    )
 
 
 def _next_towards(state: State, prefix: Prefix, requester: Neighbour) -> Neighbour | None:

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from babelwg.babel.events import RouteFlushed, RouteSelected
 from babelwg.babel.operation.acknowledgments import end_hold, start_hold
-from babelwg.babel.operation.permission import forget_permissions
-from babelwg.babel.operation.queueing import queue_ordinary, queue_urgent
+from babelwg.babel.operation.permission import concerns, forget_permissions
+from babelwg.babel.operation.queueing import queue_ordinary, queue_ordinary_on, queue_urgent, queue_urgent_on
 from babelwg.babel.operation.requests import request_after_loss, request_better
 from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Cause, Neighbour
@@ -120,6 +120,19 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
         queue_urgent(state, prefix, now)
     elif significant:
         queue_ordinary(state, prefix, now)
+    if old is not None and old.route.neighbour.interface is not route.neighbour.interface:
+        _tell_former(state, prefix, old.route, now)
+
+
+def _tell_former(state: State, prefix: Prefix, former: Route, now: float) -> None:
+    """Announce a prefix where split horizon kept it back: whoever lost its route may need ours (§3.7.2, §3.7.4)."""
+    interface = former.neighbour.interface
+    if not interface.parameters.split_horizon or not concerns(state, interface, prefix):
+        return
+    if former.metric == INFINITY:
+        queue_urgent_on(state, interface, prefix, now)
+    else:
+        queue_ordinary_on(state, interface, prefix, now)
 
 
 def _selected(route: Route, cause: Cause, old_metric: int | None) -> RouteSelected:

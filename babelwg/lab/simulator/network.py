@@ -76,13 +76,34 @@ class SimNetwork:
 
     def cut(self, a: str, b: str) -> None:
         """Silence a link; nobody is told."""
-        self.link(a, b).up = False
+        self.link(a, b).silent = frozenset((a, b))
         self._note(f"cut {a}-{b}")
 
     def restore(self, a: str, b: str) -> None:
         """Let a silenced link carry datagrams again."""
-        self.link(a, b).up = True
+        self.link(a, b).silent = frozenset()
         self._note(f"restore {a}-{b}")
+
+    def silence(self, a: str, b: str, silent: frozenset[str]) -> None:
+        """Lose what some ends of a link send from now on, and nothing else; nobody is told."""
+        self.link(a, b).silent = silent
+        self._note(f"silence {a}-{b} {' '.join(sorted(silent))}")
+
+    def fail_link(self, name: str, peer: str) -> None:
+        """Let a node find a link dead, as a daemon does that watches it."""
+        if (speaker := self.nodes[name].speaker) is not None:
+            speaker.fail_link(peer, "no answer", self.now)
+            self._pump(self.nodes[name])
+
+    def restore_link(self, name: str, peer: str) -> None:
+        """Let a node find that packets go both ways on a link again, if it found it dead."""
+        if (speaker := self.nodes[name].speaker) is not None:
+            speaker.restore_link(peer, self.now)
+            self._pump(self.nodes[name])
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something in a while."""
+        self._at(self.now + seconds, action)
 
     def impair(self, a: str, b: str, **changes: float) -> None:
         """Change delay, jitter (seconds) or loss (a share) of a link."""
@@ -216,12 +237,12 @@ class SimNetwork:
     def _send(self, node: SimNode, datagram: Datagram) -> None:
         self.datagrams += 1
         link = self.link(node.name, datagram.interface)
-        if (transit := link.transit(self._rng)) is not None:
+        if (transit := link.transit(node.name, self._rng)) is not None:
             self._at(self.now + transit, lambda: self._deliver(link, node.name, datagram))
 
     def _deliver(self, link: SimLink, sender: str, datagram: Datagram) -> None:
         receiver = self.nodes[link.other(sender)]
-        if not link.up or receiver.speaker is None:
+        if not link.carries(sender) or receiver.speaker is None:
             return
         arrived = replace(datagram, interface=sender, received=self.now)
         receiver.speaker.receive_datagram(arrived, self.now)
