@@ -25,7 +25,8 @@ def kernel(reader: Reader, wanted: str | None, everything: bool) -> None:
 
     Routes and rules are read anew from the kernel. Without FILTER or --all, text shows only what
     differs; "beaten" is a route of ours that another program's with a smaller metric takes the packets from.
-    FILTER is a peer, an interface, an address or a prefix. The exit code is 1 when something differs.
+    FILTER is a peer, an interface, an address or a prefix. The exit code is 1 when something differs, or
+    when nothing matches FILTER.
     """
     check(wanted)
     if reader.output == "json":
