@@ -1,0 +1,1 @@
+"""A storm over a grid of real daemons, and what may not happen in it."""
