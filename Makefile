@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow interop page-test sim check format conformance bench bench-cli bench-failover bench-restart bench-routes bench-rtt peers man deb packaging clean
+.PHONY: help demo test unit integration slow interop page-test sim chaos chaos-sim check format conformance bench bench-cli bench-failover bench-restart bench-routes bench-rtt peers man deb packaging clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -45,6 +45,12 @@ page-test: $(READY) peers ## the page in a headless browser against a live mesh,
 
 sim: $(READY) ## a thousand random storms over simulated meshes (SIM_SEEDS=N for another number)
 	SIM_SEEDS=$(or $(SIM_SEEDS),1000) $(PYTEST) -q tests/lab --timeout 3600
+
+chaos: $(READY) peers ## minutes of cuts, kills and flushes on a grid of nine daemons (ARGS="--minutes 10 --seed 1")
+	$(BIN)/python -m integration.chaos.storm $(ARGS)
+
+chaos-sim: $(READY) ## the same storms in virtual time, never a loop (ARGS="--seeds 1000")
+	$(BIN)/python -m integration.chaos.simulated $(ARGS)
 
 peers:
 	@.ci/peers

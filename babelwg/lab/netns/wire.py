@@ -39,7 +39,8 @@ class Impairment:
     delay: float = 0.0  # seconds, from the first node to the second
     delay_back: float | None = None  # seconds, the other way
     jitter: float = 0.0  # seconds, uniform around the delay
-    loss: float = 0.0  # probability from 0 to 1
+    loss: float = 0.0  # probability from 0 to 1, from the first node to the second
+    loss_back: float | None = None  # probability, the other way
     rate: float = 0.0  # bits per second, 0 for no limit
     limit: int = 1000  # frames in flight per direction
     reorder: bool = False  # whether jitter may reorder
@@ -96,6 +97,7 @@ class Direction:
     """The frames on their way from one port to the other."""
 
     delay: float  # seconds
+    loss: float = 0.0  # probability from 0 to 1
     free_at: float = 0.0  # when the last bit of the last frame has left, for the rate
     last: float = 0.0  # when the last frame arrives, so that jitter does not reorder
     in_flight: int = 0
@@ -115,14 +117,17 @@ class Forwarder:
     def configure(self, **changes: Any) -> None:
         """Apply changed values to frames that arrive from now on."""
         self.impairment = replace(self.impairment, **changes)
-        back = self.impairment.delay_back
-        self.directions[0].delay = self.impairment.delay
-        self.directions[1].delay = self.impairment.delay if back is None else back
+        there, back = self.directions
+        there.delay, there.loss = self.impairment.delay, self.impairment.loss
+        given = (self.impairment.delay_back, self.impairment.loss_back)
+        back.delay, back.loss = (
+            a if b is None else b for a, b in zip((there.delay, there.loss), given, strict=True)
+        )
 
     def receive(self, port: int, frame: bytes, now: float) -> None:
         """Put one frame that came in at `port` on its way, or lose it."""
         impairment, direction = self.impairment, self.directions[port]
-        if direction.in_flight >= impairment.limit or self.rng.random() < impairment.loss:
+        if direction.in_flight >= impairment.limit or self.rng.random() < direction.loss:
             return
         due = now + direction.delay
         if impairment.rate:

@@ -1,0 +1,46 @@
+"""When the machine had no time for the daemons of a mesh: they waited in the run queue instead of running."""
+
+import threading
+import time
+from pathlib import Path
+
+from babelwg.lab.netns.mesh import Mesh
+from babelwg.lab.outages import Span
+
+PAUSE = 0.25  # seconds between two looks
+LONGEST_WAIT = 0.15  # seconds that a daemon may wait for a processor between them
+
+
+class Stalls:
+    """Watches how long the daemons of a mesh wait for a processor, as the kernel tells it, until closed."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.spans: list[Span] = []
+        self._mesh = mesh
+        self._waited: dict[int, float] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Watch no longer."""
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        looked = time.monotonic()
+        while not self._ended.wait(PAUSE):
+            now = time.monotonic()
+            waited = {daemon.pid: _waited(daemon.pid) for daemon in list(self._mesh.daemons.values())}
+            longest = max((w - self._waited.get(pid, 0.0) for pid, w in waited.items()), default=0.0)
+            if longest > LONGEST_WAIT or now - looked > PAUSE + LONGEST_WAIT:
+                self.spans.append(Span(looked, now))
+            self._waited, looked = waited, now
+
+
+def _waited(pid: int) -> float:
+    """Return the seconds that a process has waited in the run queue so far; 0 when it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except OSError:
+        return 0.0

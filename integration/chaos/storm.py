@@ -1,0 +1,197 @@
+"""Minutes of chaos over a grid of nine real daemons under probes: no loop, no black hole, all whole soon after it.
+
+Asserted, of a 3x3 grid with the embedded back end and default settings:
+
+- No packet dies of its hop limit in any kernel. Every prefix here has one origin, so there is no loop at all.
+- No pair of nodes loses its probes for more than a second while a path exists. A path exists when its links have been
+  up for a second and its daemons and data planes run: a cut in one direction counts as a cut, a dead data plane takes
+  its node and all links of it, a daemon is away from its end until it answers again. Loss and delay end no path.
+- Exempt from that: when links, data planes or the routes of a node change while the daemon of a node is away, or in the
+  second before it went, until a second after it is back. Its neighbours keep to it (a silent speaker on a link that
+  answers), and its kernel goes on with what it knows; nobody there can mend that. The worst such hole is printed.
+- Not judged: when the machine had no time for us. Where a daemon waited in the run queue for more than 150 ms of a
+  quarter of a second, or a program that sends probes for 100 ms, the lab stood still, not the mesh; the sum is printed.
+- Within five seconds after the storm every kernel has all routes and probes get through between all pairs.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from babelwg.lab.chaos import Stroke, chaos, grid
+from babelwg.lab.checks import converged
+from babelwg.lab.netns.mesh import Mesh
+from babelwg.lab.netns.picture import take_picture
+from babelwg.lab.outages import BlackHole, Paths, Span, black_holes, union
+from integration.chaos.player import Player, Struck
+from integration.chaos.probes import Probes
+from integration.chaos.stalls import Stalls
+
+LONGEST_HOLE = 1.0  # seconds
+REST = 5.0  # seconds after the storm, in which all becomes whole
+INTERVAL = 0.1  # seconds between two probes of a pair
+CALM = 3.0  # seconds of probes before the storm
+LIMIT = 120.0  # seconds
+AFTER_STALL = 0.5  # seconds until all catch up after the machine stood still
+TAIL = 2.0  # seconds of probes after all is whole
+
+
+@dataclass
+class Outcome:
+    """What a storm showed."""
+
+    struck: list[Struck]
+    holes: list[BlackHole]  # longest first
+    exempt: list[BlackHole]
+    hops_exceeded: int
+    rest: float  # seconds after the storm until all was whole
+    probes: tuple[int, int]  # sent and lost
+    stalled: float  # seconds for which the machine stood still for a prober
+    rest_stalled: float  # of them, after the storm
+
+    def complaints(self) -> list[str]:
+        """Return what was not as it must be."""
+        found = [
+            f"no probe from {hole.source} to {hole.destination} for {hole.seconds:.2f} s {self.after(hole)}"
+            for hole in self.holes
+            if hole.seconds > LONGEST_HOLE
+        ]
+        if self.hops_exceeded:
+            found.append(f"{self.hops_exceeded} packets died of their hop limit")
+        if self.rest - self.rest_stalled > REST:
+            found.append(f"{self.rest:.1f} s after the storm until all was whole")
+        return found
+
+    def cause(self, hole: BlackHole) -> Struck | None:
+        """Return the last stroke before a black hole that may have made it."""
+        before = [s for s in self.struck if s.when <= hole.since + INTERVAL and s.stroke.kind not in HARMLESS]
+        return before[-1] if before else None
+
+    def after(self, hole: BlackHole) -> str:
+        """Return what a black hole came after, in words."""
+        cause = self.cause(hole)
+        return f"{hole.since - cause.when:.2f} s after {cause.stroke}" if cause else "after nothing"
+
+
+HARMLESS = frozenset(("mend",))
+
+
+def run(directory: Path, seed: int, seconds: float) -> Outcome:
+    """Let a storm pass over a grid, and return what it showed."""
+    topology = grid(3, 3)
+    strokes = chaos(topology, seed, seconds)
+    with Mesh(topology, directory) as mesh:
+        mesh.start()
+        mesh.wait("all routes are there", lambda: _has_all_routes(mesh), LIMIT)
+        exceeded = hops_exceeded(mesh)
+        stalls = Stalls(mesh)
+        probes = Probes(mesh, INTERVAL)
+        player = Player(mesh)
+        try:
+            begin = time.monotonic()
+            mesh.wait("probes get through", lambda: not probes.unheard_since(begin), LIMIT)
+            time.sleep(CALM)
+            end, rest = _storm(mesh, player, probes, strokes)
+            time.sleep(TAIL)
+        finally:
+            player.close()
+            probes.stop()
+            stalls.close()
+        paths, lost = Paths(topology, player.breaks()), probes.silences()
+        stood = union(Span(s.since, s.until + AFTER_STALL) for s in [*probes.stalls, *stalls.spans])
+        every = black_holes(paths, lost, stood)
+        holes = black_holes(paths, lost, union([*player.blind(), *stood]))
+        return Outcome(
+            player.done,
+            holes,
+            [hole for hole in every if hole not in holes],
+            hops_exceeded(mesh) - exceeded,
+            rest,
+            probes.counts(),
+            sum(span.until - span.since for span in stood),
+            sum(span.until - max(span.since, end) for span in stood if span.until > end),
+        )
+
+
+def _storm(mesh: Mesh, player: Player, probes: Probes, strokes: Sequence[Stroke]) -> tuple[float, float]:
+    """Make all strokes, each at its time; return when the storm was over, and the seconds until all was whole."""
+    start = time.monotonic()
+    for stroke in strokes:
+        time.sleep(max(0.0, start + stroke.at - time.monotonic()))
+        player.strike(stroke)
+    mesh.wait("all daemons and data planes run again", player.all_runs, LIMIT)
+    end = time.monotonic()
+    mesh.wait("all routes are there again", lambda: _has_all_routes(mesh), LIMIT)
+    routed = time.monotonic()
+    mesh.wait("probes get through again", lambda: not probes.unheard_since(end), LIMIT)
+    heard = max(next(a.sent for a in reversed(came) if a.sent > end) for came in probes.arrivals.values())
+    return end, max(routed, heard) - end
+
+
+def _has_all_routes(mesh: Mesh) -> bool:
+    try:
+        return not converged(take_picture(mesh), optimal=False)
+    except ValueError:
+        return False  # A table that changes while `ip -j` prints it comes out broken.
+
+
+def hops_exceeded(mesh: Mesh) -> int:
+    """Return how many packets died of their hop limit in all kernels: what a loop would show."""
+    total = 0
+    for spec in mesh.topology.nodes:
+        lines = mesh.nodes[spec.name].run("cat", "/proc/net/snmp6", "/proc/net/snmp").splitlines()
+        rows = [line.split() for line in lines]
+        total += sum(int(row[1]) for row in rows if row[0] in ("Ip6InHdrErrors", "Icmp6OutTimeExcds"))
+        for protocol, counter in (("Ip:", "InHdrErrors"), ("Icmp:", "OutTimeExcds")):
+            names, values = [row for row in rows if row[0] == protocol]
+            total += int(values[names.index(counter)])
+    return total
+
+
+def print_table(outcome: Outcome) -> None:
+    """Print the worst black hole for each kind of stroke, and how often it struck."""
+    counts = Counter(s.stroke.kind for s in outcome.struck)
+    print(f"{'after':16} {'times':>5} {'black holes':>11} {'worst s':>8} {'exempt s':>9}")
+    for kind in sorted(counts):
+        rows = []
+        for holes in (outcome.holes, outcome.exempt):
+            rows.append([h.seconds for h in holes if (c := outcome.cause(h)) and c.stroke.kind == kind])
+        worst, exempt = (f"{max(row, default=0.0):.2f}" for row in rows)
+        many = sum(seconds > INTERVAL for seconds in rows[0])
+        print(f"{kind:16} {counts[kind]:5} {many:11} {worst:>8} {exempt:>9}")
+    sent, lost = outcome.probes
+    print(
+        f"{sent} probes, {lost} lost, those without a path too; {outcome.stalled:.1f} s of stalls not judged"
+    )
+    print(
+        f"{outcome.hops_exceeded} packets died of their hop limit; all whole {outcome.rest:.2f} s after the storm"
+    )
+
+
+def main(argv: Sequence[str]) -> int:
+    """Let a storm pass and print what it did; exit 1 when something was not as it must be."""
+    parser = argparse.ArgumentParser(prog="make chaos", description="chaos over a grid of real daemons")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="a directory for configurations and logs, which stay")
+    parser.add_argument("--list", action="store_true", help="print the strokes only")
+    options = parser.parse_args(argv)
+    print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
+    if options.list:
+        print("\n".join(map(str, chaos(grid(3, 3), options.seed, 60 * options.minutes))))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="babelwg-chaos-") as directory:
+        outcome = run(options.keep or Path(directory), options.seed, 60 * options.minutes)
+    print_table(outcome)
+    for text in outcome.complaints():
+        print(f"FAILED: {text}")
+    return 1 if outcome.complaints() else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
