@@ -242,6 +242,19 @@ def test_a_request_goes_on_when_who_was_asked_for_the_same_has_lost_the_prefix(f
     assert seqno_requests(sent_by_interface(found)["tun3"]) == [request(50, hop_count=63)]
 
 
+def test_an_unfeasible_route_of_a_dead_link_is_asked_about_when_the_link_lives_again(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    found.speaker.fail_link("tun2", "no answer", found.now)
+    receive(found, 2, update(metric=300, seqno=7, number=2))
+    receive(found, 1, retraction())
+    assert seqno_requests(found.wait(0.2)) == []  # there was nobody to ask
+    found.speaker.restore_link("tun2", found.now)
+    receive(found, 2, found.hello(2, "tun2"), found.ihu())
+    sent = sent_by_interface(found)
+    assert {r.seqno for r in seqno_requests(sent["tun2"])} == {8}
+
+
 @pytest.mark.conformance("B3.8.1.2-9", "B3.7.2-7")
 def test_the_update_that_satisfies_a_forwarded_request_is_passed_on_at_once(found: Bench) -> None:
     receive(found, 1, update(metric=100))

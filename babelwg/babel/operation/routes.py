@@ -68,6 +68,10 @@ def reprice(state: State, neighbour: Neighbour, now: float) -> None:
     for route in list(neighbour.routes.values()):
         set_metric(route, now)
         select_route(state, route.prefix, "link-cost", now, neighbour)
+        # What came over a dead link was no choice then; nobody else asks when the link is used again.
+        is_lost = route.prefix not in state.routes.selected
+        if is_lost and _would_be_selected(state, route) and not state.is_feasible_route(route):
+            request_better(state, route, route.router_id, now)
 
 
 def flush_routes(state: State, neighbour: Neighbour, cause: str, now: float) -> None:
