@@ -1,7 +1,7 @@
 """A frozen picture of a speaker for those who ask (`show`, metrics, the state file)."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -139,6 +139,24 @@ class Shown:
             for n in neighbours
         }
         return {key: [*router_ids] for key, router_ids in own.items() if router_ids}
+
+    @property
+    def recovering(self) -> bool:
+        """Whether no route is selected yet after a loss of memory."""
+        return bool(self._state.gate)
+
+    @property
+    def source_count(self) -> int:
+        """How many sources the source table has."""
+        return len(self._state.sources)
+
+    def learned_prefixes(self) -> Collection[Prefix]:
+        """Return the prefixes for which routes are known, as they are from now on."""
+        return self._state.routes.by_prefix.keys()
+
+    def selected_metrics(self) -> dict[Prefix, int]:
+        """Return the metric of the selected route of each prefix."""
+        return {p: selection.route.metric for p, selection in self._state.routes.selected.items()}
 
     def prefixes(self) -> list[Prefix]:
         """Return the prefixes for which routes are known, or which are held unreachable."""

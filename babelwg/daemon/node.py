@@ -338,13 +338,16 @@ class Node:
 
     async def _checkpoint(self) -> None:
         now = asyncio.get_running_loop().time()
-        snapshot = self.routing.speaker.snapshot(now)
+        speaker, installer = self.routing.speaker, self.routing.installer
         self.names.learn(now)  # also for the history, when nobody asks
-        metrics = {route.prefix: route.metric for route in snapshot.routes if route.state == "selected"}
-        self.routing.installer.reflect(metrics)
-        self.routing.installer.prune({route.prefix for route in snapshot.routes})
-        self.store.save(snapshot)
-        self.store.tidy_routes(len(metrics), self.routing.speaker.selected_routes)
+        metrics = speaker.selected_metrics()
+        installer.reflect(metrics)
+        installer.prune(speaker.learned_prefixes())
+        self.store.save(speaker.hello_seqnos())
+        # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
+        if not speaker.recovering:
+            self.store.tidy(speaker.source_count, lambda: speaker.source_views(now))
+        self.store.tidy_routes(len(metrics), speaker.selected_routes)
         await asyncio.to_thread(self.store.fsync)
 
     async def _release_adopted(self) -> None:

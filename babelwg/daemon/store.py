@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from babelwg.babel.memory import Chosen, Heard, Memory, RouteRecord, SourceRecord
-from babelwg.babel.snapshot import Snapshot
+from babelwg.babel.snapshot import SourceView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import HelloFile, RouteJournal, SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
@@ -106,18 +106,15 @@ class Store:
             self._state.hello_seqnos = dict(hello_seqnos)
             self._save()
 
-    def save(self, snapshot: Snapshot) -> None:
-        """Write down what the next life needs of these tables."""
-        self.save_hello_seqnos(snapshot.hello_seqnos)
+    def save(self, hello_seqnos: Mapping[str, int]) -> None:
+        """Write down what the next life needs besides the journals."""
+        self.save_hello_seqnos(hello_seqnos)
         self._attempt("clock", self.clock.keep)
-        # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
-        if not snapshot.recovering:
-            self.tidy([SourceRecord(s.prefix, s.router_id, s.seqno, s.metric) for s in snapshot.sources])
 
-    def tidy(self, sources: Sequence[SourceRecord]) -> None:
-        """Keep the journal short, and begin a new one after a failure; `sources` are all that live."""
-        if not self._journal.is_open or self._journal.needs_compaction(len(sources)):
-            rows = [(*record.prefix, record.router_id, record.seqno, record.metric) for record in sources]
+    def tidy(self, live: int, sources: Callable[[], Iterable[SourceView]]) -> None:
+        """Keep the journal short, and begin anew after a failure, given how many sources live and how to have them."""
+        if not self._journal.is_open or self._journal.needs_compaction(live):
+            rows = [(*source.prefix, source.router_id, source.seqno, source.metric) for source in sources()]
             self._attempt("journal", lambda: self._journal.compact(rows))
 
     def fsync(self) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from babelwg.babel.memory import Chosen, Heard, RouteRecord, SourceRecord
+from babelwg.babel.snapshot import SourceView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.store import Store
 
@@ -49,7 +50,7 @@ def test_sources_with_a_source_prefix_survive_beside_those_without(tmp_path: Pat
     store.remember(records)
     again = reopened(tmp_path, store)
     assert again.memory().sources == tuple(records)
-    again.tidy(records)
+    again.tidy(len(records), lambda: [SourceView(*record, 0.0) for record in records])
     third = reopened(tmp_path, again)
     assert third.memory().sources == tuple(records)
     third.close()
@@ -190,7 +191,7 @@ def test_a_disk_that_fails_is_counted_and_the_next_life_knows(
     again = reopened(tmp_path, store)
     assert again.memory().lost
     again.close()
-    store.tidy([SourceRecord(NET, ROUTER, 5, 96)])
+    store.tidy(1, lambda: [SourceView(NET, ROUTER, 5, 96, 0.0)])
     third = reopened(tmp_path, store)
     assert not third.memory().lost
     assert third.memory().sources == (SourceRecord(NET, ROUTER, 5, 96),)
