@@ -59,7 +59,7 @@ from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
 from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import has_subtrees
+from babelwg.linux.routes import Route, dump_routes, has_subtrees
 from babelwg.linux.rules import has_rules
 
 log = logging.getLogger(__name__)
@@ -328,7 +328,8 @@ class Node:
             # Other programs set what is new to their taste a moment after we did.
             self.kernel.set_tunnel_sysctls(list(self.tunnels.actual))
         try:
-            repaired = self.routes.resync()
+            # A look at thousands of routes takes its time, in which Hellos have to leave.
+            repaired = self.routes.resync(await asyncio.to_thread(_look, self.routes.tables()))
         except KernelError as error:
             log.error("kernel-refused %s", error)
             return
@@ -374,3 +375,9 @@ class Node:
         if isinstance(self.config, Config):
             await self.tunnels.withdraw()
             await self.kernel.withdraw()
+
+
+def _look(tables: set[int]) -> list[Route]:
+    """Return all routes of some tables of the kernel. Raises KernelError."""
+    with contextlib.closing(RequestSocket()) as requests:
+        return [route for table in sorted(tables) for route in dump_routes(requests, table)]

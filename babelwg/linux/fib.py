@@ -209,15 +209,16 @@ class KernelRoutes:
         self.flush()
         return len(stale)
 
-    def resync(self) -> int:
-        """Compare with the kernel and repair what differs; return how many operations that took."""
-        mine = self.installed
-        self.installed = {
-            route.place: route
-            for table in sorted(self.tables())
-            for route in dump_routes(self._requests, table)
-            if route.protocol == PROTOCOL_BABEL and (self.is_own_table(table) or route.place in mine)
-        }
+    def resync(self, seen: Iterable[Route] | None = None) -> int:
+        """Compare with the kernel and repair what differs; return how many operations that took.
+
+        `seen` are the routes of all our tables a moment ago: if they are as wanted now, nobody waits for another look.
+        """
+        if seen is not None and self._ours(seen) == self.installed == self.all_wanted():
+            self._apply_rules()
+            return 0
+        tables = sorted(self.tables())
+        self.installed = self._ours(r for table in tables for r in dump_routes(self._requests, table))
         self._changed.update(self.all_wanted(), self.installed)
         before = self.counters["route_set"] + self.counters["route_removed"]
         self.flush()
@@ -225,6 +226,15 @@ class KernelRoutes:
         self.counters["route_repaired"] += repaired
         self._apply_rules()
         return repaired
+
+    def _ours(self, routes: Iterable[Route]) -> dict[Place, Route]:
+        """Return those of some routes of the kernel that are ours, by place."""
+        mine = self.installed
+        return {
+            route.place: route
+            for route in routes
+            if route.protocol == PROTOCOL_BABEL and (self.is_own_table(route.table) or route.place in mine)
+        }
 
     def tables(self) -> set[int]:
         """Return the tables in which we have or want routes."""

@@ -144,3 +144,27 @@ def test_what_lacks_is_told_with_the_route_that_has_its_place(bench: Bench) -> N
     rows = compare_routes(bench.fib, bench.kernel.places.values(), none_of, [foreign]).rows
     reason = "its place has a route of another program (protocol 99, metric 1024)"
     assert [(row.verdict, row.present, row.reason) for row in rows] == [("missing", None, reason)]
+
+
+def test_a_look_that_found_all_as_wanted_spares_another(bench: Bench) -> None:
+    seen = read_present(bench.kernel, bench.fib.tables()).routes
+    before = len(bench.kernel.batches)
+    bench.kernel.dump_datagrams = None  # nobody looks again
+    assert bench.fib.resync(seen) == 0
+    assert len(bench.kernel.batches) == before
+
+
+def test_what_a_look_found_missing_or_changed_is_looked_at_again_and_mended(bench: Bench) -> None:
+    del bench.kernel.places[6696, P]
+    bench.put(Q, next_hop=OTHER_HOP)
+    seen = read_present(bench.kernel, bench.fib.tables()).routes
+    assert bench.fib.resync(seen) == 2
+    assert bench.verdicts() == {str(P): "ok", str(Q): "ok"}
+
+
+def test_a_look_from_before_a_change_of_ours_does_no_harm(bench: Bench) -> None:
+    late = Prefix.parse("10.2.0.0/16")
+    seen = read_present(bench.kernel, bench.fib.tables()).routes
+    bench.fib.learn(late, NEXT_HOP, 3, b"")
+    assert bench.fib.resync(seen) == 1
+    assert bench.verdicts()[str(late)] == "ok"
