@@ -116,7 +116,7 @@ def _complain(reader: Reader, name: str, wanted: str, rows: Sequence[Row]) -> No
 def _params(reader: Reader, name: str, wanted: str | None) -> dict[str, Any] | None:
     """Return what keeps an answer small where it may have ten thousand rows."""
     if name == "sources" and reader.output != "json":
-        return {"columns": True}
+        return {"columns": True, "whole_seconds": reader.output == "text"}
     if name != "routes":
         return None
     columns = {"text": fields_of(name), "tsv": True, "json": None}[reader.output]

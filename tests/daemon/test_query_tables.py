@@ -192,3 +192,20 @@ def test_sources_are_told_as_records_and_as_columns(bench: Tabled) -> None:
     }  # fmt: skip
     assert [(row["prefix"], row["origin"]) for row in rows[1:]] == [("::/0 from 2001:db8:a::/48", "bravo")]
     assert list(Columns.from_answer(asyncio.run(sources({"columns": True})))) == rows
+    whole: Any = asyncio.run(sources({"columns": True, "whole_seconds": True}))
+    assert [row["expires_s"] for row in Columns.from_answer(whole)] == [12, 1]
+    bench.sources = ()
+    assert (
+        asyncio.run(sources({})) == list(Columns.from_answer(asyncio.run(sources({"columns": True})))) == []
+    )
+
+
+def test_whole_seconds_are_those_of_the_rows_cut_off(bench: Tabled) -> None:
+    bench.routes = [one._replace(age=n + 0.9, expires=60.0 - n) for n, one in enumerate(bench.routes)]
+    told: Any = asyncio.run(
+        Tables(bench.context).methods()["routes"]({"columns": True, "whole_seconds": True})  # type: ignore[arg-type]
+    )
+    rows = bench.ask()
+    assert [row["age_s"] for row in rows] != [row["age_s"] for row in Columns.from_answer(told)]
+    cut_off = [row | {key: int(row[key]) for key in ("age_s", "expires_s")} for row in rows]
+    assert list(Columns.from_answer(told)) == cut_off

@@ -62,16 +62,20 @@ class Tables:
     async def _sources(self, params: Params) -> Any:
         sources, names = self._context.sources(), self._context.names
         told = Shared(("router_id", "origin"), lambda known: (router_id_text(known), names.origin(known)))
-        told.add((source.router_id,) for source in sources)
-        own = {
-            "prefix": self._of_sources.of(0, [source.prefix for source in sources]),
-            "seqno": [source.seqno for source in sources],
-            "metric": [source.metric for source in sources],
-            "expires_s": [int(source.expires * 1000) / 1000 for source in sources],
-        }
+        distances = Shared(("seqno", "metric"), lambda *distance: distance)
+        prefixes, router_ids, seqnos, metrics, expires = [*zip(*sources, strict=True)] or [()] * 5
+        told.add(zip(router_ids, strict=True))
+        distances.add(zip(seqnos, metrics, strict=True))
+        own: dict[str, list[Any]] = {"prefix": self._of_sources.of(0, prefixes)}
+        groups = [told, distances]
+        if params.get("columns") and params.get("whole_seconds"):
+            groups.append(Shared(("expires_s",), lambda seconds: (seconds,)))
+            groups[-1].add(zip(map(int, expires), strict=True))
+        else:
+            own["expires_s"] = [int(seconds * 1000) / 1000 for seconds in expires]
         if params.get("columns"):
-            return {"fields": SOURCE_FIELDS, "columns": own, "shared": [told.columns()]}
-        found = own | told.values()
+            return {"fields": SOURCE_FIELDS, "columns": own, "shared": [group.columns() for group in groups]}
+        found = own | told.values() | distances.values()
         rows = zip(*(found[field] for field in SOURCE_FIELDS), strict=True)
         return [dict(zip(SOURCE_FIELDS, row, strict=True)) for row in rows]
 
