@@ -1,12 +1,12 @@
 """From octets to TLVs in one pass that no input can break (RFC 8966, sections 4.2 to 4.6)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from struct import Struct
 from types import MappingProxyType
 
 from babelwg.babel.wire.prefix import LINK_LOCAL_NETWORK, Prefix
-from babelwg.babel.wire.recognition import Heard, octets_of
+from babelwg.babel.wire.recognition import PREFIX_FLAG, ROUTER_ID_FLAG, Heard, ParserState, recognise
 from babelwg.babel.wire.tlv import (
     HEADER_SIZE,
     INFINITY,
@@ -61,18 +61,6 @@ class MalformedTlv(Exception):
         self.reason = reason
 
 
-@dataclass(slots=True)
-class ParserState:
-    """What earlier TLVs of the same packet say about later ones (§4.5)."""
-
-    next_hop6: bytes | None
-    next_hop4: bytes | None
-    router_id: bytes | None = None
-    prefixes: dict[int, bytes] = field(default_factory=dict)
-    octets: bytes = b""  # of the Update that is being read
-    news: set[Prefix | None] = field(default_factory=set)  # prefixes of which this packet says something new
-
-
 def decode_packet(data: bytes, source: bytes, known: Mapping[bytes, Heard] = NOTHING_KNOWN) -> Packet:
     """Return the TLVs of a packet from the packed address `source`, with complaints about the others.
 
@@ -112,7 +100,7 @@ def _read_body(
             break
         if (
             tlv_type == TlvType.UPDATE
-            and (heard := _recognise(state, data[start:position], known)) is not None
+            and (heard := recognise(state, data[start:position], known)) is not None
         ):
             tlvs.append(heard)
             continue
@@ -180,24 +168,6 @@ def _read_next_hop(state: ParserState, body: bytes) -> None:
     else:
         raise MalformedTlv("unknown-ae", f"Next Hop has address encoding {encoding}")
     _read_sub_tlvs(body, end)
-
-
-def _recognise(state: ParserState, body: bytes, known: Mapping[bytes, Heard]) -> Heard | None:
-    """Return what remembers an Update with these octets; None for a new one, of which the octets are noted."""
-    if len(body) < 10 or body[1] & ROUTER_ID_FLAG:
-        state.octets = b""
-        return None
-    encoding = body[0]
-    default = state.prefixes.get(encoding, b"")[: body[3]] if body[3] else b""
-    next_hop = state.next_hop4 if encoding == AddressEncoding.IPV4 else state.next_hop6
-    state.octets = octets_of(body, default, state.router_id, next_hop)
-    heard = known.get(state.octets)
-    # What this very packet has changed before is as it says now.
-    if heard is None or (state.news and (heard.prefix in state.news or None in state.news)):
-        return None
-    if body[1] & PREFIX_FLAG:
-        state.prefixes[encoding] = heard.prefix.network
-    return heard
 
 
 def _read_update(state: ParserState, body: bytes) -> Tlv:
@@ -366,8 +336,6 @@ def _usable(router_id: bytes) -> bytes | None:
 
 
 UNICAST_FLAG = 0x8000
-PREFIX_FLAG = 0x80
-ROUTER_ID_FLAG = 0x40
 READERS: dict[int, Callable[[ParserState, bytes], Tlv | None]] = {
     TlvType.ACKNOWLEDGMENT_REQUEST: _read_acknowledgment_request,
     TlvType.ACKNOWLEDGMENT: _read_acknowledgment,

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from struct import Struct
 
-from babelwg.babel.wire.decode import PREFIX_FLAG, UNICAST_FLAG
+from babelwg.babel.wire.decode import UNICAST_FLAG
 from babelwg.babel.wire.prefix import LINK_LOCAL_NETWORK, Prefix
+from babelwg.babel.wire.recognition import PREFIX_FLAG
 from babelwg.babel.wire.tlv import (
     HEADER_SIZE,
     INFINITY,
