@@ -96,20 +96,23 @@ def side_by_side(columns: Iterable[Texts], gap: str) -> list[str]:
         if is_each:
             pieces += [text.kinds for text in texts]
         else:
-            joined = _Joined([text.kinds for text in texts], gap)
-            pieces.append(map(joined.__getitem__, zip(*(text.rows or () for text in texts), strict=True)))
+            # Columns of one group share their list of kinds.
+            groups = {id(text.rows): text.rows or () for text in texts}
+            places = {key: place for place, key in enumerate(groups)}
+            joined = _Joined([(text.kinds, places[id(text.rows)]) for text in texts], gap)
+            pieces.append(map(joined.__getitem__, zip(*groups.values(), strict=True)))
     return [*map(gap.join, zip(*pieces, strict=True))]
 
 
 class _Joined(dict[tuple[int, ...], str]):
-    """What columns say side by side, by the number of the kind in each; joined when it is first asked."""
+    """What columns say side by side, by the number of the kind in each group; joined when it is first asked."""
 
-    def __init__(self, columns: Sequence[Sequence[str]], gap: str) -> None:
+    def __init__(self, columns: Sequence[tuple[Sequence[str], int]], gap: str) -> None:
         super().__init__()
         self._columns = columns
         self._gap = gap
 
     def __missing__(self, key: tuple[int, ...]) -> str:
-        texts = [kinds[number] for kinds, number in zip(self._columns, key, strict=True)]
+        texts = [kinds[key[group]] for kinds, group in self._columns]
         self[key] = text = self._gap.join(texts)
         return text
