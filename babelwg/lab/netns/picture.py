@@ -69,7 +69,8 @@ def _read_node(mesh: Mesh, name: str) -> KernelNode:
     fib: dict[Prefix, KernelEntry] = {}
     for family in ("-4", "-6"):
         output = mesh.nodes[name].run("ip", family, "-j", "route", "show", "table", TABLE, check=False)
-        for route in json.loads(output or "[]"):
+        # Of a table that is not there yet, ip begins a list that it does not end.
+        for route in json.loads(output) if output.rstrip() not in ("", "[") else ():
             if route.get("type") == "throw":
                 continue
             prefix = _prefix(route["dst"], family)
