@@ -50,6 +50,8 @@ def _triangle(
         direct, relay = m.tunnel("a", "b"), m.tunnel("a", "c")
         m.wait("a reaches b directly", lambda: uses(m, "a", direct, B6, B4))
         m.wait("b reaches a directly", lambda: uses(m, "b", m.tunnel("b", "a"), "fd00:77::1", "10.23.0.1"))
+        # A link whose neighbour has never answered is judged by its Hellos alone.
+        m.wait("a and b know who answers", lambda: all(counter(m, name, "probe_sent") >= 2 for name in "ab"))
         return m, direct, relay
 
     return make

@@ -45,7 +45,7 @@ def test_no_packet_is_lost_while_the_data_plane_is_upgraded(bench, inner, until,
         sent, received = map(int, LOST.search(said).groups())
         # The last one may be under way.
         assert received >= sent - 1
-    assert len(descriptors(a)) == used
+    assert len(descriptors(a)) <= used  # one of a client may have been counted before it was closed
     assert a.process.poll() is None
     assert b.show("latest-handshakes") != "0"
 
