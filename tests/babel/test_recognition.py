@@ -137,3 +137,18 @@ def test_what_is_remembered_ends_with_its_routes(monkeypatch: pytest.MonkeyPatch
     assert len(neighbour.heard) == len(PREFIXES)
     bench.keep(seconds=80.0)
     assert not neighbour.heard
+
+
+def test_the_octets_that_an_update_omits_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    bench.interface()
+    bench.meet(hellos=2)
+    one, other = (
+        [update(Prefix.parse(f"2001:db8:{n}::/48")), update(Prefix.parse(f"2001:db8:{n}:2::/64"))]
+        for n in (1, 9)
+    )
+    # Of the second prefix only the last two octets are said, which are the same in both packets.
+    assert heard(bench, one, monkeypatch) == [False, False]
+    assert heard(bench, other, monkeypatch) == [False, False]
+    assert {view.prefix for view in bench.snapshot().routes} == {tlv.prefix for tlv in (*one, *other)}
+    assert heard(bench, one, monkeypatch) == heard(bench, other, monkeypatch) == [True, True]

@@ -28,7 +28,7 @@ from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.route import Route
 from babelwg.babel.wire.decode import NOTHING_KNOWN, Complaint, decode_packet
-from babelwg.babel.wire.recognition import Heard
+from babelwg.babel.wire.recognition import Remembered
 from babelwg.babel.wire.tlv import (
     Acknowledgment,
     AcknowledgmentRequest,
@@ -102,7 +102,7 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
         _drop_tlv(state, interface, source, complaint)
 
 
-def _sort_out(tlvs: Sequence[Tlv | Heard]) -> tuple[list[Hello], list[Ihu], Sequence[Tlv | Heard]]:
+def _sort_out(tlvs: Sequence[Tlv | Remembered]) -> tuple[list[Hello], list[Ihu], Sequence[Tlv | Remembered]]:
     """Return the Hellos, the IHUs and the rest."""
     hellos = [tlv for tlv in tlvs if isinstance(tlv, Hello)]
     ihus = [tlv for tlv in tlvs if isinstance(tlv, Ihu)]
@@ -111,8 +111,8 @@ def _sort_out(tlvs: Sequence[Tlv | Heard]) -> tuple[list[Hello], list[Ihu], Sequ
 
 
 def _affordable(
-    state: State, neighbour: Neighbour, tlvs: Sequence[Tlv | Heard], now: float
-) -> Sequence[Tlv | Heard]:
+    state: State, neighbour: Neighbour, tlvs: Sequence[Tlv | Remembered], now: float
+) -> Sequence[Tlv | Remembered]:
     """Return what a neighbour may have us do now: all, or a packet without its updates and requests."""
     parameters = state.parameters
     work = sum(map(_ROUTE_WORK.__contains__, map(type, tlvs)))

@@ -9,11 +9,11 @@ from babelwg.babel.parameters import SMOOTHING_FACTOR
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.recognition import Heard
+from babelwg.babel.wire.recognition import Remembered
 from babelwg.babel.wire.tlv import INFINITY, Update
 
 
-class Route(Heard):
+class Route(Remembered):
     """What one neighbour announces for one prefix; the router-id is data, not key."""
 
     __slots__ = (

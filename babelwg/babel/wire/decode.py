@@ -6,7 +6,7 @@ from struct import Struct
 from types import MappingProxyType
 
 from babelwg.babel.wire.prefix import LINK_LOCAL_NETWORK, Prefix
-from babelwg.babel.wire.recognition import PREFIX_FLAG, ROUTER_ID_FLAG, Heard, ParserState, recognise
+from babelwg.babel.wire.recognition import PREFIX_FLAG, ROUTER_ID_FLAG, ParserState, Remembered, recognise
 from babelwg.babel.wire.tlv import (
     HEADER_SIZE,
     INFINITY,
@@ -31,7 +31,7 @@ from babelwg.babel.wire.tlv import (
 
 # Implementation constant: unusable TLVs of one packet before the rest is left unread; no speaker sends so many
 MAX_COMPLAINTS = 1000
-NOTHING_KNOWN: Mapping[bytes, Heard] = MappingProxyType({})
+NOTHING_KNOWN: Mapping[bytes, Remembered] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Complaint:
 class Packet:
     """What a datagram says; `refusal` is set, and nothing else, when the whole packet is unusable."""
 
-    tlvs: tuple[Tlv | Heard, ...] = ()
+    tlvs: tuple[Tlv | Remembered, ...] = ()
     complaints: tuple[Complaint, ...] = ()
     refusal: str | None = None
     # The MAC extension signs the body and keeps its TLVs here; nothing else is allowed in it (§4.2).
@@ -61,7 +61,7 @@ class MalformedTlv(Exception):
         self.reason = reason
 
 
-def decode_packet(data: bytes, source: bytes, known: Mapping[bytes, Heard] = NOTHING_KNOWN) -> Packet:
+def decode_packet(data: bytes, source: bytes, known: Mapping[bytes, Remembered] = NOTHING_KNOWN) -> Packet:
     """Return the TLVs of a packet from the packed address `source`, with complaints about the others.
 
     Instead of an Update whose octets are `known`, what remembers it is returned.
@@ -81,9 +81,9 @@ def decode_packet(data: bytes, source: bytes, known: Mapping[bytes, Heard] = NOT
 
 
 def _read_body(
-    state: ParserState, data: bytes, end: int, known: Mapping[bytes, Heard]
-) -> tuple[list[Tlv | Heard], list[Complaint]]:
-    tlvs: list[Tlv | Heard] = []
+    state: ParserState, data: bytes, end: int, known: Mapping[bytes, Remembered]
+) -> tuple[list[Tlv | Remembered], list[Complaint]]:
+    tlvs: list[Tlv | Remembered] = []
     complaints: list[Complaint] = []
     position = HEADER_SIZE
     while position < end:

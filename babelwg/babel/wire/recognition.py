@@ -12,7 +12,7 @@ _NO_ROUTER_ID = bytes(ROUTER_ID_SIZE)  # is unusable, so it cannot be meant
 _NO_NEXT_HOP = bytes(16)
 
 
-class Heard:
+class Remembered:
     """What remembers an Update that was believed, and stands for one that says the same again."""
 
     __slots__ = ()
@@ -41,7 +41,7 @@ class ParserState:
     news: set[Prefix | None] = field(default_factory=set)  # prefixes of which this packet says something new
 
 
-def recognise(state: ParserState, body: bytes, known: Mapping[bytes, Heard]) -> Heard | None:
+def recognise(state: ParserState, body: bytes, known: Mapping[bytes, Remembered]) -> Remembered | None:
     """Return what remembers an Update with these octets; None for a new one, of which the octets are noted."""
     if len(body) < 10 or body[1] & ROUTER_ID_FLAG:
         state.octets = b""
