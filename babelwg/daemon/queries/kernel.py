@@ -32,6 +32,7 @@ from babelwg.linux.rules import Rule
 
 Way = tuple[Any, ...]
 Choice = Callable[[Iterable[Place]], Iterable[Place]]
+OfKind = tuple[Verdict, str | None, Way | None, Way | None]
 OF_KIND = ("table", "peer", "state", "reason", "wanted", "present")
 EVERYTHING = Prefix(4, bytes(4), 0)  # what is said of a way is the same for all prefixes
 
@@ -119,9 +120,8 @@ class Kernel:
             return [n for n, r in enumerate(routes) if r.interface in chosen or r.prefix in prefixes]
         return [number for number, route in enumerate(routes) if meets(route.prefix, network)]
 
-    def _describe_kind(
-        self, verdict: Verdict, reason: str | None, wanted: Way | None, present: Way | None
-    ) -> tuple[Any, ...]:
+    def _describe_kind(self, kind: OfKind) -> tuple[Any, ...]:
+        verdict, reason, wanted, present = kind
         way = wanted or present
         assert way is not None, "a compared route is wanted or present"
         route = Route(EVERYTHING, *way)

@@ -1,6 +1,6 @@
 """Routes as `show routes` tells them: as columns, or as the JSON of a record for each."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -33,20 +33,21 @@ FULL_PART = 1000  # routes; the texts of their prefixes are kept
 class Shared:
     """Fields that many routes have in common: worked out once for each kind, and the kind of each route."""
 
-    def __init__(self, fields: Sequence[str], describe: Callable[..., Sequence[Any]]) -> None:
+    def __init__(self, fields: Sequence[str], describe: Callable[[Any], Sequence[Any]]) -> None:
+        """Share `fields`, which `describe` makes of what the routes of a kind have in common."""
         self.fields = fields
         self.kinds: list[Sequence[Any]] = []
         self.rows: list[int] = []
         self._describe = describe
         self._numbers = _Numbers(self._number)
 
-    def add(self, keys: Iterable[tuple[Any, ...]]) -> None:
-        """Take in the kind of each of some routes."""
+    def add(self, keys: Iterable[Hashable]) -> None:
+        """Take in what each of some routes has in common with others."""
         self.rows += map(self._numbers.__getitem__, keys)
 
-    def _number(self, key: tuple[Any, ...]) -> int:
+    def _number(self, key: Hashable) -> int:
         """Return the number of a kind that is seen for the first time."""
-        self.kinds.append(self._describe(*key))
+        self.kinds.append(self._describe(key))
         return len(self.kinds) - 1
 
     def columns(self) -> dict[str, Any]:
@@ -69,14 +70,14 @@ class Shared:
         return [kinds[number] for number in self.rows]
 
 
-class _Numbers(dict[tuple[Any, ...], int]):
+class _Numbers(dict[Hashable, int]):
     """The number of each kind; that of a new one is asked for, and the look-up of the others is dict's own."""
 
-    def __init__(self, number: Callable[[tuple[Any, ...]], int]) -> None:
+    def __init__(self, number: Callable[[Hashable], int]) -> None:
         super().__init__()
         self._number = number
 
-    def __missing__(self, key: tuple[Any, ...]) -> int:
+    def __missing__(self, key: Hashable) -> int:
         self[key] = number = self._number(key)
         return number
 
@@ -109,13 +110,13 @@ class RouteTable:
         names = node.names
         self._origins = Shared(OF_ORIGIN, lambda known: (router_id_text(known), names.origin(known)))
         self._links = Shared(OF_LINK, self._describe_link)
-        self._metrics = Shared(OF_METRIC, lambda *metrics: metrics)
+        self._metrics = Shared(OF_METRIC, lambda metrics: metrics)
         self._places = Shared(OF_PLACE, _describe_place)
         self._groups = self._origins, self._links, self._metrics, self._places
 
     def add(self, start: int, routes: RouteColumns) -> None:
         """Take in some more routes, which begin at this row of a table."""
-        self._origins.add(zip(routes.router_ids, strict=True))
+        self._origins.add(routes.router_ids)
         self._links.add(zip(routes.interfaces, routes.neighbours, routes.next_hops, strict=True))
         self._metrics.add(zip(routes.seqnos, routes.refmetrics, routes.metrics, strict=True))
         self._places.add(self._place_all(routes.prefixes, routes.states))
@@ -135,7 +136,7 @@ class RouteTable:
                 continue
             if in_whole_seconds:
                 shared.append(Shared((field,), lambda seconds: (seconds,)))
-                shared[-1].add(zip(map(int, times), strict=True))
+                shared[-1].add(map(int, times))
             else:
                 own[field] = _milliseconds(times)
         return {"fields": fields, "columns": own, "shared": [group.columns() for group in shared]}
@@ -164,8 +165,8 @@ class RouteTable:
         ]
         return msgspec.Raw(f"[{','.join(rows)}]".encode())
 
-    def _describe_link(self, interface: str, neighbour: bytes, next_hop: bytes) -> tuple[str | None, ...]:
-        names = self._node.names
+    def _describe_link(self, link: tuple[str, bytes, bytes]) -> tuple[str | None, ...]:
+        (interface, neighbour, next_hop), names = link, self._node.names
         return (
             ip_text(neighbour),
             names.neighbour(interface, neighbour),
@@ -202,5 +203,6 @@ def _milliseconds(times: Iterable[float]) -> list[float]:
     return [int(seconds * 1000) / 1000 for seconds in times]
 
 
-def _describe_place(state: RouteState, table: int | None, held: bool, reason: str | None) -> tuple[Any, ...]:
+def _describe_place(place: OfPlace) -> tuple[Any, ...]:
+    state, table, held, reason = place
     return state, table is not None, table, held, reason

@@ -62,15 +62,15 @@ class Tables:
     async def _sources(self, params: Params) -> Any:
         sources, names = self._context.sources(), self._context.names
         told = Shared(("router_id", "origin"), lambda known: (router_id_text(known), names.origin(known)))
-        distances = Shared(("seqno", "metric"), lambda *distance: distance)
+        distances = Shared(("seqno", "metric"), lambda distance: distance)
         prefixes, router_ids, seqnos, metrics, expires = [*zip(*sources, strict=True)] or [()] * 5
-        told.add(zip(router_ids, strict=True))
+        told.add(router_ids)
         distances.add(zip(seqnos, metrics, strict=True))
         own: dict[str, list[Any]] = {"prefix": self._of_sources.of(0, prefixes)}
         groups = [told, distances]
         if params.get("columns") and params.get("whole_seconds"):
             groups.append(Shared(("expires_s",), lambda seconds: (seconds,)))
-            groups[-1].add(zip(map(int, expires), strict=True))
+            groups[-1].add(map(int, expires))
         else:
             own["expires_s"] = [int(seconds * 1000) / 1000 for seconds in expires]
         if params.get("columns"):
