@@ -32,7 +32,7 @@ def route_get(reader: Reader, address: str, source: tuple[str, ...]) -> None:
     """
     from babelwg.cli.render.route import render_route_get
 
-    origin = _from(source, "ADDRESS")
+    address, origin = _split(address, source, "ADDRESS")
     is_name = not origin and not set(address) <= ADDRESS_SIGNS and not set(address) & NO_NAME
     params = {
         "address": address if is_name else _address(address),
@@ -58,10 +58,11 @@ def route_explain(reader: Reader, prefix: str, source: tuple[str, ...]) -> None:
     """
     from babelwg.cli.render.explain import render_explain
 
-    origin = _from(source, "PREFIX")
-    for text in (prefix, origin):
-        if text and ("/" in text or ":" in text):
-            _check_network(text)
+    prefix, origin = _split(prefix, source, "PREFIX")
+    if "/" in prefix or ":" in prefix:
+        _check_network(prefix)
+    if origin is not None:
+        _check_network(origin)
     text = f"{prefix} from {origin}" if origin else prefix
     answer = reader.ask("route_explain", {"prefix": text})
     reader.print(answer, lambda data: render_explain(data, line_width(reader.wide), reader.wide))
@@ -69,10 +70,13 @@ def route_explain(reader: Reader, prefix: str, source: tuple[str, ...]) -> None:
         raise SystemExit(NEGATIVE)
 
 
-def _from(source: tuple[str, ...], what: str) -> str | None:
-    if source and (len(source) != 2 or source[0] != "from"):
+def _split(text: str, source: tuple[str, ...], what: str) -> tuple[str, str | None]:
+    """Return a destination and its source, in three words or in one as tables show them."""
+    words = [*text.split(" from ", 1)] if " from " in text else [text]
+    words += [source[1]] if len(source) == 2 and source[0] == "from" else []
+    if len(words) > 2 or (source and len(source) != 2) or (source and source[0] != "from"):
         raise click.UsageError(f"expected {what}, or {what} from SOURCE")
-    return source[1] if source else None
+    return words[0], words[1] if len(words) == 2 else None
 
 
 def _address(text: str) -> str:

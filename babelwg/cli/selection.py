@@ -29,6 +29,7 @@ class Network(NamedTuple):
     octets: int
     value: int
     plen: int
+    source: "Network | None" = None
 
 
 def select(rows: Sequence[Row], wanted: str, named: Collection[str] = ()) -> list[Row]:
@@ -66,8 +67,16 @@ def _is_named(row: Row, wanted: str, words: Collection[str]) -> bool:
 
 
 def _meets(row: Row, network: Network | None) -> bool:
-    prefix = _network(str(row.get("prefix", "")).partition(" from ")[0]) if network else None
-    if network is None or prefix is None or prefix.octets != network.octets:
+    prefix = _network(str(row.get("prefix", ""))) if network else None
+    if network is None or prefix is None:
+        return False
+    if network.source is not None and (prefix.source is None or not _are_near(prefix.source, network.source)):
+        return False
+    return _are_near(prefix, network)
+
+
+def _are_near(prefix: Network, network: Network) -> bool:
+    if prefix.octets != network.octets:
         return False
     # An address selects every prefix that leads to it; a wider network only what lies inside.
     outer, inner = (prefix, network) if network.plen == 8 * network.octets else (network, prefix)
@@ -76,6 +85,12 @@ def _meets(row: Row, network: Network | None) -> bool:
 
 
 def _network(text: str) -> Network | None:
+    destination, word, source = text.partition(" from ")
+    if word:
+        network, sources = _network(destination), _network(source)
+        if network is None or sources is None or sources.octets != network.octets:
+            return None
+        return network._replace(source=sources if sources.plen else None)
     address, _, plen = text.partition("/")
     try:
         # Ten times as fast as the module ipaddress, for tables of ten thousand rows.

@@ -53,6 +53,9 @@ def test_explain_prints_the_answer_first_and_fails_without_a_route(ask: Ask, dae
     daemon.answers["route_explain"] = NOTHING | {"has_route": True}
     assert ask("route", "explain", "::/0", "from", "fd00::/8").exit_code == 0
     assert daemon.requests[1]["params"] == {"prefix": "::/0 from fd00::/8"}
+    # As a table shows it, in one word.
+    assert ask("route", "explain", "::/0 from fd00::/8").exit_code == 0
+    assert daemon.requests[2]["params"] == daemon.requests[1]["params"]
     assert ask("route", "explain", "bravo").exit_code == 0
 
 
@@ -70,6 +73,8 @@ def test_explain_prints_what_the_schema_says(ask: Ask, daemon: Any) -> None:
         (("10.9.0.0/33",), '"10.9.0.0/33" is not an IPv4 or IPv6 prefix'),
         (("fe80::1%eth0",), "names an interface"),
         (("::/0", "via", "bravo"), "expected PREFIX, or PREFIX from SOURCE"),
+        (("::/0 from fd00::/8", "from", "fd00::/8"), "expected PREFIX, or PREFIX from SOURCE"),
+        (("::/0 from house",), '"house" is not an IPv4 or IPv6 prefix'),
         (("::/0", "from"), "expected PREFIX, or PREFIX from SOURCE"),
     ],
 )

@@ -135,13 +135,16 @@ def test_columns_hold_what_the_records_say(bench: Bench) -> None:
         ("", []),
     ],
 )
-def test_a_word_selects_routes_and_leaves_the_sum_as_it_is(
+def test_a_word_selects_routes_and_only_their_differences_count(
     word: str, prefixes: list[str], bench: Bench
 ) -> None:
     bench.fib.retract(Prefix.parse("10.2.0.0/16"))
     bench.fib.flush()
+    bench.kernel.places.pop((6696, Prefix.parse("10.2.0.0/16")))
+    bench.kernel.rules.pop()
     answer = bench.ask(filter=word)
     assert [row["prefix"] for row in answer["routes"]] == prefixes
+    assert answer["differences"] == prefixes.count("10.2.0.0/16")
     assert (answer["rules"], answer["tables"][0]["wanted"]) == ([], 2)
 
 

@@ -72,6 +72,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tabled:
     [
         "10.0.0.2", "10.0.0.0/8", "10.8.1.0/24", "0.0.0.0/0", "::/0", "2001:db8:b::1", "2001:db8::/32", "fe80::9",
         "bravo", "bw-bravo", "eth0", "delta", "far", "00:00:00:00:00:00:00:03", "nobody", "10.0.0.2/40", "",
+        "::/0 from 2001:db8::/32", "::/0 from 2001:db8:f::1", "::/0 from ::/0", "2001:db8::/32 from 2001:db8::/32",
+        "::/0 from 10.0.0.0/8", "::/0 from house",
     ],
 )  # fmt: skip
 def test_the_daemon_chooses_what_the_command_line_would(wanted: str, bench: Tabled) -> None:

@@ -54,7 +54,9 @@ def render_kernel(data: dict[str, Any], is_whole: bool, width: int) -> str:
         if rows:
             parts.append(table(columns, rows, width))
             parts += _reasons(rows, width)
-    parts.append(wrap(_sum(data), width, "  "))
+    # Of what FILTER selects, all is listed.
+    wanted = len(data["routes"]) if is_whole else sum(row["wanted"] for row in data["tables"])
+    parts.append(wrap(_sum(data, wanted), width, "  "))
     if len(data["tables"]) > 1:
         parts.append(table(TABLES, data["tables"], width))
     return "\n\n".join(parts)
@@ -75,8 +77,7 @@ def _reasons(rows: Sequence[Row], width: int) -> list[str]:
     return ["\n".join(lines)] if lines else []
 
 
-def _sum(data: dict[str, Any]) -> str:
-    routes = sum(row["wanted"] for row in data["tables"])
+def _sum(data: dict[str, Any], routes: int) -> str:
     rules = sum(row["state"] != "not wanted" for row in data["rules"])
     if not data["differences"]:
         ruled = f" and {_count(rules, 'rule')}" if data["rules"] else ""

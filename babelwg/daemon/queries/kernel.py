@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import near, parse_network
+from babelwg.config.addresses import near
 from babelwg.daemon.control import INTERNAL_ERROR, Params, RequestError
 from babelwg.daemon.queries.context import Context, Method
 from babelwg.daemon.queries.routetable import PrefixTexts, Shared
-from babelwg.daemon.queries.selection import meets
+from babelwg.daemon.queries.selection import meets, network_of
 from babelwg.daemon.texts import ip_text
 from babelwg.linux.compare import (
     ComparedRoutes,
@@ -55,15 +55,17 @@ class Kernel:
         try:
             # A dump of many routes takes its time, in which Hellos have to leave.
             routes, rules = self._compare(await asyncio.to_thread(_read, tables), chosen)
-            if _differences(routes, rules):
+            if routes.rows or _odd(rules):
                 # Something may have moved meanwhile; only a look in one breath tells.
                 routes, rules = self._compare(read_present(self._context.node.requests, fib.tables()), chosen)
         except KernelError as error:
             raise RequestError(INTERNAL_ERROR, str(error)) from error
         sources = {table: str(source) for source, table in fib.sources.tables.items()}
+        ours, kinds = self._select(routes, word)
+        rules = [] if word is not None else rules
         return {
             "table": fib.table,
-            "differences": _differences(routes, rules),
+            "differences": sum(kind[0] != "ok" for kind in kinds) + _odd(rules),
             "tables": [
                 {
                     "table": n,
@@ -73,8 +75,8 @@ class Kernel:
                 }
                 for n in sorted({*fib.tables(), *routes.wanted, *routes.present})
             ],
-            "rules": [] if word is not None else [_describe_rule(compared) for compared in rules],
-            "routes": self._tell(routes, word, bool(params.get("columns"))),
+            "rules": [_describe_rule(compared) for compared in rules],
+            "routes": self._tell(ours, kinds, bool(params.get("columns"))),
         }
 
     def _compare(self, present: Present, chosen: Choice) -> tuple[ComparedRoutes, list[ComparedRule]]:
@@ -83,21 +85,24 @@ class Kernel:
         routes = compare_routes(node.routes, present.routes, chosen, present.foreign)
         return routes, compare_rules(rules, present.rules)
 
-    def _tell(self, compared: ComparedRoutes, word: object, as_columns: bool) -> Any:
-        """Return what is said of the routes that a word selects, as columns or as the JSON of a record for each.
-
-        All of a route but its prefix is what thousands have in common.
-        """
+    def _select(self, compared: ComparedRoutes, word: object) -> tuple[list[Route], list[OfKind]]:
+        """Return the routes that a word selects, all without one, and of each all that others have in common."""
         if compared.rows:
             rows = compared.in_order()
             ours = [row.ours for row in rows]
-            keys = [(v, why, wanted and wanted[1:], there and there[1:]) for wanted, there, v, why in rows]
+            keys: list[OfKind] = [
+                (v, why, want and want[1:], there and there[1:]) for want, there, v, why in rows
+            ]
         else:
             ours = compared.fine
             keys = [("ok", None, way, way) for way in map(itemgetter(slice(1, None)), ours)]
-        if word is not None:
-            numbers = self._chosen(ours, str(word))
-            ours, keys = [ours[n] for n in numbers], [keys[n] for n in numbers]
+        if word is None:
+            return ours, keys
+        numbers = self._chosen(ours, str(word))
+        return [ours[n] for n in numbers], [keys[n] for n in numbers]
+
+    def _tell(self, ours: list[Route], keys: list[OfKind], as_columns: bool) -> Any:
+        """Return what is said of routes, as columns or as the JSON of a record for each."""
         kinds = Shared(OF_KIND, self._describe_kind)
         kinds.add(keys)
         prefixes = self._texts.of(0, [*map(itemgetter(0), ours)])
@@ -109,9 +114,8 @@ class Kernel:
 
     def _chosen(self, routes: list[Route], word: str) -> list[int]:
         """Return the numbers of the routes that a peer, an interface, an address or a prefix selects."""
-        try:
-            network = parse_network(word)
-        except ValueError:
+        network = network_of(word)
+        if network is None:
             names, name = self._context.names, self._context.node.monitor.mirror.name
             self._context.learn_names()
             shown, prefixes = names.selected_by(word), names.prefixes_of(word)
@@ -146,9 +150,8 @@ class Kernel:
 
 def _choice(is_brief: bool, word: object) -> Choice:
     """Return which places are told though all is as wanted there: of a large table those that a prefix selects."""
-    try:
-        network = parse_network(str(word))
-    except ValueError:
+    network = network_of(str(word))
+    if network is None:
         return none_of if is_brief and word is None else list
 
     is_near = near(network)
@@ -168,8 +171,8 @@ def _protocol_of(route: Route) -> str:
     return PROTOCOL_NAMES.get(route.protocol, str(route.protocol))
 
 
-def _differences(routes: ComparedRoutes, rules: list[ComparedRule]) -> int:
-    return sum(r.verdict != "ok" for r in routes.rows) + sum(r.verdict != "ok" for r in rules)
+def _odd(rules: list[ComparedRule]) -> int:
+    return sum(rule.verdict != "ok" for rule in rules)
 
 
 def _describe_rule(compared: ComparedRule) -> dict[str, Any]:

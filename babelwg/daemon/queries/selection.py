@@ -13,7 +13,7 @@ def chosen_columns(wanted: str | None, context: Context) -> RouteColumns:
     if wanted is None:
         return context.columns()
     names, speaker, now = context.names, context.node.routing.speaker, context.now()
-    network = _network(wanted)
+    network = network_of(wanted)
     # A neighbour is named by its address, and a router-id looks like one.
     may_be_name = len(wanted) == len(router_id_text(bytes(8))) or wanted in {
         ip_text(neighbour.address) for neighbour in speaker.links(now)[1]
@@ -28,16 +28,21 @@ def chosen_columns(wanted: str | None, context: Context) -> RouteColumns:
 
 
 def meets(prefix: Prefix, network: Prefix) -> bool:
-    """Return whether a network lies in a prefix or holds it."""
+    """Return whether a network lies in a prefix or holds it; sources too, where the network has them."""
+    if network.source is not None:
+        source = prefix.source
+        return source is not None and meets(source, network.source) and meets(prefix, network.destination)
     # An address selects every prefix that leads to it; a wider network only what lies inside.
     if network.plen == 8 * len(network.network):
         return covers(prefix, network)
     return covers(network, prefix)
 
 
-def _network(word: str) -> Prefix | None:
+def network_of(word: str) -> Prefix | None:
+    """Return the network that a word names, also as `P from S`, host bits cleared; None for a name."""
+    network, is_sourced, source = word.partition(" from ")
     try:
-        return parse_network(word)
+        return parse_network(network).with_source(parse_network(source) if is_sourced else None)
     except ValueError:
         return None
 
