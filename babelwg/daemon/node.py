@@ -24,6 +24,7 @@ from babelwg.daemon.applying import (
 )
 from babelwg.daemon.clock import Life
 from babelwg.daemon.control import ControlServer
+from babelwg.daemon.digest import Digest
 from babelwg.daemon.effective import (
     babeld_of,
     changes_at_restart,
@@ -224,9 +225,11 @@ class Node:
         subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
         priority, shared = priority_of(self.config), self.mode == "babeld"
         self.routes = KernelRoutes(self.requests, table_of(self.config), priority, subtrees, shared)
+        news = Digest(self._kernel_changed)
+        self._stack.callback(news.close)
         self.monitor = Monitor(
             self.requests,
-            self._kernel_changed,
+            news.take,
             lambda route: self.routing.route_lost(route),
             self.routes.interface_lost,
         )

@@ -15,6 +15,18 @@ from babelwg.lab.netns.node import Node
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 WAIT = 120.0  # seconds
+KINDS = ("babelwg", "babeld", "BIRD")
+# It announces what its kernel has as routes only, and only what Babel learned goes to the kernel.
+BIRD = """log stderr all;
+router id 192.0.2.1;
+protocol device {{ scan time 1; }}
+protocol kernel {{ ipv6 {{ import none; export where source = RTS_BABEL; }}; }}
+protocol static {{ ipv6; {routes} }}
+protocol babel {{
+    randomize router id yes;
+    ipv6 {{ import all; export all; }};
+{ports}}}
+"""
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ def cost_of(pid: int) -> Cost:
 
 
 class RoutingDaemon:
-    """babelwg or babeld with one configuration in babeld's language, in a node."""
+    """babelwg or babeld with a configuration in babeld's language, or BIRD with one in its own, in a node."""
 
     def __init__(self, kind: str, node: Node, directory: Path, config: str) -> None:
         self.kind, self.node = kind, node
@@ -48,6 +60,17 @@ class RoutingDaemon:
                 (home / "conf").write_text(config + local)
                 state, pid = str(home / "state"), str(home / "pid")
                 argv = ["babeld", "-c", str(home / "conf"), "-S", state, "-I", pid]
+            elif kind == "BIRD":
+                argv = [
+                    "bird",
+                    "-f",
+                    "-c",
+                    str(home / "conf"),
+                    "-s",
+                    str(self.socket),
+                    "-P",
+                    str(home / "pid"),
+                ]
             else:
                 argv = [sys.executable, "-m", "babelwg", "daemon", "--babeld-conf", str(home / "conf")]
                 argv += ["--state-dir", str(home / "state"), "--socket", str(self.socket)]
@@ -69,6 +92,16 @@ class RoutingDaemon:
     def stop(self) -> None:
         self.process.terminate()
         self.process.wait()
+
+
+def configuration(kind: str, interfaces: Sequence[str], announced: Sequence[str]) -> str:
+    """Return what has a kind of daemon run on wired interfaces, all else at its defaults, and announce prefixes."""
+    if kind == "BIRD":
+        ports = "".join(f'    interface "{name}" {{ type wired; }};\n' for name in interfaces)
+        return BIRD.format(ports=ports, routes=" ".join(f"route {prefix} blackhole;" for prefix in announced))
+    lines = [f"interface {name} type wired" for name in interfaces]
+    lines += [f"redistribute local ip {prefix} allow" for prefix in announced]
+    return "\n".join([*lines, "redistribute local deny", ""])
 
 
 def wait(what: str, condition: Callable[[], bool], limit: float = WAIT, poll: float = 0.01) -> float:

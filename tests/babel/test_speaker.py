@@ -240,6 +240,29 @@ def test_an_unconfirmed_retraction_is_repeated_less_and_less_often() -> None:
     assert found.selected() == neighbour_address(1)
 
 
+def test_a_confirmation_that_waits_to_be_read_is_not_asked_for_again() -> None:
+    found = lost_bench()
+    found.receive([found.hello(), found.ihu()])
+    read, found.now = found.now, found.now + 0.3
+    found.sent()
+    found.speaker.handle_deadline(found.now, heard=read)
+    assert not [t for t in found.sent() if isinstance(t, AcknowledgmentRequest)]
+    found.speaker.handle_deadline(found.now)
+    assert [t for t in found.sent() if isinstance(t, AcknowledgmentRequest)]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_is_announced_during_the_recovery_is_not_retracted_by_it(seed: int) -> None:
+    found = Bench(memory=Memory(seqno=100, lost=True), seed=seed)
+    found.speaker.add_interface("lan", InterfaceParameters.wired(), OUR_ADDRESS, found.now)
+    found.receive([found.hello(1, "lan"), found.ihu()], name="lan")
+    found.sent()
+    found.now += 0.05
+    found.speaker.announce(P, 0, found.now)
+    sent = [t for _, d in found.wait_datagrams(0.15) for t in tlvs_of(d) if isinstance(t, Update)]
+    assert [(t.prefix, t.metric) for t in sent] == [(P, 0)]
+
+
 def test_a_confirmed_neighbour_that_returns_is_not_asked_again() -> None:
     found = lost_bench()
     found.receive([found.hello(), found.ihu()])

@@ -59,7 +59,8 @@ def expect_acknowledgment(
     state.acknowledgments[nonce] = PendingAcknowledgment(interface, waiting, written, retracted, timer)
     patience = state.parameters.acknowledgment_timeout * 2.0 ** (max(written.values()) - 1)
     interface.pending_acknowledgments += 1
-    state.timers.set(timer, now + patience)
+    # An answer that waits to be read is not missing.
+    state.silences.set(timer, now + patience)
     return nonce
 
 
@@ -135,7 +136,7 @@ def _release(state: State, prefix: Prefix, cause: str) -> None:
 def _stop_waiting(state: State, nonce: int, pending: PendingAcknowledgment, neighbour: Neighbour) -> None:
     del pending.waiting[neighbour]
     if not pending.waiting:
-        state.timers.cancel(pending.timer)
+        state.silences.cancel(pending.timer)
         del state.acknowledgments[nonce]
         pending.interface.pending_acknowledgments -= 1
 

@@ -6,7 +6,7 @@ selects any, it has all neighbours drop their routes through it, which they conf
 
 from functools import partial
 
-from babelwg.babel.operation.queueing import queue_small, urgent_delay
+from babelwg.babel.operation.queueing import queue_small
 from babelwg.babel.operation.selection import select_route
 from babelwg.babel.operation.updates import queue_dump
 from babelwg.babel.parameters import LONGEST_HOLD
@@ -61,16 +61,16 @@ def handle_purge_timer(state: State, neighbour: Neighbour, now: float) -> None:
         return
     nonce = state.allocate_nonce()
     neighbour.purge_nonces = [*neighbour.purge_nonces[1 - MAX_NONCES :], nonce]
-    delay = urgent_delay(state, neighbour.interface)
-    queue_small(state, neighbour, wildcard_retraction(state), delay, now)
-    queue_small(state, neighbour, AcknowledgmentRequest(nonce, ACKNOWLEDGMENT_INTERVAL), delay, now)
+    # Without jitter: what is selected in the meantime would be announced before the retraction, and not after it.
+    queue_small(state, neighbour, wildcard_retraction(state), 0.0, now)
+    queue_small(state, neighbour, AcknowledgmentRequest(nonce, ACKNOWLEDGMENT_INTERVAL), 0.0, now)
     # The neighbour may have heard announcements of this life already, which are retracted along with the old ones.
     neighbour.dump_allowed = now
     queue_dump(state, neighbour, now)
     neighbour.dump_allowed = now  # its own first request is not refused for this one
     patience = state.parameters.purge_retry * 2.0**neighbour.purge_attempts
     neighbour.purge_attempts = min(neighbour.purge_attempts + 1, 16)
-    state.timers.set(neighbour.purge_timer, now + min(patience, state.parameters.purge_retry_max))
+    state.silences.set(neighbour.purge_timer, now + min(patience, state.parameters.purge_retry_max))
 
 
 def handle_purge_acknowledgment(state: State, neighbour: Neighbour, nonce: int, now: float) -> None:
@@ -88,7 +88,7 @@ def end_interface(state: State, name: str, now: float) -> None:
 
 def _finish_purge(state: State, neighbour: Neighbour, now: float) -> None:
     neighbour.purged = True
-    state.timers.cancel(neighbour.purge_timer)
+    state.silences.cancel(neighbour.purge_timer)
     name = neighbour.interface.name
     if len(state.purge_done) < MAX_REMEMBERED:
         state.purge_done.add((name, neighbour.address))

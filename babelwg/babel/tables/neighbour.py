@@ -205,11 +205,11 @@ class Neighbour:
 
     def timers(self) -> tuple[Timer, ...]:
         """Return the timers that end with the neighbour, except the outbox's and those of its silence."""
-        return self.dump_timer, self.purge_timer, self.link_timer, self.round_trip.timer
+        return self.dump_timer, self.link_timer, self.round_trip.timer
 
     def silences(self) -> tuple[Timer, ...]:
         """Return the timers of what is not heard from it."""
-        return self.multicast.timer, self.unicast.timer, self.ihu_timer
+        return self.multicast.timer, self.unicast.timer, self.ihu_timer, self.purge_timer
 
 
 class Cause(NamedTuple):
