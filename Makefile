@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow interop page-test sim chaos chaos-sim check format conformance bench bench-cli bench-failover bench-restart bench-routes bench-rtt peers man deb packaging clean
+.PHONY: help demo test unit integration slow interop page-test sim chaos chaos-sim check format conformance bench bench-cli bench-failover bench-hub bench-idle bench-mesh bench-restart bench-routes bench-rtt peers man deb packaging clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -59,13 +59,22 @@ conformance: $(READY) peers ## fail unless every requirement has its test (READM
 	$(PYTEST) -q tests integration -m conformance --conformance $(if $(README),--conformance-readme) $(ARGS)
 
 bench: ## all figures, one benchmark after the other (CHECK=1: fail on a miss)
-	@$(MAKE) --no-print-directory bench-failover bench-restart bench-routes bench-rtt bench-cli
+	@$(MAKE) --no-print-directory bench-failover bench-restart bench-routes bench-hub bench-mesh bench-idle bench-rtt bench-cli
 
 bench-cli: $(READY) peers ## what commands take beside 10,000 routes, and whether telling them holds up Hellos (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.cli $(if $(CHECK),--check) $(ARGS)
 
 bench-failover: $(READY) peers ## seconds without traffic after a silent cut, beside babeld and BIRD (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.failover $(if $(CHECK),--check) $(ARGS)
+
+bench-hub: $(READY) peers ## a node with 100 neighbours: seconds until all know all, and its cost, beside babeld and BIRD (CHECK=1: fail on a miss)
+	$(BIN)/python -m integration.bench.hub $(if $(CHECK),--check) $(ARGS)
+
+bench-idle: $(READY) peers ## octets and CPU of tunnels at rest, beside babeld (CHECK=1: fail on a miss)
+	$(BIN)/python -m integration.bench.idle $(if $(CHECK),--check) $(ARGS)
+
+bench-mesh: $(READY) peers ## seconds until all know all in a line of 10 and a grid of 16, beside babeld and BIRD (CHECK=1: fail on a miss)
+	$(BIN)/python -m integration.bench.mesh $(if $(CHECK),--check) $(ARGS)
 
 bench-restart: $(READY) peers ## packets that a restart costs, planned and by kill -9, beside babeld (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.restart $(if $(CHECK),--check) $(ARGS)

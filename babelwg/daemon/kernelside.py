@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from babelwg.config import Config
 from babelwg.daemon.recorder import Note, silent
 from babelwg.linux.errors import KernelError
-from babelwg.linux.links import IpRoute, apply_node_addresses
+from babelwg.linux.links import IpRoute, apply_node_addresses, have_node_addresses
 from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.rules import NODE_PRIORITIES, Rule, apply_rules, desired_rules, read_rules
 from babelwg.linux.sysctls import (
@@ -38,7 +38,7 @@ class KernelSide:
         # On lo a longer network would make all of it local; only the address itself is this node.
         addresses = [(address.address, 8 * len(address.address)) for address in config.node.addresses]
         rules = desired_rules(self._table, config.tunnels.fwmark)
-        await self._attempt("addresses", addresses, apply_node_addresses(self._iproute, addresses))
+        await self._attempt("addresses", addresses, self._set_addresses(addresses))
         await self._attempt("rules", rules, self._set_rules(rules))
 
     async def withdraw(self) -> None:
@@ -75,6 +75,12 @@ class KernelSide:
                 log.warning("sysctl-refused %s: %s", name, reason)
                 self.note("sysctl-refused", f"the kernel refused {name}", reason)
         self.errors = {k: v for k, v in self.errors.items() if k not in settings} | failed
+
+    async def _set_addresses(self, addresses: list[tuple[bytes, int]]) -> int:
+        # Nearly always they are there, and to look is much cheaper than to ask for them.
+        if have_node_addresses(self._requests, addresses):
+            return 0
+        return await apply_node_addresses(self._iproute, addresses)
 
     async def _set_rules(self, rules: set[Rule]) -> int:
         lost = self.rules & rules if "rules" in self._done else frozenset()

@@ -5,7 +5,8 @@ import math
 from collections import deque
 
 # Implementation constants
-LAG_INTERVAL = 0.1  # seconds between two looks
+LAG_INTERVAL, CALM_INTERVAL = 0.1, 1.6  # seconds between two looks; when nothing was late lately
+LATE = 5.0  # milliseconds that are no accident
 MINUTE = 60.0  # seconds for which the maximum counts
 
 
@@ -27,11 +28,14 @@ class LagMeter:
     async def run(self) -> None:
         """Measure for ever."""
         loop = asyncio.get_running_loop()
+        interval = LAG_INTERVAL
         while True:
-            due = loop.time() + LAG_INTERVAL
-            await asyncio.sleep(LAG_INTERVAL)
+            due = loop.time() + interval
+            await asyncio.sleep(interval)
             now = loop.time()
             self.note(max(0.0, now - due) * 1000, now)
+            # Each look wakes a node that is at rest.
+            interval = LAG_INTERVAL if self.last > LATE else min(2 * interval, CALM_INTERVAL)
 
     def note(self, lag: float, now: float) -> None:
         """Take in one measured lag."""

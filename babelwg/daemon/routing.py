@@ -238,9 +238,11 @@ class RoutingService:
             self._wake_at(None if deadline is None else max(deadline, self._loop.time() + SHORTEST_WAIT))
 
     def _exchange(self) -> None:
-        for _ in range(PUMP_ROUNDS):
-            now = self._loop.time()
+        for number in range(PUMP_ROUNDS):
             events = self.speaker.events()
+            if number and not events:
+                break  # nobody who heeded the former ones has changed anything
+            now = self._loop.time()
             for event in events:
                 if isinstance(event, SeqnoIncreased):
                     self._store.reserve(event.seqno)
@@ -257,8 +259,6 @@ class RoutingService:
             self._store.remember_routes(self.speaker.routes_to_store())
             for datagram in datagrams:
                 self.socket.send(datagram)
-            if not events and not datagrams:
-                break
 
     def _tell(self, events: list[Event]) -> None:
         for listener in self.listeners:

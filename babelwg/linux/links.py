@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from babelwg.linux.errors import KernelError
-from babelwg.linux.monitor import IFF_MULTICAST, IFF_UP
+from babelwg.linux.monitor import IFA_ADDRESS, IFADDR, IFF_MULTICAST, IFF_UP, IFINFO
+from babelwg.linux.netlink import RTM_GETADDR, RTM_GETLINK, Refusal, RequestSocket, attributes
 from babelwg.linux.routes import PROTOCOL_BABEL
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 ADDR_GEN_MODE_NONE = 1  # IN6_ADDR_GEN_MODE_NONE of linux/if_link.h
 IFA_F_NODAD = 0x02
+IFA_PROTO = 11  # linux/if_addr.h
+LOOPBACK = 1  # the index of lo in every network namespace
 
 
 class IpRoute:
@@ -150,6 +153,20 @@ async def read_node_addresses(iproute: IpRoute) -> set[tuple[bytes, int]]:
             family = socket.AF_INET6 if ":" in text else socket.AF_INET
             found.add((socket.inet_pton(family, text), int(message["prefixlen"])))
     return found
+
+
+def have_node_addresses(requests: RequestSocket, desired: Iterable[tuple[bytes, int]]) -> bool:
+    """Return whether lo is up and carries these addresses and no others of ours; costs two requests."""
+    link = requests.ask(RTM_GETLINK, IFINFO.pack(0, 0, LOOPBACK, 0, 0))
+    if isinstance(link, Refusal) or not IFINFO.unpack_from(link.payload)[3] & IFF_UP:
+        return False
+    found = set()
+    for message in requests.dump(RTM_GETADDR, IFADDR.pack(0, 0, 0, 0, LOOPBACK)):
+        _, plen, _, _, index = IFADDR.unpack_from(message.payload)
+        told = attributes(message.payload[IFADDR.size :])
+        if index == LOOPBACK and told.get(IFA_PROTO) == bytes((PROTOCOL_BABEL,)):
+            found.add((told[IFA_ADDRESS], plen))
+    return found == set(desired)
 
 
 async def apply_node_addresses(iproute: IpRoute, desired: Iterable[tuple[bytes, int]]) -> int:

@@ -43,6 +43,12 @@ def cost_of(pid: int) -> Cost:
     return Cost((int(fields[11]) + int(fields[12])) / TICKS, int(fields[21]) * PAGE)
 
 
+def cpu_of(pid: int) -> float:
+    """Return the seconds of CPU that a process has used so far, in all its threads, finer than in ticks."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+
+
 class RoutingDaemon:
     """babelwg or babeld with a configuration in babeld's language, or BIRD with one in its own, in a node."""
 
@@ -94,12 +100,17 @@ class RoutingDaemon:
         self.process.wait()
 
 
-def configuration(kind: str, interfaces: Sequence[str], announced: Sequence[str]) -> str:
-    """Return what has a kind of daemon run on wired interfaces, all else at its defaults, and announce prefixes."""
+def configuration(
+    kind: str, interfaces: Sequence[str], announced: Sequence[str], link: str = "tunnel"
+) -> str:
+    """Return what has a daemon run on interfaces, all else at its defaults, and announce prefixes.
+
+    `link` is the type of the interfaces; BIRD has none for tunnels and takes them for wired.
+    """
     if kind == "BIRD":
         ports = "".join(f'    interface "{name}" {{ type wired; }};\n' for name in interfaces)
         return BIRD.format(ports=ports, routes=" ".join(f"route {prefix} blackhole;" for prefix in announced))
-    lines = [f"interface {name} type wired" for name in interfaces]
+    lines = [f"interface {name} type {link}" for name in interfaces]
     lines += [f"redistribute local ip {prefix} allow" for prefix in announced]
     return "\n".join([*lines, "redistribute local deny", ""])
 
@@ -114,9 +125,9 @@ def wait(what: str, condition: Callable[[], bool], limit: float = WAIT, poll: fl
     return time.monotonic() - start
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float], digits: int = 2) -> str:
     """Return the median of some figures, and their range."""
-    return f"{statistics.median(values):8.2f}  ({min(values):.2f}-{max(values):.2f})"
+    return f"{statistics.median(values):8.{digits}f}  ({min(values):.{digits}f}-{max(values):.{digits}f})"
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:

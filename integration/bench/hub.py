@@ -92,7 +92,7 @@ def run(kind: str, count: int, steady: float, directory: Path) -> Outcome:
         around.ip(*(f"link set {end} up" for end in ends))
         switch = LinkSwitch({hub: ports})
         watch = RouteWatch(hub, [rim.prefix(n) for n in range(count)])
-        daemon = RoutingDaemon(kind, hub, directory, configuration(kind, ports, []))
+        daemon = RoutingDaemon(kind, hub, directory, configuration(kind, ports, [], "wired"))
         daemon.wait_until_ready()
         neighbours = Neighbours(around, count)
         before = [cost_of(process.pid).cpu for process in (daemon.process, neighbours.process)]

@@ -1,6 +1,7 @@
 """From TLVs to packets, with prefix compression (RFC 8966, section 4)."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from struct import Struct
 
 from babelwg.babel.wire.decode import UNICAST_FLAG
@@ -210,12 +211,12 @@ def _octets(prefix: Prefix) -> bytes:
 def _common_octets(default: bytes | None, network: bytes, limit: int) -> int:
     if default is None:
         return 0
-    count = 0
-    while count < limit and default[count] == network[count]:
-        count += 1
-    return count
+    # The octets up to the highest bit in which the two differ.
+    different = int.from_bytes(default) ^ int.from_bytes(network)
+    return min(limit, len(network) - ((different.bit_length() + 7) >> 3))
 
 
+@lru_cache(maxsize=64)
 def _centiseconds(seconds: float) -> int:
     return min(max(round(seconds * 100), 1), MAX_CENTISECONDS)
 

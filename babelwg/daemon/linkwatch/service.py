@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Implementation constants: seconds, unless said otherwise
-IDLE_INTERVAL = 0.5  # between two looks at all links
+IDLE_INTERVAL, REST_INTERVAL = 0.5, 1.0  # between two looks at all links; when none was in use for long
+REST_AFTER = 10.0  # after the last packet of users
 ACTIVE_INTERVAL = 0.015  # between two looks at those in use
 LATENESS_MEMORY = 2.0  # for which a late turn makes us patient
 REFRESH_INTERVAL = 5.0  # between two looks at which links there are, when nobody told of a change
@@ -54,6 +55,7 @@ class LinkWatch:
         self._refusal = ""  # of the kernel to tell what links carried, as long as it lasts
         self._stale_at = self._all_at = 0.0
         self._suspected_at = float("-inf")
+        self._used_at = self._loop.time()  # when any link was in use
 
     def start(self) -> None:
         """Begin to watch; without the right to ask, Hellos alone tell how links are, which `error` says."""
@@ -158,7 +160,7 @@ class LinkWatch:
     def _turn(self) -> None:
         now = self._loop.time()
         self._note_lateness(now)
-        due = now + IDLE_INTERVAL
+        due = now + REST_INTERVAL
         try:
             self._try_to_look(now)
             for link in [*self.links.values()] if self.enabled else ():
@@ -197,9 +199,11 @@ class LinkWatch:
         if now < self._all_at:
             links = [link for link in links if link.detector.is_active(now)]
         else:
-            self._all_at = now + IDLE_INTERVAL
-            self._routing.note_traffic(sorted(self._used))
-            self._used.clear()
+            if self._used:
+                self._used_at = now
+                self._routing.note_traffic(sorted(self._used))
+                self._used.clear()
+            self._all_at = now + (IDLE_INTERVAL if now < self._used_at + REST_AFTER else REST_INTERVAL)
         packets = read_packets(self._requests, {link.place.index for link in links})
         for link in links:
             link.detector.late = self._late[0]
