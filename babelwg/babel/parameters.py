@@ -13,7 +13,6 @@ UPDATE_INTERVAL = 16.0  # seconds, appendix B
 IHU_INTERVAL_FACTOR = 3  # of the Hello interval, appendix B
 HOLD_FACTOR = 3.5  # of the interval the sender announced, appendix B
 REQUEST_TIMEOUT = 2.0  # seconds before the first resend, doubled each time, appendix B
-REQUEST_RESENDS = 3  # appendix B
 SOURCE_GC_TIME = 180.0  # seconds, appendix B
 URGENT_TIMEOUT = 0.2  # seconds, appendix B
 HOP_COUNT = 64  # §3.8.2.1

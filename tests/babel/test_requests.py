@@ -210,6 +210,19 @@ def test_a_duplicate_is_not_forwarded_but_a_newer_one_and_another_router_are(fou
     assert len(seqno_requests(found.sent())) == 1
 
 
+def test_a_duplicate_that_comes_later_is_forwarded_for_the_first_may_be_lost(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 2, request(50))
+    assert len(seqno_requests(found.sent())) == 1
+    found.wait(0.25)
+    receive(found, 3, request(50))
+    assert seqno_requests(found.sent()) == []
+    found.wait(0.1)
+    receive(found, 3, request(50))
+    assert len(seqno_requests(found.sent())) == 1
+
+
 def test_a_request_goes_on_when_only_its_sender_was_asked_for_the_same(found: Bench) -> None:
     receive(found, 1, update(metric=100))
     found.wait(0.2)
@@ -288,7 +301,7 @@ def test_losing_the_last_feasible_route_asks_all_who_have_an_unfeasible_one(foun
 
 
 @pytest.mark.conformance("B3.8.2.1-5", "B3.8.2-1")
-def test_an_unanswered_request_is_repeated_three_times_at_growing_intervals(found: Bench) -> None:
+def test_an_unanswered_request_is_repeated_five_times_at_growing_intervals(found: Bench) -> None:
     receive(found, 1, update(metric=100, seqno=7))
     found.wait(0.2)
     receive(found, 2, update(metric=300, seqno=7, number=2))
@@ -296,7 +309,7 @@ def test_an_unanswered_request_is_repeated_three_times_at_growing_intervals(foun
     receive(found, 1, retraction())
     start = found.now
     times = [when - start for when, d in found.live(40) if seqno_requests(tlvs_of(d))]
-    assert times == pytest.approx([0, 2, 6, 14])
+    assert times == pytest.approx([0, 0.4, 1.2, 2.8, 6.0, 12.4], abs=0.02)
 
 
 def test_a_request_is_not_repeated_once_there_is_a_route(found: Bench) -> None:
@@ -331,6 +344,39 @@ def test_an_unfeasible_route_is_asked_for_also_when_nothing_is_selected(found: B
     receive(found, 2, update(metric=300, seqno=7, number=2))
     assert found.selected() is None
     assert seqno_requests(sent_by_interface(found)["tun2"]) == [request(8)]
+
+
+def test_an_unfeasible_route_is_asked_for_again_while_nothing_is_selected(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 1, retraction())
+    found.wait(1)
+    receive(found, 2, update(metric=300, seqno=7, number=2))
+    start = found.now
+    times = [when - start for when, d in found.live(40) if seqno_requests(tlvs_of(d))]
+    assert times == pytest.approx([0, 0.4, 1.2, 2.8, 6.0, 12.4], abs=0.02)
+
+
+def test_a_better_path_is_not_asked_for_as_often_as_a_lost_prefix(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 1, update(metric=600, seqno=8))
+    found.wait(0.2)
+    for _ in range(10):
+        receive(found, 2, update(metric=200, seqno=7, number=2))
+        found.now += 0.15
+    assert len(seqno_requests(found.sent())) == 1
+
+
+def test_where_many_prefixes_are_lost_at_once_each_request_waits_longer_for_its_answer(found: Bench) -> None:
+    prefixes = [Prefix.parse(f"2001:db8:{n:x}::/48") for n in range(400)]
+    receive(found, 1, *(update(prefix=p, metric=100, seqno=7) for p in prefixes))
+    found.wait(1)
+    receive(found, 2, *(update(prefix=p, metric=300, seqno=7, number=2) for p in prefixes))
+    found.sent()
+    receive(found, 1, retraction(None))
+    assert len(seqno_requests(found.wait(0.4))) == 400
+    assert len(seqno_requests(found.wait(0.3))) == 400
 
 
 def test_requests_for_the_same_source_do_not_pile_up(found: Bench) -> None:

@@ -5,7 +5,7 @@ from functools import partial
 from babelwg.babel.events import SeqnoRequested
 from babelwg.babel.operation.queueing import queue_answer, queue_request
 from babelwg.babel.operation.updates import queue_dump
-from babelwg.babel.parameters import HOP_COUNT, REQUEST_RESENDS
+from babelwg.babel.parameters import HOP_COUNT
 from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.request import PendingRequest
@@ -17,6 +17,13 @@ from babelwg.babel.wire.seqno import seqno_add, seqno_lt
 from babelwg.babel.wire.tlv import INFINITY, RouteRequest, SeqnoRequest
 
 FORWARDED_LIFETIME = 2.0  # request timeouts for which a forwarded request is remembered
+# Implementation constants
+RECENTLY = 0.3  # seconds in which an equal request is not sent again to where it may still be answered (§3.8.1.2)
+# Departs from appendix B, whose 2 seconds are for any network: over tunnels an answer takes milliseconds, and packets
+# are lost until it comes. Where thousands of requests wait, each has the time of appendix B again.
+FIRST_RESEND = 0.4  # seconds until a request for a lost prefix is repeated, doubled each time; more than RECENTLY
+RESEND_PAUSE = 0.0005  # seconds more for each request that waits
+RESENDS = 5
 
 
 def handle_route_request(state: State, neighbour: Neighbour, request: RouteRequest, now: float) -> None:
@@ -59,19 +66,26 @@ def request_after_loss(state: State, prefix: Prefix, lost_router_id: bytes, now:
         if (seqno := _next_seqno(state, prefix, router_id)) is not None:
             pending = _remember(state, Source(prefix, router_id), seqno, None, now)
             if pending is not None:
-                pending.resends = REQUEST_RESENDS
-                state.timers.set(pending.timer, now + state.parameters.request_timeout)
+                _repeat_later(state, pending, now)
                 _send(state, pending, targets, HOP_COUNT, now)
 
 
 def request_better(state: State, route: Route, router_id: bytes, now: float) -> None:
-    """Ask the sender of an unfeasible update that we would select for a newer seqno (§3.8.2.2)."""
+    """Ask the sender of an unfeasible update that we would select for a newer seqno (§3.8.2.2).
+
+    A prefix without any route is asked for as often as after a loss (§3.8.2.1): nothing else makes it reachable.
+    """
     source = Source(route.prefix, router_id)
     seqno = _next_seqno(state, route.prefix, router_id)
-    if seqno is None or _is_redundant(state, source, seqno, now):
+    is_lost = route.prefix not in state.routes.selected
+    recently = RECENTLY if is_lost else state.parameters.request_timeout
+    if seqno is None or _is_redundant(state, source, seqno, recently, now):
         return
     if (pending := _remember(state, source, seqno, route.neighbour, now)) is not None:
-        state.timers.advance(pending.timer, now + state.parameters.request_timeout)
+        if is_lost and not pending.resends:
+            _repeat_later(state, pending, now)
+        else:
+            state.timers.advance(pending.timer, now + state.parameters.request_timeout)
         _send(state, pending, [route.neighbour], HOP_COUNT, now)
 
 
@@ -102,7 +116,7 @@ def forget_requester(state: State, neighbour: Neighbour) -> None:
 def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: float) -> None:
     """Pass a request on to one neighbour, unless an equal one is on its way (§3.8.1.2)."""
     source = Source(request.prefix, request.router_id)
-    redundant = _is_redundant(state, source, request.seqno, now)
+    redundant = _is_redundant(state, source, request.seqno, RECENTLY, now)
     if redundant and _may_be_answered(state.requests[source], requester):
         state.count("request_suppressed.duplicate")
         _add_requester(state, state.requests[source], requester)
@@ -153,11 +167,12 @@ def _next_seqno(state: State, prefix: Prefix, router_id: bytes) -> int | None:
     return None if distance is None else seqno_add(distance.seqno, 1)
 
 
-def _is_redundant(state: State, source: Source, seqno: int, now: float) -> bool:
+def _is_redundant(state: State, source: Source, seqno: int, recently: float, now: float) -> bool:
+    """Return whether such a request was sent in so many seconds before now."""
     pending = state.requests.get(source)
     if pending is None or seqno_lt(pending.seqno, seqno):
         return False
-    return now - pending.sent < state.parameters.request_timeout
+    return now - pending.sent < recently
 
 
 def _remember(
@@ -203,6 +218,16 @@ def _send(
         state.emit(SeqnoRequested(prefix, router_id, pending.seqno, name, neighbour.address))
 
 
+def _repeat_later(state: State, pending: PendingRequest, now: float) -> None:
+    """Begin to wait for the answer to a request that is to be repeated."""
+    pending.resends = RESENDS
+    state.timers.set(pending.timer, now + _first_resend(state))
+
+
+def _first_resend(state: State) -> float:
+    return min(state.parameters.request_timeout, FIRST_RESEND + RESEND_PAUSE * len(state.requests))
+
+
 def _handle_timeout(state: State, source: Source, now: float) -> None:
     """Repeat an unanswered request a few times while nothing is selected (§3.8.2.1)."""
     pending = state.requests[source]
@@ -210,8 +235,8 @@ def _handle_timeout(state: State, source: Source, now: float) -> None:
     if pending.resends == 0 or source.prefix in state.routes.selected or not asked:
         _forget(state, pending)
         return
-    sent = REQUEST_RESENDS + 1 - pending.resends
+    sent = RESENDS + 1 - pending.resends
     pending.resends -= 1
     pending.sent = now
-    state.timers.set(pending.timer, now + state.parameters.request_timeout * 2.0**sent)
+    state.timers.set(pending.timer, now + _first_resend(state) * 2.0**sent)
     _send(state, pending, asked, HOP_COUNT, now)
