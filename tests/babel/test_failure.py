@@ -105,6 +105,65 @@ def test_a_neighbour_that_says_nothing_new_is_believed_after_a_second() -> None:
     assert bench.neighbour(1, "one").cost == 96  # type: ignore[union-attr]
 
 
+def test_a_neighbour_that_hears_us_again_is_told_at_once_that_we_hear_it() -> None:
+    # Only our packets were lost: the neighbour found the link dead, and we have nothing to restore.
+    bench = two_ways()
+    bench.receive([bench.ihu(INFINITY)], 1, "one")
+    bench.sent()
+    bench.receive([bench.hello(1, "one"), bench.ihu()], 1, "one")
+    said = [t for d in bench.datagrams() if d.interface == "one" for t in tlvs_of(d)]
+    assert [t.rxcost for t in said if isinstance(t, Ihu)] == [96]
+    bench.receive([bench.ihu()], 1, "one")
+    assert not [t for t in bench.sent() if isinstance(t, Ihu)]
+
+
+def test_a_dead_link_does_not_answer_that_it_is_heard() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.sent()
+    bench.receive([bench.ihu()], 1, "one")
+    assert not [t for t in bench.sent() if isinstance(t, Ihu)]
+
+
+def test_the_next_hello_of_a_restored_link_is_not_missed_before_it_is_due() -> None:
+    bench = two_ways()
+    bench.wait(3.0)
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.wait(2.0)
+    bench.speaker.restore_link("one", bench.now)
+    bench.wait(5.5)
+    assert bench.neighbour(1, "one").rxcost == 96  # type: ignore[union-attr]
+    bench.wait(1.0)
+    assert bench.neighbour(1, "one").rxcost == 192  # type: ignore[union-attr]
+
+
+def test_a_neighbour_that_measured_during_an_outage_is_not_taken_for_a_restarted_one() -> None:
+    bench = two_ways()
+    for _ in range(3):
+        bench.receive([bench.hello(1, "one", interval=0.0)], 1, "one")
+        bench.wait(0.4)
+    bench.speaker.fail_link("one", WHY, bench.now)
+    for _ in range(22):  # not one of them arrives
+        bench.hello(1, "one", interval=0.0)
+    bench.wait(9.0)
+    bench.events()
+    bench.speaker.restore_link("one", bench.now)
+    bench.receive([bench.hello(1, "one"), bench.ihu()], 1, "one")
+    assert "neighbour-lost" not in bench.events()
+    assert bench.selected() == FIRST
+
+
+def test_a_neighbour_whose_hello_seqno_jumps_without_an_outage_has_restarted() -> None:
+    bench = two_ways()
+    for _ in range(3):
+        bench.receive([bench.hello(1, "one", interval=0.0)], 1, "one")
+        bench.wait(0.4)
+    for _ in range(22):
+        bench.hello(1, "one")
+    bench.receive([bench.hello(1, "one")], 1, "one")
+    assert "neighbour-lost" in bench.events()
+
+
 def test_a_dead_link_is_tried_every_two_seconds_for_ten_minutes() -> None:
     bench = two_ways()
     bench.speaker.fail_link("one", WHY, bench.now)

@@ -26,12 +26,13 @@ from babelwg.babel.wire.tlv import INFINITY, Hello
 RESTART_PAUSE = 1.0
 # As far a neighbour's Hello seqno may go on while we are away for some seconds: many a second are sent beside traffic.
 MAX_MISSED_JUMP = 256
+MOST_HELLOS = 4.0  # a second, that a neighbour sends beside traffic
 
 
 def handle_hello(state: State, interface: Interface, address: bytes, hello: Hello, now: float) -> None:
     """Note that a neighbour lives, and enter it into the table when it is new."""
     neighbour = interface.neighbours.get(address)
-    if neighbour is not None and _starts_anew(neighbour, hello):
+    if neighbour is not None and _starts_anew(neighbour, hello, now):
         if now - neighbour.restarted < RESTART_PAUSE:
             state.count("tlv_dropped.hello-seqno-jump-rate")
             return
@@ -80,11 +81,21 @@ def acquire(state: State, interface: Interface, address: bytes) -> Neighbour | N
     return neighbour
 
 
-def _starts_anew(neighbour: Neighbour, hello: Hello) -> bool:
+def _starts_anew(neighbour: Neighbour, hello: Hello, now: float) -> bool:
     """Return whether a Hello's seqno shows that the neighbour has restarted (appendix A.1)."""
     history = neighbour.unicast if hello.unicast else neighbour.multicast
-    jump = history.jump(hello.seqno)
-    return not -MAX_HELLO_JUMP <= jump <= (MAX_MISSED_JUMP if history.presumed else MAX_HELLO_JUMP)
+    return not -MAX_HELLO_JUMP <= history.jump(hello.seqno) <= _longest_jump(neighbour, history, now)
+
+
+def _longest_jump(neighbour: Neighbour, history: HelloHistory, now: float) -> float:
+    """Return how far ahead a Hello seqno may be of a neighbour that has only not been heard."""
+    if history.presumed:
+        return MAX_MISSED_JUMP
+    if not history.interleaved:
+        return MAX_HELLO_JUMP
+    # Departs from appendix A.1, which takes 16 for more than can be missed: a neighbour that measures beside traffic
+    # sends as many in four seconds, and after an outage would lose all its routes just when they are wanted again.
+    return min(MAX_MISSED_JUMP, MAX_HELLO_JUMP + MOST_HELLOS * (now - neighbour.last_heard))
 
 
 def _actions(state: State, interface: Interface, address: bytes) -> NeighbourActions:

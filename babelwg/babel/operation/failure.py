@@ -5,7 +5,7 @@ observes of the link itself.
 """
 
 from babelwg.babel.events import LinkFailed, LinkRestored
-from babelwg.babel.operation.liveness import drop_link, send_scheduled_hello, update_link
+from babelwg.babel.operation.liveness import drop_link, forgive, send_scheduled_hello, update_link
 from babelwg.babel.operation.queueing import queue_hello, queue_ihu, queue_small
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
@@ -44,8 +44,7 @@ def restore_link(state: State, interface: Interface, now: float) -> None:
     interface.failed = None
     state.timers.cancel(interface.retry_timer)
     for neighbour in interface.neighbours.values():
-        neighbour.multicast.forgive()
-        neighbour.unicast.forgive()
+        forgive(state, neighbour, now)
         neighbour.trusted_at = now + IHU_PATIENCE
         state.timers.advance(neighbour.link_timer, neighbour.trusted_at)
         update_link(state, neighbour, now)

@@ -78,6 +78,15 @@ def confirm(state: State, neighbour: Neighbour, now: float) -> None:
     state.silences.set(history.timer, history.until)
 
 
+def forgive(state: State, neighbour: Neighbour, now: float) -> None:
+    """Forget which Hellos were missed on a link that lives again, and wait for the next one as if one had just come."""
+    for history in (neighbour.multicast, neighbour.unicast):
+        history.forgive()
+        if history.timer.when is not None:
+            history.until = now + (FIRST_MISS + NEXT_MISS) * history.interval
+            state.silences.set(history.timer, now + FIRST_MISS * history.interval)
+
+
 def record_missed_hello(state: State, neighbour: Neighbour, history: HelloHistory, now: float) -> bool:
     """Enter a missed Hello; return whether the neighbour was heard at all lately (appendix A.1)."""
     history.miss()
@@ -90,8 +99,13 @@ def record_missed_hello(state: State, neighbour: Neighbour, history: HelloHistor
 
 def handle_ihu(state: State, neighbour: Neighbour, ihu: Ihu, now: float) -> None:
     """Learn how well a neighbour hears us (§3.4.2)."""
-    if ihu.address is not None and ihu.address != neighbour.interface.link_local:
+    interface = neighbour.interface
+    if ihu.address is not None and ihu.address != interface.link_local:
         return
+    hears_again = neighbour.txcost == INFINITY and ihu.rxcost < INFINITY
+    if hears_again and neighbour.rxcost < INFINITY and interface.parameters.point_to_point:
+        # It may have found the link alive only now, and waits to be told that we hear it (§3.4.2: an IHU out of turn).
+        queue_ihu(state, neighbour, 0.0, now)
     neighbour.txcost, neighbour.former_txcost = ihu.rxcost, None
     state.silences.set(neighbour.ihu_timer, now + HOLD_FACTOR * max(ihu.interval, MIN_UPDATE_HOLD))
 
