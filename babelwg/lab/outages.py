@@ -1,6 +1,6 @@
 """How long probes were lost although a path existed, from what was lost and what was broken meanwhile."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -41,11 +41,12 @@ class BlackHole:
     destination: str
     since: float
     until: float
+    excused: float = 0.0  # seconds of it that count for nothing
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
-        return self.until - self.since
+        """How long it was, without what is excused."""
+        return self.until - self.since - self.excused
 
 
 def silences(arrivals: Sequence[Arrival], interval: float) -> list[Span]:
@@ -89,11 +90,15 @@ class Paths:
             found.append(Span(since, until))
         return found
 
+    def works(self, subject: frozenset[str], moment: float) -> bool:
+        """Return whether a link, named by its two ends, or a node is part of paths at a moment."""
+        return not any(span.since <= moment < span.until for span in self._spans.get(subject, ()))
+
     def _reachable(self, source: str, moment: float) -> set[str]:
         if (moment, source) in self._reached:
             return self._reached[moment, source]
-        links = [ends for ends in self._links if self._works(frozenset(ends), moment)]
-        running = {name for name in self._names if self._works(frozenset((name,)), moment)}
+        links = [ends for ends in self._links if self.works(frozenset(ends), moment)]
+        running = {name for name in self._names if self.works(frozenset((name,)), moment)}
         reached = {source} & running
         todo = list(reached)
         while todo:
@@ -104,21 +109,22 @@ class Paths:
         self._reached[moment, source] = reached
         return reached
 
-    def _works(self, subject: frozenset[str], moment: float) -> bool:
-        return not any(span.since <= moment < span.until for span in self._spans.get(subject, ()))
-
 
 def black_holes(
-    paths: Paths, lost: Mapping[tuple[str, str], Sequence[Span]], exempt: Sequence[Span] = ()
+    paths: Paths,
+    lost: Mapping[tuple[str, str], Sequence[Span]],
+    excuses: Callable[[str, str, Span], Sequence[Span]] = lambda source, destination, span: (),
 ) -> list[BlackHole]:
-    """Return each time in which probes were lost although a path existed, outside the exempt times; longest first."""
+    """Return each time in which probes were lost although a path existed, longest first.
+
+    `excuses` gives the times of a black hole that count for nothing; what is before and after them is one black hole.
+    """
     found = []
     for (source, destination), spans in lost.items():
-        for span in spans:
-            for piece in _without(span, exempt):
-                found += [
-                    BlackHole(source, destination, *part) for part in paths.during(source, destination, piece)
-                ]
+        for part in (p for span in spans for p in paths.during(source, destination, span)):
+            left = _without(part, union(excuses(source, destination, part)))
+            excused = part.until - part.since - sum(piece.until - piece.since for piece in left)
+            found.append(BlackHole(source, destination, *part, excused=excused))
     return sorted(found, key=lambda hole: -hole.seconds)
 
 

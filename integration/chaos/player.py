@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -11,11 +12,11 @@ from typing import NamedTuple
 
 from babelwg.lab.chaos import Stroke
 from babelwg.lab.netns.mesh import Mesh, MeshError
-from babelwg.lab.outages import SETTLE, Break, Span
+from babelwg.lab.outages import Break
 
 TABLE = "6696"
 POLL = 0.05  # seconds between two looks at what is to come back
-DETECTION = 1.0  # seconds in which a daemon deals with what happened
+ANSWER_TIMEOUT = 5.0  # seconds
 FOREVER = float("inf")
 
 
@@ -70,20 +71,6 @@ class Player:
         """Return what did not work, and when; what does not work yet has no end."""
         with self._lock:
             return [*self._mended, *self._broken.values()]
-
-    def blind(self) -> list[Span]:
-        """Return when nobody could mend what broke: a daemon was away, and paths changed that lead through its node."""
-        spans = []
-        for broken in self.breaks():
-            if broken.cause == "daemon":
-                changes = [
-                    when
-                    for when, stroke in self.done
-                    if broken.since - DETECTION < when < broken.until
-                    and _moves_paths(stroke, broken.subject[0])
-                ]
-                spans += [Span(min(changes), broken.until + SETTLE)] if changes else []
-        return spans
 
     def close(self) -> None:
         """Look after returns no longer."""
@@ -152,6 +139,16 @@ class Player:
             with suppress(OSError, ValueError):
                 self.mesh.ask(name, "reload")
 
+    def _is_served(self, name: str, peer: str) -> bool:
+        """Return whether the data plane of a node has the tunnel to a peer; itself is asked, its daemon may be late."""
+        run = Path(f"/proc/{self.mesh.nodes[name].pid}/root/run/wireguard")
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(ANSWER_TIMEOUT)
+            connection.connect(str(run / f"{self.mesh.tunnel(name, peer)}.sock"))
+            connection.sendall(b"get=1\n\n")
+            with connection.makefile("r") as answer:
+                return any(line.startswith("public_key=") for line in iter(answer.readline, "\n"))
+
     def _break(self, key: tuple[str, ...], subject: tuple[str, ...]) -> None:
         with self._lock:
             self._broken.setdefault(key, Break(subject, time.monotonic(), FOREVER, key[0]))
@@ -176,19 +173,12 @@ class Player:
             return
         if what == "daemon":
             self.mesh.ask(name, "status")
-        elif self.mesh.ask(name, "stats")["dataplane_age_s"] != 0:
+        elif not all(self._is_served(name, peer) for peer in self.mesh.peers_of(name)):
             return
         self._mend(key)
         if what == "data plane":
             for peer in self.mesh.peers_of(name):
                 self._mend(("data plane", name, peer))
-
-
-def _moves_paths(stroke: Stroke, absent: str) -> bool:
-    """Return whether a stroke may break a path that leads through a node whose daemon is away."""
-    if stroke.kind == "flush routes":
-        return stroke.subject[0] == absent
-    return stroke.kind in ("cut", "cut one way", "kill data plane")
 
 
 def _command_of(pid: int) -> bytes:

@@ -28,6 +28,7 @@ class Probes:
 
     def __init__(self, mesh: Mesh, interval: float) -> None:
         self.interval = interval
+        self._topology = mesh.topology
         self.names = [spec.name for spec in mesh.topology.nodes]
         self.arrivals: dict[tuple[str, str], list[Arrival]] = {
             (a, b): [] for a in self.names for b in self.names if a != b
@@ -42,6 +43,11 @@ class Probes:
         ]
         for reader in self._readers:
             reader.start()
+
+    def address(self, source: str, destination: str) -> str:
+        """Return the address of a node to which the probes of another one go."""
+        both = [str(prefix).partition("/")[0] for prefix in self._topology.node(destination).addresses]
+        return both[(self.names.index(source) + self.names.index(destination)) % 2]
 
     def unheard_since(self, moment: float) -> list[tuple[str, str]]:
         """Return the pairs from which no probe sent after a moment has come."""
@@ -70,10 +76,7 @@ class Probes:
             reader.join()
 
     def _start(self, mesh: Mesh, index: int) -> subprocess.Popen[str]:
-        addresses = []
-        for number, name in enumerate(self.names):
-            both = [str(a).partition("/")[0] for a in mesh.topology.node(name).addresses]
-            addresses.append(both[(index + number) % 2])
+        addresses = [self.address(self.names[index], name) for name in self.names]
         program = [sys.executable, "-m", "integration.chaos.probes", str(index), str(self.interval)]
         return mesh.nodes[self.names[index]].popen(*program, *addresses, stdout=subprocess.PIPE, text=True)
 

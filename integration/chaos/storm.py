@@ -6,15 +6,16 @@ Asserted, of a 3x3 grid with the embedded back end and default settings:
 - No pair of nodes loses its probes for more than a second while a path exists. A path exists when its links have been
   up for a second and its daemons and data planes run: a cut in one direction counts as a cut, a dead data plane takes
   its node and all links of it, a daemon is away from its end until it answers again. Loss and delay end no path.
-- Exempt from that: when links, data planes or the routes of a node change while the daemon of a node is away, or in the
-  second before it went, until a second after it is back. Its neighbours keep to it (a silent speaker on a link that
-  answers), and its kernel goes on with what it knows; nobody there can mend that. The worst such hole is printed.
+- Excused is what only a node could mend whose daemon is away, until a second after it is back: its neighbours keep to
+  it (a silent speaker on a link that answers), and its kernel goes on with what it knows. `excuses.py` tells it of each
+  black hole by the way that its packets took. How long that was at most is printed.
 - Not judged: when the machine had no time for us. Where a daemon waited in the run queue for more than 150 ms of a
   quarter of a second, or a program that sends probes for 100 ms, the lab stood still, not the mesh; the sum is printed.
 - Within five seconds after the storm every kernel has all routes and probes get through between all pairs.
 """
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -28,9 +29,11 @@ from babelwg.lab.checks import converged
 from babelwg.lab.netns.mesh import Mesh
 from babelwg.lab.netns.picture import take_picture
 from babelwg.lab.outages import BlackHole, Paths, Span, black_holes, union
+from integration.chaos.excuses import Excuses
 from integration.chaos.player import Player, Struck
 from integration.chaos.probes import Probes
 from integration.chaos.stalls import Stalls
+from integration.chaos.witness import Witness
 
 LONGEST_HOLE = 1.0  # seconds
 REST = 5.0  # seconds after the storm, in which all becomes whole
@@ -47,12 +50,12 @@ class Outcome:
 
     struck: list[Struck]
     holes: list[BlackHole]  # longest first
-    exempt: list[BlackHole]
     hops_exceeded: int
     rest: float  # seconds after the storm until all was whole
     probes: tuple[int, int]  # sent and lost
     stalled: float  # seconds for which the machine stood still for a prober
     rest_stalled: float  # of them, after the storm
+    stories: dict[BlackHole, list[str]]  # of the lasting black holes: which way their packets took
 
     def complaints(self) -> list[str]:
         """Return what was not as it must be."""
@@ -86,6 +89,7 @@ def run(directory: Path, seed: int, seconds: float) -> Outcome:
     topology = grid(3, 3)
     strokes = chaos(topology, seed, seconds)
     with Mesh(topology, directory) as mesh:
+        witness = Witness(mesh)
         mesh.start()
         mesh.wait("all routes are there", lambda: _has_all_routes(mesh), LIMIT)
         exceeded = hops_exceeded(mesh)
@@ -98,23 +102,33 @@ def run(directory: Path, seed: int, seconds: float) -> Outcome:
             time.sleep(CALM)
             end, rest = _storm(mesh, player, probes, strokes)
             time.sleep(TAIL)
+            _keep_histories(mesh)
         finally:
             player.close()
             probes.stop()
             stalls.close()
+            witness.close()
         paths, lost = Paths(topology, player.breaks()), probes.silences()
         stood = union(Span(s.since, s.until + AFTER_STALL) for s in [*probes.stalls, *stalls.spans])
-        every = black_holes(paths, lost, stood)
-        holes = black_holes(paths, lost, union([*player.blind(), *stood]))
+        found = Excuses(topology, witness, paths, player.breaks())
+
+        def excuses(source: str, destination: str, span: Span) -> list[Span]:
+            return [*stood, *found.during(source, probes.address(source, destination), destination, span)]
+
+        holes = black_holes(paths, lost, excuses)
         return Outcome(
             player.done,
             holes,
-            [hole for hole in every if hole not in holes],
             hops_exceeded(mesh) - exceeded,
             rest,
             probes.counts(),
             sum(span.until - span.since for span in stood),
             sum(span.until - max(span.since, end) for span in stood if span.until > end),
+            {
+                hole: [*witness.story(hole, probes.address(hole.source, hole.destination))]
+                for hole in holes
+                if hole.seconds + hole.excused > LONGEST_HOLE
+            },
         )
 
 
@@ -140,6 +154,13 @@ def _has_all_routes(mesh: Mesh) -> bool:
         return False  # A table that changes while `ip -j` prints it comes out broken.
 
 
+def _keep_histories(mesh: Mesh) -> None:
+    """Write down what each daemon remembers, beside its log."""
+    for name in mesh.daemons:
+        records = mesh.ask(name, "history", limit=5000)["records"]
+        (mesh.home(name) / "history.json").write_text(json.dumps(records))
+
+
 def hops_exceeded(mesh: Mesh) -> int:
     """Return how many packets died of their hop limit in all kernels: what a loop would show."""
     total = 0
@@ -156,14 +177,13 @@ def hops_exceeded(mesh: Mesh) -> int:
 def print_table(outcome: Outcome) -> None:
     """Print the worst black hole for each kind of stroke, and how often it struck."""
     counts = Counter(s.stroke.kind for s in outcome.struck)
-    print(f"{'after':16} {'times':>5} {'black holes':>11} {'worst s':>8} {'exempt s':>9}")
+    print(f"{'after':16} {'times':>5} {'black holes':>11} {'worst s':>8} {'excused s':>9}")
     for kind in sorted(counts):
-        rows = []
-        for holes in (outcome.holes, outcome.exempt):
-            rows.append([h.seconds for h in holes if (c := outcome.cause(h)) and c.stroke.kind == kind])
-        worst, exempt = (f"{max(row, default=0.0):.2f}" for row in rows)
-        many = sum(seconds > INTERVAL for seconds in rows[0])
-        print(f"{kind:16} {counts[kind]:5} {many:11} {worst:>8} {exempt:>9}")
+        holes = [h for h in outcome.holes if (c := outcome.cause(h)) and c.stroke.kind == kind]
+        worst = max((h.seconds for h in holes), default=0.0)
+        excused = max((h.excused for h in holes), default=0.0)
+        many = sum(h.seconds > INTERVAL for h in holes)
+        print(f"{kind:16} {counts[kind]:5} {many:11} {worst:8.2f} {excused:9.2f}")
     sent, lost = outcome.probes
     print(
         f"{sent} probes, {lost} lost, those without a path too; {outcome.stalled:.1f} s of stalls not judged"
@@ -190,6 +210,13 @@ def main(argv: Sequence[str]) -> int:
     print_table(outcome)
     for text in outcome.complaints():
         print(f"FAILED: {text}")
+    for hole, story in outcome.stories.items():
+        print(
+            f"{hole.source} to {hole.destination} for {hole.seconds:.2f} s and {hole.excused:.2f} s excused",
+            end=" ",
+        )
+        print(f"{outcome.after(hole)}, at {hole.since:.3f}")
+        print("\n".join(story))
     return 1 if outcome.complaints() else 0
 
 

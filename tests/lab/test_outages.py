@@ -63,9 +63,13 @@ def test_what_never_works_again_is_on_no_path_any_more() -> None:
     assert paths.during("a", "d", Span(9.0, 1000.0)) == [Span(9.0, 10.0)]
 
 
-def test_exempt_times_are_cut_out_of_a_black_hole() -> None:
-    holes = black_holes(Paths(TRIANGLE, []), {("a", "b"): [Span(10.0, 15.0)]}, [Span(11.0, 12.0)])
-    assert holes == [BlackHole("a", "b", 12.0, 15.0), BlackHole("a", "b", 10.0, 11.0)]
+def test_excused_times_count_for_nothing_and_what_is_around_them_is_one_black_hole() -> None:
+    def excuses(source: str, destination: str, span: Span) -> list[Span]:
+        assert (source, destination, span) == ("a", "b", Span(10.0, 15.0))
+        return [Span(11.0, 12.0), Span(11.5, 12.5), Span(0.0, 10.25)]
+
+    (hole,) = black_holes(Paths(TRIANGLE, []), {("a", "b"): [Span(10.0, 15.0)]}, excuses)
+    assert (hole.since, hole.until, hole.excused, hole.seconds) == (10.0, 15.0, 1.75, 3.25)
 
 
 def test_times_that_overlap_become_one() -> None:

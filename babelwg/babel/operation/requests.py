@@ -18,10 +18,14 @@ from babelwg.babel.wire.tlv import INFINITY, RouteRequest, SeqnoRequest
 
 FORWARDED_LIFETIME = 2.0  # request timeouts for which a forwarded request is remembered
 # Implementation constants
-RECENTLY = 0.3  # seconds in which an equal request is not sent again to where it may still be answered (§3.8.1.2)
+RECENTLY = (
+    0.3  # seconds in which an equal request is not sent again to where it may still be answered (§3.8.1.2)
+)
 # Departs from appendix B, whose 2 seconds are for any network: over tunnels an answer takes milliseconds, and packets
 # are lost until it comes. Where thousands of requests wait, each has the time of appendix B again.
-FIRST_RESEND = 0.4  # seconds until a request for a lost prefix is repeated, doubled each time; more than RECENTLY
+FIRST_RESEND = (
+    0.4  # seconds until a request for a lost prefix is repeated, doubled each time; more than RECENTLY
+)
 RESEND_PAUSE = 0.0005  # seconds more for each request that waits
 RESENDS = 5
 

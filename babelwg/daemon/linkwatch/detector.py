@@ -52,7 +52,7 @@ STALL_HALF_LIFE = 10.0  # of the longest silence that was none
 STALL_LIMIT = 0.8
 BLIND = 60.0  # after which a neighbour that answers no probe is asked again
 QUICK_RETRY, QUICK_FOR = 0.1, 2.0  # the first probes of a dead link: it may have been a false alarm
-SLOW_RETRY, SLOW_FOR = 2.0, 600.0
+SLOW_RETRY, SLOW_FOR = 1.0, 600.0  # a link that returns is used again within two seconds
 TRIAL_INTERVAL, TRIAL_ANSWERS, TRIAL_LIMIT = 0.04, 5, 1.0  # how a link proves that it lives again
 # A link that fails so soon after it was used again is unstable, and stays unused for ever longer.
 UNSTABLE, LONGEST_HOLD = 1.0, 64.0

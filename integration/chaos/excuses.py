@@ -1,0 +1,55 @@
+"""What excuses a black hole: that only a node could have mended it whose daemon was away.
+
+A path exists when daemons and data planes run (design, section 8). Yet the neighbours of a daemon that is away keep to
+it for the ordinary hold time, since its kernel forwards (section 4): what it forwards to a dead end, and what could
+only be asked for through it, is excused. That is told of each pair by the way that its packets took, and nothing else.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from babelwg.lab.outages import SETTLE, Break, Paths, Span
+from babelwg.lab.topology import Topology
+from integration.chaos.witness import Witness
+
+
+class Excuses:
+    """Finds out for how long a daemon that was away kept others from mending a black hole."""
+
+    def __init__(self, topology: Topology, witness: Witness, paths: Paths, breaks: Sequence[Break]) -> None:
+        self._witness = witness
+        self._paths = paths
+        self._peers: dict[str, list[str]] = {spec.name: [] for spec in topology.nodes}
+        for link in topology.links:
+            self._peers[link.a].append(link.b)
+            self._peers[link.b].append(link.a)
+        self._away = [
+            (broken.subject[0], Span(broken.since, broken.until + SETTLE))
+            for broken in breaks
+            if broken.cause == "daemon"
+        ]
+
+    def during(self, source: str, address: str, destination: str, span: Span) -> list[Span]:
+        """Return the excused parts of a time in which packets to an address of a node were lost."""
+        moments = self._witness.moments(address, span)
+        moments += [moment for _, away in self._away for moment in away]
+        inner = sorted({moment for moment in moments if span.since < moment < span.until})
+        return [
+            Span(since, until)
+            for since, until in pairwise([span.since, *inner, span.until])
+            if self._is_excused(source, address, destination, (since + until) / 2)
+        ]
+
+    def _is_excused(self, source: str, address: str, destination: str, moment: float) -> bool:
+        away = {name for name, span in self._away if span.since <= moment < span.until}
+        way = self._witness.way(source, address, moment)
+        if not away or destination in way:
+            return bool(away & set(way))
+        # Whoever has no route must ask neighbours that have one.
+        helpers = [
+            self._witness.way(peer, address, moment)
+            for peer in self._peers[way[-1]]
+            if peer not in way and self._paths.works(frozenset((way[-1], peer)), moment)
+        ]
+        able = [helper for helper in helpers if helper[-1] == destination]
+        return bool(away & set(way)) or (bool(able) and all(away & set(helper) for helper in able))
