@@ -252,6 +252,7 @@ class Node:
         self._stack.callback(self.routing.close)
         self.links = LinkWatch(self.routing, self.requests)
         self._stack.callback(self.links.close)
+        self.routing.give_up = self.links.give_up
 
     async def _open_services(self) -> None:
         self.iproute = await self._stack.enter_async_context(IpRoute())

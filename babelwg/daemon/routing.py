@@ -73,6 +73,8 @@ class RoutingService:
         self.stopping = False
         # Each is called with what the speaker told, as soon as the kernel has it.
         self.listeners: list[Callable[[list[Event]], None]] = []
+        # Takes the link behind an interface for dead, for a reason in words, if it will be found to live again.
+        self.give_up: Callable[[str, str], bool] = lambda name, why: False
         self.note: Note = silent
         self.errors: dict[str, str] = {}
         self.counters = {"internal_error": 0}
@@ -136,6 +138,8 @@ class RoutingService:
         for name, wanted in self.wanted.items():
             link = self._mirror.link(name)
             link_local = wanted.link_local or (self._mirror.link_local(link.index) if link else None)
+            if link is not None and self._outlasts(name, link):
+                continue
             if link is None or not link.up or link_local is None:
                 self._drop_interface(name, _why_not(link), now)
                 continue
@@ -353,6 +357,12 @@ class RoutingService:
             self.speaker.set_interface(name, parameters, link_local, now)
         self._running[name] = (index, parameters, link_local)
         self._indices[name] = index
+
+    def _outlasts(self, name: str, link: Link) -> bool:
+        """Return whether an interface that lacks its carrier keeps its neighbours: a data plane is soon back."""
+        running = self._running.get(name)
+        is_same = running is not None and running[0] == link.index
+        return is_same and link.lacks_carrier and self.give_up(name, "its interface has no carrier")
 
     def _drop_interface(self, name: str, why: str, now: float) -> None:
         if self._running.pop(name, None) is not None:

@@ -69,6 +69,11 @@ class Link:
         """Whether packets can go: administratively up, and with a carrier."""
         return bool(self.flags & IFF_UP and self.flags & IFF_RUNNING)
 
+    @property
+    def lacks_carrier(self) -> bool:
+        """Whether it is only what carries its packets that is away, as the program behind a TUN device."""
+        return bool(self.flags & IFF_UP and not self.flags & IFF_RUNNING)
+
 
 @dataclass(frozen=True, slots=True)
 class InterfaceAddress:

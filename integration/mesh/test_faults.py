@@ -286,6 +286,7 @@ def test_a_killed_data_plane_comes_back_with_its_tunnels(
         "b answers pings again",
         lambda: "1 received" in m.nodes["a"].run("ping", "-c1", "-W1", B6, check=False),
     )
+    assert "neighbour-lost" not in (m.home("a") / "daemon.log").read_text()
 
 
 def cmdline(pid: int) -> str:

@@ -1,5 +1,6 @@
 """Links that the shell found dead: left at once, tried again, used again when they prove to live."""
 
+from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.wire.tlv import INFINITY, Acknowledgment, AcknowledgmentRequest, Hello, Ihu, RouteRequest
 from tests.babel.bench import Bench, neighbour_address, tlvs_of, update
 
@@ -241,3 +242,12 @@ def test_there_is_an_alternative_where_another_neighbour_knows_the_prefix_too() 
     assert not bench.speaker.has_alternative("two")
     bench.speaker.fail_link("two", WHY, bench.now)
     assert not bench.speaker.has_alternative("one")
+
+
+def test_what_is_more_than_a_whole_burst_is_allowed_once_nothing_is_spent() -> None:
+    # A neighbour with more routes than its link may reprice at once would never be used again.
+    allowance = Allowance()
+    assert allowance.spend(13, 12, 3, 0.0)
+    assert not allowance.spend(13, 12, 3, 4.0)
+    assert not allowance.spend(12, 12, 3, 4.0)
+    assert allowance.spend(13, 12, 3, 4.5)

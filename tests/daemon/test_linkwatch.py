@@ -208,6 +208,43 @@ def test_a_link_that_ceases_to_answer_is_told_to_the_speaker_and_tried_until_it_
     on_bench(monkeypatch, talk)
 
 
+def test_a_link_whose_interface_lost_its_carrier_is_dead_at_once_and_tried_until_it_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        assert not bench.watch.give_up("bw-c", "no carrier"), "nobody knows it"
+        bench.turn(0.6, 1, 1)
+        bench.turn()
+        bench.echo.answering = False
+        assert bench.watch.give_up("bw-b", "no carrier")
+        assert bench.watch.give_up("bw-b", "no carrier")
+        assert bench.routing.failed == {"bw-b": "no carrier"}
+        for _ in range(20):
+            bench.turn(0.05)
+        assert bench.routing.failed
+        bench.echo.answering = True
+        for _ in range(10):
+            bench.turn(0.05)
+        assert not bench.routing.failed
+        assert bench.watch.counters == {"suspected": 0, "failed": 1, "restored": 1}
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_link_that_never_answered_is_not_given_up_for_nothing_would_bring_it_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.echo.answering = False
+        bench.turn(0.6)
+        bench.turn(0.6, 1, 1)
+        assert not bench.watch.give_up("bw-b", "no carrier")
+        assert not bench.routing.failed
+
+    on_bench(monkeypatch, talk)
+
+
 def test_without_an_answer_to_echo_requests_babel_is_asked_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     def talk(bench: Bench) -> None:
         bench.echo.answering = False

@@ -49,6 +49,9 @@ class BusySocket:
     def join(self, name: str, index: int) -> None:
         del name, index
 
+    def leave(self, name: str) -> None:
+        del name
+
     def receive(self, now: float, limit: int) -> Iterator[Datagram]:
         self.turns += 1
         for _ in range(limit):
@@ -162,3 +165,29 @@ def test_one_update_among_ten_thousand_routes_looks_at_no_other_route(tmp_path: 
     assert found == {"metric": 596, "internal_error": 0}
     assert routing.routes.counters["route_set"] == 10_000
     assert routing.routes.counters["route_removed"] == 1
+
+
+def test_neighbours_outlast_a_carrier_that_is_away_where_the_link_is_watched(tmp_path: Path) -> None:
+    async def talk() -> None:
+        async with routing_over(BusySocket(), tmp_path) as routing:
+            given_up: list[str] = []
+            routing.give_up = lambda name, why: not given_up.append(f"{name}: {why}")  # type: ignore[func-returns-value]
+            routing._mirror.set_link(Link(3, "bw-a", 1420, IFF_UP, ""))
+            routing.sync_interfaces()
+            assert given_up == ["bw-a: its interface has no carrier"]
+            assert [view.name for view in routing.speaker.links(0.0)[0]] == ["bw-a"]
+            routing._mirror.set_link(Link(3, "bw-a", 1420, 0, ""))
+            routing.sync_interfaces()
+            assert routing.speaker.links(0.0)[0] == (), "it is down"
+
+    asyncio.run(talk())
+
+
+def test_an_interface_without_a_carrier_is_left_where_nobody_watches_its_link(tmp_path: Path) -> None:
+    async def talk() -> None:
+        async with routing_over(BusySocket(), tmp_path) as routing:
+            routing._mirror.set_link(Link(3, "bw-a", 1420, IFF_UP, ""))
+            routing.sync_interfaces()
+            assert routing.speaker.links(0.0)[0] == ()
+
+    asyncio.run(talk())

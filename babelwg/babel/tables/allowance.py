@@ -11,10 +11,13 @@ class Allowance:
         self._counted = 0.0
 
     def spend(self, amount: float, burst: float, rate: float, now: float) -> bool:
-        """Return whether `amount` is left, and take it; what is spent grows back with `rate` a second."""
+        """Return whether `amount` is left, and take it; what is spent grows back with `rate` a second.
+
+        More than the burst is there for one who has spent nothing, or it never would be.
+        """
         self._spent = max(0.0, self._spent - (now - self._counted) * rate)
         self._counted = now
-        if self._spent + amount > burst:
+        if self._spent and self._spent + amount > burst:
             return False
         self._spent += amount
         return True

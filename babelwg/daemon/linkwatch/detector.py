@@ -143,6 +143,11 @@ class LinkDetector:
             self.answers, self._restored = False, now
             self._become(State.ALIVE, now)
 
+    def give_up(self, why: str, now: float) -> None:
+        """Take the link for dead because something else shows it, for a reason in words."""
+        self.verdict, self.hold = why, 0.0
+        self._become(State.DEAD, now)
+
     def answered(self, rtt: float, now: float) -> None:
         """Take in the answer to a probe, and after how many seconds it came."""
         self.answers, self._blind_until = True, -math.inf

@@ -100,6 +100,17 @@ class LinkWatch:
             return None
         return self._loop.time() - link.detector.since
 
+    def give_up(self, interface: str, why: str) -> bool:
+        """Take a link for dead at once, unless no answer would show that it lives again; return whether it was done."""
+        link = self.links.get(interface)
+        if not self.enabled or link is None or not link.detector.answers:
+            return False
+        if link.detector.state is not State.DEAD:
+            link.detector.give_up(why, self._loop.time())
+            self._fail(link)
+            self._wake_at(self._loop.time())
+        return True
+
     def all_counters(self) -> dict[str, int]:
         """Return what was found, and what was asked, by kind."""
         return self.counters | (self._echo.counters if self._echo else {})
@@ -233,12 +244,15 @@ class LinkWatch:
             if action is Action.PROBE:
                 self._ask(link)
             elif action is Action.FAIL:
-                self.counters["failed"] += 1
-                link.echoes = False  # until one is answered again
-                self._routing.fail_link(name, detector.verdict)
+                self._fail(link)
             else:
                 self.counters["restored"] += 1
                 self._routing.restore_link(name)
+
+    def _fail(self, link: WatchedLink) -> None:
+        self.counters["failed"] += 1
+        link.echoes = False  # until one is answered again
+        self._routing.fail_link(link.place.interface, link.detector.verdict)
 
     def _ask(self, link: WatchedLink) -> None:
         place, echo = link.place, self._echo
