@@ -223,6 +223,21 @@ def test_a_duplicate_that_comes_later_is_forwarded_for_the_first_may_be_lost(fou
     assert len(seqno_requests(found.sent())) == 1
 
 
+def test_a_request_is_passed_on_to_a_next_hop_that_is_selected_before_the_answer_comes(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 3, update(metric=120, number=3))
+    receive(found, 2, request(8))
+    assert [name for name, tlvs in sent_by_interface(found).items() if seqno_requests(tlvs)] == ["tun1"]
+    receive(found, 1, retraction())
+    assert found.selected() == neighbour_address(3)
+    assert seqno_requests(sent_by_interface(found)["tun3"]) == [request(8, hop_count=63)]
+    receive(found, 3, update(metric=121, number=3))
+    assert seqno_requests(found.sent()) == []
+    receive(found, 3, update(metric=120, seqno=8, number=3))
+    assert [u.seqno for u in updates(sent_by_interface(found)["tun2"])] == [8]
+
+
 def test_a_request_goes_on_when_only_its_sender_was_asked_for_the_same(found: Bench) -> None:
     receive(found, 1, update(metric=100))
     found.wait(0.2)
@@ -250,9 +265,12 @@ def test_a_request_goes_on_when_who_was_asked_for_the_same_has_lost_the_prefix(f
     receive(found, 2, request(50))
     assert list(sent_by_interface(found)) == ["tun1"]
     receive(found, 1, retraction())
+    assert seqno_requests(found.wait(0.2)) == [request(50, hop_count=63)]
+    receive(found, 3, retraction())
+    receive(found, 1, update(metric=90, seqno=7))
     found.wait(0.2)
     receive(found, 2, request(50))
-    assert seqno_requests(sent_by_interface(found)["tun3"]) == [request(50, hop_count=63)]
+    assert seqno_requests(sent_by_interface(found)["tun1"]) == [request(50, hop_count=63)]
 
 
 def test_an_unfeasible_route_of_a_dead_link_is_asked_about_when_the_link_lives_again(found: Bench) -> None:

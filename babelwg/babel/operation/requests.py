@@ -111,6 +111,17 @@ def answer_waiting(state: State, prefix: Prefix, now: float) -> None:
         queue_answer(state, requester, prefix, now)
 
 
+def ask_next_hop(state: State, route: Route, now: float) -> None:
+    """Pass a request on to a next hop that is new since: an answer of the former one is not announced (§3.8.1.2)."""
+    pending, next_hop = state.requests.get(Source(route.prefix, route.router_id)), route.neighbour
+    if pending is None or not pending.requesters or not seqno_lt(route.seqno, pending.seqno):
+        return
+    if next_hop not in pending.targets and next_hop not in pending.requesters:
+        asked, pending.sent = pending.targets, now
+        _send(state, pending, [next_hop], pending.hop_count, now)
+        pending.targets = (*asked, next_hop)
+
+
 def forget_requester(state: State, neighbour: Neighbour) -> None:
     """Stop waiting on behalf of a neighbour that is gone."""
     for pending in state.requests.values():
@@ -215,7 +226,7 @@ def _send(
 ) -> None:
     prefix, router_id = pending.source
     request = SeqnoRequest(prefix, router_id, pending.seqno, hop_count)
-    pending.targets = tuple(dict.fromkeys(targets))
+    pending.targets, pending.hop_count = tuple(dict.fromkeys(targets)), hop_count
     for neighbour in pending.targets:
         queue_request(state, neighbour, request, now)
         name = neighbour.interface.name

@@ -7,7 +7,7 @@ from babelwg.babel.events import RouteFlushed, RouteSelected
 from babelwg.babel.operation.acknowledgments import end_hold, start_hold
 from babelwg.babel.operation.permission import concerns, forget_permissions
 from babelwg.babel.operation.queueing import queue_ordinary, queue_ordinary_on, queue_urgent, queue_urgent_on
-from babelwg.babel.operation.requests import request_after_loss, request_better
+from babelwg.babel.operation.requests import ask_next_hop, request_after_loss, request_better
 from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Cause, Neighbour
 from babelwg.babel.tables.route import Route, Selection, Undecided
@@ -116,6 +116,8 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
     if old is None or old.route is not route or old.next_hop != route.next_hop:
         end_hold(state, prefix)
         state.emit(_selected(route, cause, None if old is None else old.route.metric))
+        if state.requests:
+            ask_next_hop(state, route, now)
     if news:
         queue_urgent(state, prefix, now)
     elif significant:

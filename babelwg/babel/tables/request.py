@@ -8,7 +8,18 @@ from babelwg.babel.timers import Timer
 class PendingRequest:
     """A seqno that was asked for, by us or by neighbours whose request we passed on."""
 
-    __slots__ = ("cause", "requesters", "resends", "sent", "seqno", "since", "source", "targets", "timer")
+    __slots__ = (
+        "cause",
+        "hop_count",
+        "requesters",
+        "resends",
+        "sent",
+        "seqno",
+        "since",
+        "source",
+        "targets",
+        "timer",
+    )
 
     def __init__(self, source: Source, seqno: int, timer: Timer, cause: Neighbour | None, now: float) -> None:
         self.source = source
@@ -17,5 +28,6 @@ class PendingRequest:
         self.resends = 0  # still to come; none for a request that was only passed on
         self.sent = self.since = now
         self.targets: tuple[Neighbour, ...] = ()  # who was asked last
+        self.hop_count = 0  # with which they were asked
         self.timer = timer
         self.cause = cause  # the neighbour whose TLV made us ask; None for a loss
