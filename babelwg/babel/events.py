@@ -184,6 +184,22 @@ class TlvDropped:
         return f"tlv-dropped source={source} reason={self.reason} message={self.message!r}"
 
 
+@dataclass(frozen=True, slots=True)
+class RoutesRefused:
+    """A neighbour announces more than there is room for; its further routes are ignored, and counted."""
+
+    interface: str
+    neighbour: bytes
+    limit: int
+    of: str  # "neighbour", or "all" together
+
+    def __str__(self) -> str:
+        who = address_text(self.neighbour, self.interface)
+        return (
+            f"routes-refused neighbour={who} limit={self.limit} of={self.of}: its further routes are ignored"
+        )
+
+
 # Those that the kernel must hear are never suppressed; the number of the others is bounded.
 RouteEvent = RouteSelected | RouteRetracted | RouteFlushed
 Notice = (
@@ -192,6 +208,7 @@ Notice = (
     | LinkCostChanged
     | LinkFailed
     | LinkRestored
+    | RoutesRefused
     | SeqnoRequested
     | PacketDropped
     | TlvDropped

@@ -240,7 +240,7 @@ def _view_interface(interface: Interface, now: float) -> InterfaceView:
         ipv4=parameters.ipv4,
         mtu=parameters.mtu,
         hello_interval=parameters.hello_interval,
-        update_interval=parameters.update_interval,
+        update_interval=interface.update_interval,
         hello_seqno=interface.hello_seqno,
         neighbours=len(interface.neighbours),
         failed=None if interface.failed is None else now - interface.failed,

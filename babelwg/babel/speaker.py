@@ -20,7 +20,8 @@ from babelwg.babel.operation.failure import (
 )
 from babelwg.babel.operation.feasibility import start_remembered_sources
 from babelwg.babel.operation.liveness import handle_hello_timer, send_scheduled_hello, update_link
-from babelwg.babel.operation.output import flush
+from babelwg.babel.operation.output import flush, flush_by_worth
+from babelwg.babel.operation.overload import is_late, note_lateness
 from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
 from babelwg.babel.operation.policy import apply_policy, retract_ipv4
 from babelwg.babel.operation.probing import handle_probe_timer, note_traffic
@@ -123,6 +124,7 @@ class Speaker(Shown):
         state = self._state
         interface = state.interfaces.pop(name)
         state.former_hello_seqnos[name] = interface.hello_seqno
+        state.hellos.cancel(interface.hello_timer)
         for timer in interface.timers():
             state.timers.cancel(timer)
         state.sending.cancel(interface.outbox.timer)
@@ -213,6 +215,7 @@ class Speaker(Shown):
 
     def handle_deadline(self, now: float, heard: float | None = None) -> None:
         """Do what has become due; of what came after `heard`, some is not read yet, and so nothing missed."""
+        note_lateness(self._state, now)
         for timer in self._state.due(now, now if heard is None else min(heard, now)):
             timer.action(now)
 
@@ -226,6 +229,8 @@ class Speaker(Shown):
         for timer in state.sending.due(now):
             timer.action(now)
         ready, state.ready = state.ready, []
+        if len(ready) > 1 and is_late(state, now):
+            return flush_by_worth(state, ready, now)
         return [datagram for interface, outbox in ready for datagram in flush(state, interface, outbox, now)]
 
     def events(self) -> list[Event]:

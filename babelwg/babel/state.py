@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 from random import Random
 
 from babelwg.babel.events import Event, Notice, SeqnoIncreased
@@ -23,6 +24,8 @@ from babelwg.babel.wire.seqno import seqno_add
 # Implementation constants: what strangers may make us raise our seqno
 SEQNO_BURST = 16  # at once
 SEQNO_RATE = 5.0  # a second
+# Implementation constant
+MAX_DUE = 256  # timers at once
 
 
 class State:
@@ -71,11 +74,13 @@ class State:
         self.clock_origin = rng.randrange(1 << 32)  # microseconds
         self.traffic_until = float("-inf")  # seconds; until then packets of users count as flowing
         self.answers: list[tuple[str, float]] = []  # to what was asked for the shell: interface, seconds
+        self.hellos = Timers()  # of what neighbours wait for, before all else
         self.timers = Timers()
         self.silences = Timers()  # of what ends when nothing is heard in time
         self.heard = float("-inf")  # seconds; what came later may wait to be read
         self.sending = Timers()
         self.ready: list[tuple[Interface, Outbox]] = []  # outboxes whose moment has come
+        self.lateness, self.late_at = 0.0, float("-inf")  # by how much we were late, and when, in seconds
         self.stopped = False
         self.counters: Counter[str] = Counter()
         self.pending_events: list[Event] = []
@@ -86,17 +91,20 @@ class State:
     def due(self, now: float, heard: float) -> Iterator[Timer]:
         """Yield the timers that are due, those of silences by when the last was heard of what is read."""
         self.heard = heard
-        yield from self.timers.due(now)
+        yield from self.hellos.due(now)
+        # Where much is due, Hellos leave in between.
+        yield from islice(self.timers.due(now), MAX_DUE)
         # A Hello that waits to be read behind a full table is not missed.
         yield from self.silences.due(heard)
 
     def next_deadline(self) -> float | None:
         """Return when the earliest timer is due."""
-        nexts = (timers.next() for timers in (self.timers, self.silences, self.sending))
+        nexts = (timers.next() for timers in (self.hellos, self.timers, self.silences, self.sending))
         return min((deadline for deadline in nexts if deadline is not None), default=None)
 
     def stop(self) -> None:
         """Do nothing more at any time."""
+        self.hellos.clear()
         self.timers.clear()
         self.silences.clear()
         self.stopped = True

@@ -4,9 +4,12 @@ import asyncio
 import math
 from collections import deque
 
+from babelwg.daemon.waiting import wait_for_news
+
 # Implementation constants
 LAG_INTERVAL, CALM_INTERVAL = 0.1, 1.6  # seconds between two looks; when nothing was late lately
 LATE = 5.0  # milliseconds that are no accident
+BUSY = 250.0  # milliseconds; what is not urgent should wait
 MINUTE = 60.0  # seconds for which the maximum counts
 
 
@@ -36,6 +39,13 @@ class LagMeter:
             self.note(max(0.0, now - due) * 1000, now)
             # Each look wakes a node that is at rest.
             interval = LAG_INTERVAL if self.last > LATE else min(2 * interval, CALM_INTERVAL)
+
+    async def calm(self, patience: float, news: asyncio.Event) -> None:
+        """Return when nothing is late any more; where there are news, or after so many seconds, all the same."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + patience
+        while self.last > BUSY and loop.time() < end and not news.is_set():
+            await wait_for_news(news, CALM_INTERVAL)
 
     def note(self, lag: float, now: float) -> None:
         """Take in one measured lag."""

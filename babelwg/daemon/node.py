@@ -67,6 +67,7 @@ log = logging.getLogger(__name__)
 
 # Implementation constants
 RUN_DIRECTORY = Path("/run/babelwg")
+LONGEST_DEFERRAL = 60.0  # seconds for which a comparison with the kernel waits while all is late
 
 
 class Node:
@@ -320,6 +321,7 @@ class Node:
         """Compare with the kernel now and then, and soon after somebody changed rules or news were lost."""
         while True:
             await wait_for_news(self._repair_soon, repair_interval_of(self.config))
+            await self.lag.calm(LONGEST_DEFERRAL, self._repair_soon)
             self._repair_soon.clear()
             async with self._changing:
                 await self._repair_kernel_side()

@@ -12,6 +12,7 @@ from babelwg.babel.events import (
     RouteFlushed,
     RouteRetracted,
     RouteSelected,
+    RoutesRefused,
     SeqnoIncreased,
     SeqnoRequested,
     TlvDropped,
@@ -324,7 +325,7 @@ class RoutingService:
                 log.debug("%s", event)
             else:
                 self._log_allowance -= about_routes
-                log.info("%s", event)
+                log.log(logging.WARNING if isinstance(event, RoutesRefused) else logging.INFO, "%s", event)
         if self._unsaid and self._log_allowance > LOG_BURST / 2:
             log.info("events-not-logged count=%d: --log-level debug shows them", self._unsaid)
             self._unsaid = 0

@@ -2,6 +2,7 @@
 
 import pytest
 
+from babelwg.babel.events import RoutesRefused
 from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.tables.source import FeasibilityDistance
 from babelwg.babel.wire.prefix import Prefix
@@ -300,6 +301,28 @@ def test_martian_prefixes_are_discarded(found: Bench) -> None:
     assert found.speaker.counters["update_refused.martian"] == 5
     with pytest.raises(ValueError, match="must not be routed"):
         found.speaker.announce(Prefix.parse("ff02::/16"), 0, found.now)
+
+
+def test_a_neighbour_that_announces_without_end_is_told_of_now_and_then_and_harms_nobody() -> None:
+    bench = Bench(Parameters(max_routes_per_neighbour=100))
+    for number in (1, 2):
+        bench.interface(f"tun{number}")
+        bench.meet(number, f"tun{number}")
+    receive(bench, 2, update(Q, metric=5, number=2))
+    told = []
+    for second in range(90):
+        many = [Prefix.parse(f"2001:db8:{second:x}:{number:x}::/64") for number in range(50)]
+        bench.keep((1,), "tun1", 0.0)
+        receive(bench, 1, *[update(prefix, metric=5) for prefix in many])
+        bench.now += 1.0
+        told += [str(event) for event in bench.speaker.events() if isinstance(event, RoutesRefused)]
+    line = "routes-refused neighbour=fe80::1001%tun1 limit=100 of=neighbour: its further routes are ignored"
+    assert told == [line, line]
+    assert len([r for r in bench.snapshot().routes if r.interface == "tun1"]) == 100
+    assert bench.speaker.counters["route_refused.neighbour-limit"] == 90 * 50 - 100
+    # The other one's route stands, and what it announces next is taken.
+    receive(bench, 2, update(P, metric=5, number=2))
+    assert [bench.selected(prefix) for prefix in (P, Q)] == [neighbour_address(2)] * 2
 
 
 def test_our_own_routes_and_addresses_do_not_come_back_to_us(found: Bench) -> None:

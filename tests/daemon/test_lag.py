@@ -4,6 +4,8 @@ import asyncio
 import time
 
 from babelwg.daemon.lag import LagMeter
+from tests.daemon.virtualtime import run as virtual
+from tests.daemon.virtualtime import work
 
 
 def test_what_holds_the_loop_up_is_seen() -> None:
@@ -20,6 +22,48 @@ def test_what_holds_the_loop_up_is_seen() -> None:
     meter = asyncio.run(run())
     assert meter.counters()["lag_ms_max"] >= 150
     assert meter.counters()["lag_ms_total"] >= 150
+
+
+def test_what_can_wait_waits_while_the_loop_is_late_and_no_longer_than_it_can() -> None:
+    async def main() -> list[float]:
+        meter, loop, news = LagMeter(), asyncio.get_running_loop(), asyncio.Event()
+        ends = []
+        await meter.calm(60.0, news)
+        ends.append(loop.time())
+        meter.note(300.0, loop.time())
+        loop.call_later(7.0, meter.note, 1.0, 7.0)
+        await meter.calm(60.0, news)
+        ends.append(loop.time())
+        meter.note(300.0, loop.time())
+        await meter.calm(60.0, news)
+        ends.append(loop.time() - ends[-1])
+        news.set()
+        await meter.calm(60.0, news)
+        ends.append(loop.time() - sum(ends[1:]))
+        return ends
+
+    at_once, when_calm, at_last, with_news = virtual(main())
+    assert (at_once, with_news) == (0.0, 0.0)
+    assert 7.0 <= when_calm <= 9.0
+    assert 60.0 <= at_last <= 62.0
+
+
+def test_a_calm_loop_is_looked_at_seldom_and_a_late_one_often() -> None:
+    async def main() -> tuple[int, int]:
+        meter, looks = LagMeter(), []
+        meter.note = lambda lag, now: looks.append(now) or setattr(meter, "last", lag)  # type: ignore[method-assign]
+        task = asyncio.create_task(meter.run())
+        await asyncio.sleep(60.0)
+        calm = len(looks)
+        for _ in range(100):
+            await asyncio.sleep(0.03)
+            work(0.08)
+        task.cancel()
+        return calm, len(looks) - calm
+
+    calm, late = virtual(main())
+    assert calm <= 45
+    assert late >= 20
 
 
 def test_the_maximum_is_of_the_last_minute() -> None:

@@ -29,7 +29,7 @@ def send_scheduled_hello(state: State, interface: Interface, delay: float, now: 
     """Send a Hello, perhaps before its time, and promise the next; IHUs join it when they are due (§3.4)."""
     interval = interface.parameters.hello_interval
     queue_hello(state, interface, interval, delay, now)
-    state.timers.set(interface.hello_timer, now + delay + interval * state.rng.uniform(*HELLO_JITTER))
+    state.hellos.set(interface.hello_timer, now + delay + interval * state.rng.uniform(*HELLO_JITTER))
     interface.hellos_since_ihu += 1
     lossless = all(n.rxcost == interface.parameters.rxcost for n in interface.neighbours.values())
     if interface.hellos_since_ihu >= IHU_INTERVAL_FACTOR or not lossless:

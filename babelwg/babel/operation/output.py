@@ -1,6 +1,6 @@
 """From what waits in the outboxes to datagrams (RFC 8966, section 3.1)."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from babelwg.babel.datagram import Datagram
@@ -19,6 +19,7 @@ from babelwg.babel.wire.seqno import seqno_add
 from babelwg.babel.wire.tlv import AcknowledgmentRequest, Hello, Ihu
 
 ACKNOWLEDGMENT_REQUEST_SIZE = 8  # octets, kept free in a packet of urgent updates
+FLUSHED_UNDER_LOAD = 4  # outboxes at once
 ACKNOWLEDGMENT_INTERVAL = 0.2  # seconds that a neighbour may take to confirm urgent updates
 
 T = TypeVar("T")
@@ -36,14 +37,41 @@ def flush(state: State, interface: Interface, outbox: Outbox, now: float) -> lis
         if not outbox.unpaced and ready_at > now:
             state.sending.set(outbox.timer, ready_at)
             break
-        capacity = interface.parameters.packet_size - overhead(interface.parameters.keys)
-        writer = PacketWriter(capacity, interface.link_local)
+        writer = _writer(interface)
         _write_unpaced(state, interface, outbox, writer, now)
         if ready_at <= now and not outbox.unpaced:
             _write_paced(state, interface, outbox, writer, now)
         if writer:
             datagrams.append(_wrap(state, interface, outbox, writer, now))
     return datagrams
+
+
+def flush_by_worth(state: State, ready: Sequence[tuple[Interface, Outbox]], now: float) -> list[Datagram]:
+    """Return the Hellos, IHUs and small TLVs of all outboxes that are ready, and the rest of some of them.
+
+    What changes comes before full tables. The other outboxes have their turn when what came meanwhile was read.
+    """
+    datagrams = [d for interface, outbox in ready for d in _flush_unpaced(state, interface, outbox, now)]
+    waiting = sorted((pair for pair in ready if pair[1]), key=lambda pair: not pair[1].pressing)
+    for interface, outbox in waiting[:FLUSHED_UNDER_LOAD]:
+        datagrams += flush(state, interface, outbox, now)
+    for _, outbox in waiting[FLUSHED_UNDER_LOAD:]:
+        state.sending.advance(outbox.timer, now)
+    return datagrams
+
+
+def _flush_unpaced(state: State, interface: Interface, outbox: Outbox, now: float) -> list[Datagram]:
+    datagrams = []
+    while outbox.unpaced:
+        writer = _writer(interface)
+        _write_unpaced(state, interface, outbox, writer, now)
+        datagrams.append(_wrap(state, interface, outbox, writer, now))
+    return datagrams
+
+
+def _writer(interface: Interface) -> PacketWriter:
+    capacity = interface.parameters.packet_size - overhead(interface.parameters.keys)
+    return PacketWriter(capacity, interface.link_local)
 
 
 def _wrap(state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float) -> Datagram:

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from babelwg.babel.events import RoutesRefused
 from babelwg.babel.operation.acknowledgments import note_retraction
 from babelwg.babel.operation.cost import compute_metric
 from babelwg.babel.operation.permission import judge_route, may_use_v4_via_v6
@@ -16,6 +17,8 @@ from babelwg.babel.wire.tlv import INFINITY, Update
 
 # A selected route is asked about when this much of the announced interval is left before it expires.
 REFRESH_FACTOR = 0.5
+# Implementation constant
+REFUSAL_PAUSE = 60.0  # seconds until it is said again that a neighbour announces too much
 
 
 def handle_update(state: State, neighbour: Neighbour, update: Update, now: float) -> None:
@@ -152,16 +155,26 @@ def _may_name_source(state: State, neighbour: Neighbour, now: float) -> bool:
 
 
 def _create(state: State, neighbour: Neighbour, update: Update, now: float) -> Route | None:
-    if len(neighbour.routes) >= state.parameters.max_routes_per_neighbour:
+    parameters = state.parameters
+    if len(neighbour.routes) >= parameters.max_routes_per_neighbour:
         state.count("route_refused.neighbour-limit")
+        _tell_refusal(state, neighbour, parameters.max_routes_per_neighbour, "neighbour", now)
         return None
-    if state.routes.count >= state.parameters.max_routes:
+    if state.routes.count >= parameters.max_routes:
         state.count("route_refused.total-limit")
+        _tell_refusal(state, neighbour, parameters.max_routes, "all", now)
         return None
     route = Route(neighbour, update, now)
     judge_route(state, route)
     state.routes.add(route, partial(_handle_timer, state, route))
     return route
+
+
+def _tell_refusal(state: State, neighbour: Neighbour, limit: int, of: str, now: float) -> None:
+    """Say that a neighbour announces too much, now and then as long as it does."""
+    if now >= neighbour.refusal_told + REFUSAL_PAUSE:
+        neighbour.refusal_told = now
+        state.emit(RoutesRefused(neighbour.interface.name, neighbour.address, limit, of))
 
 
 def _repeats(route: Route, update: Update) -> bool:

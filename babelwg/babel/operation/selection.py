@@ -166,7 +166,7 @@ def _lose(state: State, prefix: Prefix, old: Selection, cause: Cause, now: float
 
 def retract_prefix(state: State, prefix: Prefix, cause: Cause, now: float) -> None:
     """Hold a prefix that we announced unreachable, and tell all neighbours (§3.5.4)."""
-    interval = max((i.parameters.update_interval for i in state.interfaces.values()), default=0.0)
+    interval = max((i.update_interval for i in state.interfaces.values()), default=0.0)
     start_hold(state, prefix, interval, cause, now)
     queue_urgent(state, prefix, now)
     forget_permissions(state, prefix)

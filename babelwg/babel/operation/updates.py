@@ -1,6 +1,7 @@
 """What we announce, and when (RFC 8966, section 3.7)."""
 
 from babelwg.babel.operation.feasibility import record_announcement
+from babelwg.babel.operation.overload import choose_update_interval
 from babelwg.babel.operation.permission import next_hop, permission
 from babelwg.babel.operation.queueing import ordinary_delay, outboxes, urgent_delay
 from babelwg.babel.state import State
@@ -26,7 +27,7 @@ def build_update(
     if announced is None:
         return None
     router_id, seqno, metric = announced
-    interval = interface.parameters.update_interval
+    interval = interface.update_interval
     address = next_hop(state, interface, prefix)
     if metric < INFINITY:
         added = permission(state, interface, prefix).added
@@ -57,7 +58,7 @@ def _distance(
 
 def handle_update_timer(state: State, interface: Interface, now: float) -> None:
     """Queue the periodic update of everything (§3.7.1)."""
-    interval = interface.parameters.update_interval
+    interval = choose_update_interval(state, interface, now)
     state.timers.set(interface.update_timer, now + interval * state.rng.uniform(*PERIODIC_JITTER))
     if not interface.neighbours:
         return

@@ -61,6 +61,7 @@ class Interface:
         "pending_acknowledgments",
         "probing",
         "retry_timer",
+        "update_interval",
         "update_timer",
     )
 
@@ -93,10 +94,11 @@ class Interface:
         self.retry_timer = Timer(actions.retry)
         self.asked: dict[int, float] = {}  # when the shell asked what is not yet acknowledged, by nonce
         self.update_timer = Timer(actions.update)
+        self.update_interval = parameters.update_interval  # as it is promised now: longer under load
 
     def timers(self) -> tuple[Timer, ...]:
-        """Return all timers that end with the interface, except the outbox's."""
-        return self.hello_timer, self.update_timer, self.probing.timer, self.retry_timer
+        """Return all timers that end with the interface, except the outbox's and that of its Hellos."""
+        return self.update_timer, self.probing.timer, self.retry_timer
 
     def may_carry(self, prefix: Prefix) -> bool:
         """Return whether a prefix may be spoken of here: not all speakers know sources (RFC 9079, §6)."""

@@ -144,6 +144,7 @@ class Neighbour:
         "purge_nonces",
         "purge_timer",
         "purged",
+        "refusal_told",
         "refused",
         "restarted",
         "round_trip",
@@ -163,6 +164,7 @@ class Neighbour:
         self.unicast = HelloHistory(actions.unicast_missed)
         self.txcost = INFINITY
         self.former_txcost: int | None = None  # before the link failed, until an IHU says what it is now
+        self.refusal_told = float("-inf")  # when it was last said that it announces too much, in seconds
         self.trusted_at = 0.0  # when the former one is taken for that of now, in seconds
         self.rxcost = INFINITY
         self.cost = INFINITY

@@ -52,6 +52,11 @@ class Outbox:
         """Whether something waits whose amount depends on the size of tables."""
         return bool(self.requests or self.answers or self.urgent or self.updates)
 
+    @property
+    def pressing(self) -> bool:
+        """Whether something waits that is more than a table told again."""
+        return bool(self.requests or self.answers or self.urgent)
+
     def clear(self) -> None:
         """Forget everything that waits."""
         self.hello = None

@@ -15,6 +15,7 @@ from babelwg.babel.events import (
     RouteFlushed,
     RouteRetracted,
     RouteSelected,
+    RoutesRefused,
     SeqnoIncreased,
     SeqnoRequested,
     TlvDropped,
@@ -81,6 +82,7 @@ class Narrator:
             LinkCostChanged: self._repriced,
             LinkFailed: self._failed,
             LinkRestored: self._restored,
+            RoutesRefused: self._refused,
             SeqnoIncreased: self._seqno_increased,
             SeqnoRequested: self._seqno_requested,
         }
@@ -224,6 +226,14 @@ class Narrator:
         who = self._who(event.interface, event.neighbour)
         text = f"{who} is asked for {record['prefix']} with seqno {event.seqno}"
         return _with_cause(record, text, "without it the way is not feasible")
+
+    def _refused(self, event: RoutesRefused) -> Record:
+        record = self._about_neighbour("routes-refused", event.interface, event.neighbour)
+        record |= {"limit": event.limit, "of": event.of}
+        who = self._who(event.interface, event.neighbour)
+        whose = "a neighbour" if event.of == "neighbour" else "all neighbours together"
+        text = f"further routes of {who} are ignored"
+        return _with_cause(record, text, f"more than the {event.limit} that {whose} may have are announced")
 
     def _dropped(self, event: PacketDropped | TlvDropped, time: float) -> Record | None:
         """Return the first refusal of its kind in a while; the next one tells how many there were between."""
