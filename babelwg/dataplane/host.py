@@ -8,6 +8,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from babelwg.dataplane.later import Later
 from babelwg.dataplane.loop import Loop
 from babelwg.dataplane.port import SystemSecrets, UdpPort
 from babelwg.dataplane.requests import (
@@ -57,8 +58,9 @@ class Host:
         self._by_interface: dict[Interface, HostedTunnel] = {}
         self._buffer = PacketBuffer()
         self._lost: dict[str, str] = {}
+        self._leaving: dict[str, Later] = {}  # interfaces that are on their way out
 
-    def answer_control(self, received: bytearray) -> str | None:
+    def answer_control(self, received: bytearray) -> str | Later | None:
         """Answer one request of the control socket."""
         try:
             command = take_command(received, DEFAULT_MTU)
@@ -108,18 +110,18 @@ class Host:
         self._lost = dict(values["lost"])
         log.info("%d tunnels go on", len(self._tunnels))
 
-    def close(self, remove: bool = False) -> None:
-        """End all tunnels; their TUN devices stay unless they are to be removed."""
+    def close(self) -> None:
+        """End all tunnels; their TUN devices stay."""
         for name in list(self._tunnels):
-            self._drop(name, remove)
+            self._drop(name).close()
 
     # Control
 
-    def _run(self, command: Command) -> str:
+    def _run(self, command: Command) -> str | Later:
         if isinstance(command, Create):
             self._create(command.name, command.mtu)
         elif isinstance(command, Remove):
-            self._remove(command.name)
+            return self._remove(command.name)
         elif isinstance(command, ListTunnels):
             return self._list() + format_errno(0)
         elif isinstance(command, Stats):
@@ -135,6 +137,8 @@ class Host:
         if tunnel is not None:
             tunnel.set_mtu(mtu)
             return
+        if (leaving := self._leaving.pop(name, None)) is not None:
+            leaving.wait()
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._enter(Interface(name, mtu))
         self._lost.pop(name, None)
@@ -159,16 +163,27 @@ class Host:
         self._servers[name] = server
         self._by_interface[interface] = tunnel
 
-    def _remove(self, name: str) -> None:
+    def _remove(self, name: str) -> Later:
         self._lost.pop(name, None)
+        self._leaving = {other: later for other, later in self._leaving.items() if later.answer is None}
         if name in self._tunnels:
-            self._drop(name, remove=True)
-            log.info("tunnel %s is removed", name)
-        elif exists(name):
-            # Left by a data plane before us.
-            Tun(name).remove()
+            tun = self._drop(name).give_up()
+        elif name not in self._leaving and exists(name):
+            tun = Tun(name)  # left by a data plane before us
         else:
             raise UapiError(errno.ENOENT, f"there is no tunnel {name}")
+
+        def remove() -> str:
+            try:
+                tun.remove()
+            except TunError as error:
+                return _refusal(error.errno, str(error))
+            log.info("tunnel %s is removed", name)
+            return format_errno(0)
+
+        # The kernel waits until nobody can look at an interface any more: a tenth of a second, or two.
+        self._leaving[name] = Later(self._loop, remove)
+        return self._leaving[name]
 
     def _list(self) -> str:
         lines = []
@@ -213,17 +228,18 @@ class Host:
 
     def _lose(self, tunnel: HostedTunnel) -> None:
         log.warning("the interface %s was removed by another program; its tunnel is closed", tunnel.name)
-        self._drop(tunnel.name, remove=False)
+        self._drop(tunnel.name)
         self._lost[tunnel.name] = "the interface was removed by another program"
 
-    def _drop(self, name: str, remove: bool) -> None:
+    def _drop(self, name: str) -> HostedTunnel:
+        """Forget a tunnel and return it; what becomes of its TUN device is left to the caller."""
         tunnel = self._tunnels.pop(name)
         if tunnel.interface.device is not None:
             tunnel.interface.device.detach(tunnel.interface)
         self._leave_port(tunnel)
         del self._by_interface[tunnel.interface]
         self._servers.pop(name).close()
-        tunnel.close(remove)
+        return tunnel
 
     # UAPI
 

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from babelwg.dataplane.later import Later
 from babelwg.dataplane.loop import Loop
 
 # Implementation constants
@@ -19,8 +20,8 @@ SOCKET_MODE_MASK = 0o177  # leaves 0600
 log = logging.getLogger("babelwg.dataplane")
 
 # Takes what has arrived so far, removes one whole request from it and returns the answer; None asks for more octets.
-# Raising Hangup ends the connection.
-Answer = Callable[[bytearray], str | None]
+# Raising Hangup ends the connection. While an answer is made later, the next request of its connection waits.
+Answer = Callable[[bytearray], str | Later | None]
 
 
 class HangupError(Exception):
@@ -107,10 +108,13 @@ class Connection:
         self._received = bytearray()
         self._unsent = bytearray()
         self._ending = False
+        self._closed = False
+        self._awaited: Later | None = None
         loop.watch(client.fileno(), self._ready)
 
     def close(self) -> None:
         """End the connection."""
+        self._closed = True
         self._loop.forget(self._client.fileno())
         self._client.close()
         self._server.gone(self)
@@ -153,11 +157,23 @@ class Connection:
 
     def _make_answer(self) -> None:
         try:
-            answer = self._answer(self._received)
+            answer = self._awaited or self._answer(self._received)
+            if isinstance(answer, Later):
+                answer = self._await(answer)
         except HangupError as words:
             answer = str(words)
             self._ending = True
         self._unsent += (answer or "").encode()
+
+    def _await(self, later: Later) -> str | None:
+        """Return an answer that was to come later; None while it has not."""
+        self._awaited = later if later.answer is None else None
+        later.heeded = self._go_on_later
+        return later.answer
+
+    def _go_on_later(self) -> None:
+        if not self._closed:
+            self._ready(0)
 
 
 def _listen(path: Path) -> socket.socket:

@@ -70,16 +70,16 @@ class HostedTunnel:
             if error.errno in (errno.EBADFD, errno.ENODEV):
                 self._lose()
 
-    def close(self, remove: bool) -> None:
-        """Let go of the TUN device, and remove it from the system if so asked."""
-        if not self.is_open:
-            return
+    def close(self) -> None:
+        """Let go of the TUN device, which stays."""
+        if self.is_open:
+            self.give_up().close()
+
+    def give_up(self) -> Tun:
+        """Return the TUN device of an open tunnel, which has none from now on."""
         self.is_open = False
         self._loop.forget(self._tun.fileno())
-        if remove:
-            self._tun.remove()
-        else:
-            self._tun.close()
+        return self._tun
 
     def _ready(self, events: int) -> None:
         if events & select.EPOLLIN:
@@ -114,5 +114,5 @@ class HostedTunnel:
     def _lose(self) -> None:
         # Somebody has deleted the interface; its descriptor is of no more use.
         if self.is_open:
-            self.close(remove=False)
+            self.close()
             self._lost(self)

@@ -9,11 +9,11 @@ from babelwg.config.keys import generate_private, public_of
 from babelwg.lab.netns.mesh import Mesh
 
 B6, B4 = "fd00:77::2", "10.23.0.2"
-EXTRA = 20
+EXTRA = 50
 
 
 def peer_files(mesh: Mesh) -> None:
-    """Give a 20 more peers, one file each."""
+    """Give a 50 more peers, one file each."""
     directory = mesh.home("a") / "peers.d"
     directory.mkdir()
     for number in range(EXTRA):
@@ -23,13 +23,31 @@ def peer_files(mesh: Mesh) -> None:
         )
 
 
-def test_twenty_peers_come_and_go_without_a_lost_packet(
+def sessions(mesh: Mesh, name: str) -> int:
+    """Return how many sessions a node has told of so far."""
+    return sum(record["event"] == "handshake-came" for record in mesh.ask(name, "history")["records"])
+
+
+def about_others(mesh: Mesh, name: str, since: int) -> list[str]:
+    """Return what happened to a node after a record that has nothing to do with the peers that came and went."""
+    records = mesh.ask(name, "history", count=1000)["records"]
+    ours = ("configuration-applied", "reload")
+    return [
+        record["text"]
+        for record in records
+        if record["seq"] > since and "extra" not in record["text"] and not record["event"].startswith(ours)
+    ]
+
+
+def test_fifty_peers_come_and_go_and_nothing_else_is_touched(
     mesh: Callable[..., Mesh], probes: Callable[..., Any], needs: Callable[..., None]
 ) -> None:
     needs("ping")
     m = mesh("a b", "a-b")
     direct = m.tunnel("a", "b")
     m.wait("a reaches b", lambda: {m.kernel_device("a", x) for x in (B6, B4)} == {direct})
+    m.wait("both have told of the session", lambda: {*map(sessions, (m, m), "ab")} == {1})
+    marks = {name: m.ask(name, "history")["records"][-1]["seq"] for name in "ab"}
     watch = m.nodes["a"].popen(
         "stdbuf",
         "-oL",
@@ -49,7 +67,13 @@ def test_twenty_peers_come_and_go_without_a_lost_packet(
         path.unlink()
     m.ask("a", "reload")
     m.wait("all are gone again", lambda: "bw-extra" not in m.nodes["a"].run("ip", "-o", "link"))
+    m.wait("a Hello came since", lambda: m.ask("b", "neighbours")[0]["last_heard_s"] < 0.4)
     assert set(running.lost().values()) == {0}
+    # No session, no Hello and no route of others: neither side has anything to tell of the other.
+    assert about_others(m, "a", marks["a"]) == []
+    assert about_others(m, "b", marks["b"]) == []
+    (seen,) = m.ask("b", "neighbours")
+    assert (seen["loss"], seen["cost"]) == (0.0, 96)
     watch.terminate()
     changes, _ = watch.communicate()
     assert "bw-extra" in changes  # it did watch

@@ -3,9 +3,12 @@
 import os
 import socket
 import stat
+import threading
+import time
 
 import pytest
 
+from babelwg.dataplane.later import Later
 from babelwg.dataplane.loop import Loop
 from babelwg.dataplane.textserver import (
     MAX_CONNECTIONS,
@@ -162,3 +165,56 @@ def test_socket_of_a_living_program_is_left_alone(loop, server):
     with pytest.raises(SocketTakenError, match="is served by a program that is running"):
         TextServer(loop, server.path, echo)
     assert server.path.exists()
+
+
+def test_an_answer_that_takes_long_holds_up_nobody_else(loop, tmp_path):
+    free = threading.Event()
+
+    def answer(received):
+        line = echo(received)
+        return Later(loop, lambda: "at last\n" if free.wait(60.0) else "") if line == "long\n" else line
+
+    server = TextServer(loop, tmp_path / "socket", answer)
+    slow, quick = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    try:
+        for client in (slow, quick):
+            client.connect(str(server.path))
+            client.setblocking(False)
+        slow.sendall(b"long\nshort\n")
+        quick.sendall(b"short\n")
+        assert converse(loop, slow) == (b"", "open")
+        assert quick.recv(100) == b"short\n"
+        free.set()
+        received, deadline = b"", time.monotonic() + 60
+        while received != b"at last\nshort\n":
+            assert time.monotonic() < deadline
+            loop.turn(0.1)
+            received += converse(loop, slow, turns=1)[0]
+    finally:
+        slow.close()
+        quick.close()
+        server.close()
+
+
+def test_who_leaves_before_a_long_answer_is_there_is_not_missed(loop, tmp_path):
+    free, made = threading.Event(), []
+
+    def answer(received):
+        if echo(received) is None:
+            return None
+        made.append(Later(loop, lambda: "at last\n" if free.wait(60.0) else ""))
+        return made[0]
+
+    server = TextServer(loop, tmp_path / "socket", answer)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(server.path))
+        client.sendall(b"long\n")
+        for _ in range(5):
+            loop.turn(0.0)
+    free.set()
+    made[0].wait()
+    deadline = time.monotonic() + 60
+    while made[0].answer is None:
+        assert time.monotonic() < deadline
+        loop.turn(0.1)
+    server.close()
