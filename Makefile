@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow interop page-test sim chaos chaos-sim check format conformance bench bench-cli bench-failover bench-hub bench-idle bench-mesh bench-restart bench-routes bench-rtt peers man deb packaging clean
+.PHONY: help demo test unit integration slow interop page-test sim chaos chaos-sim check format conformance bench bench-cli bench-failover bench-hub bench-idle bench-mesh bench-restart bench-routes bench-rtt bench-tunnel peers man deb packaging clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -59,7 +59,7 @@ conformance: $(READY) peers ## fail unless every requirement has its test (READM
 	$(PYTEST) -q tests integration -m conformance --conformance $(if $(README),--conformance-readme) $(ARGS)
 
 bench: ## all figures, one benchmark after the other (CHECK=1: fail on a miss)
-	@$(MAKE) --no-print-directory bench-failover bench-restart bench-routes bench-hub bench-mesh bench-idle bench-rtt bench-cli
+	@$(MAKE) --no-print-directory bench-failover bench-restart bench-routes bench-hub bench-mesh bench-tunnel bench-idle bench-rtt bench-cli
 
 bench-cli: $(READY) peers ## what commands take beside 10,000 routes, and whether telling them holds up Hellos (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.cli $(if $(CHECK),--check) $(ARGS)
@@ -84,6 +84,9 @@ bench-routes: $(READY) peers ## 5,000 routes into the kernel, beside babeld (CHE
 
 bench-rtt: $(READY) peers ## seconds until traffic leaves a slow link and returns, beside babeld (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.rtt $(if $(CHECK),--check) $(ARGS)
+
+bench-tunnel: $(READY) ## seconds from the handshake of a new tunnel until its first route (CHECK=1: fail on a miss)
+	$(BIN)/python -m integration.bench.tunnel $(if $(CHECK),--check) $(ARGS)
 
 man: $(READY) ## the manual pages, into build/man (`man -M build/man babelwg`)
 	@$(BIN)/babelwg man --output build/man
