@@ -28,7 +28,7 @@ from integration.bench.common import (
     verdict,
     wait,
 )
-from integration.bench.rising import LinkSwitch, RouteWatch, prepare
+from integration.bench.rising import LinkSwitch, RouteWatch, join, prepare
 
 SECONDS, CPU = 2.0, 0.03  # targets: until all routes are everywhere, and of a core when steady
 SETTLE = 20.0  # seconds until what the rise began has ended
@@ -83,12 +83,8 @@ def run(kind: str, count: int, steady: float, directory: Path) -> Outcome:
             prepare(node)
         ports = [f"h{n}" for n in range(count)]
         ends = [rim.interface(n) for n in range(count)]
-        hub.ip(
-            *(
-                f"link add {h} type veth peer name {r} netns {around.pid}"
-                for h, r in zip(ports, ends, strict=True)
-            )
-        )
+        for number, (port, end) in enumerate(zip(ports, ends, strict=True)):
+            join(hub, around, port, end, number)
         around.ip(*(f"link set {end} up" for end in ends))
         switch = LinkSwitch({hub: ports})
         watch = RouteWatch(hub, [rim.prefix(n) for n in range(count)])
