@@ -3,15 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from integration.chaos.storm import print_table, run
 
 SEED = 1
 SECONDS = 20.0
 
 
-@pytest.mark.slow
 def test_a_storm_over_a_grid_makes_no_loop_and_no_lasting_black_hole(
     tmp_path: Path, needs: Callable[..., None]
 ) -> None:
