@@ -216,7 +216,7 @@ def test_a_neighbour_that_answers_no_probe_is_not_given_up() -> None:
     link = Link(answering=False, replies=False)
     link.run(120.0)
     assert not link.verdicts()
-    assert link.probes[0] < 40
+    assert link.probes[0] < 50
 
 
 def test_a_link_with_a_long_round_trip_has_the_time_it_needs() -> None:
@@ -313,3 +313,22 @@ def test_a_dead_link_is_tried_every_second_for_ten_minutes_and_then_as_often_as_
     pauses = [(then, round(after - then, 6)) for then, after in pairwise(probed)]
     assert {p for then, p in pauses if 10.0 < then < 590.0} == {1.0}
     assert {p for then, p in pauses if then > 610.0} == {pause}
+
+
+def test_a_link_that_was_dead_when_it_was_new_is_found_to_answer_while_it_is_in_use() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+
+    def pass_time(since: int, until: int, alive: bool) -> list[Action]:
+        done = []
+        for tick in range(since, until):
+            now = tick / 40
+            detector.look(int(alive), int(alive), 1, now)
+            while (action := detector.step(now)) is not None:
+                done.append(action)
+                if alive:
+                    detector.answered(0.002, now)
+        return done
+
+    assert Action.FAIL not in pass_time(0, 400, alive=False), "perhaps it never answers"
+    assert Action.PROBE in pass_time(400, 800, alive=True)
+    assert Action.FAIL in pass_time(800, 840, alive=False)

@@ -44,6 +44,7 @@ ACTIVE = 1.0  # after the last packet of users, a link is in use
 HINTED = 10.0  # after the last packet of users, a hint from elsewhere counts
 SAMPLE_INTERVAL = 0.25  # between two probes of a link in use that only measure
 INTRODUCTIONS, INTRODUCTION_INTERVAL = 5, 1.0  # probes of a new link, until one shows that they are answered
+LATE_INTRODUCTION = 5.0  # between two more while it is in use: it may have been dead when it was new
 SHORTEST_PROBE_INTERVAL = 0.005
 MARGIN = 0.01  # for an answer, beyond its round trip
 GAP_WEIGHT, LOSS_WEIGHT = 0.25, 0.05  # of a new sample
@@ -169,8 +170,8 @@ class LinkDetector:
                 self._become(State.SUSPECT, now)
             elif self._wants_sample(now):
                 return self._probe(now)
-            elif self._wants_introduction and now >= self._probed + INTRODUCTION_INTERVAL:
-                self._introductions -= 1
+            elif self._introduces(now):
+                self._introductions = max(0, self._introductions - 1)
                 return self._probe(now)
             else:
                 return None
@@ -231,6 +232,11 @@ class LinkDetector:
     def _is_silent(self, now: float) -> bool:
         is_used = self._pending and now < self._used + ACTIVE
         return is_used and now >= self._heard + self._silence and now >= self._blind_until
+
+    def _introduces(self, now: float) -> bool:
+        if self._wants_introduction:
+            return now >= self._probed + INTRODUCTION_INTERVAL
+        return not self.answers and now < self._used + ACTIVE and now >= self._probed + LATE_INTRODUCTION
 
     def _wants_sample(self, now: float) -> bool:
         return now < self._used + ACTIVE and now >= max(self._probed + SAMPLE_INTERVAL, self._blind_until)
