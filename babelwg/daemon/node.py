@@ -291,8 +291,6 @@ class Node:
             log.warning("directive-not-acted-on %s", directive)
 
     def _kernel_changed(self, what: set[str]) -> None:
-        if "overrun" in what:
-            self.routes.removals.clear()
         if what & {"link", "address", "overrun"}:
             names = {link.name for link in self.monitor.mirror.links.values()}
             for gone in self._seen_links - names:

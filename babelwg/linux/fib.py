@@ -10,7 +10,6 @@ from babelwg.linux.errors import KernelError
 from babelwg.linux.fibplan import Operation, RemoveRoute, SetRoute, plan_routes
 from babelwg.linux.halves import Halves
 from babelwg.linux.netlink import Refusal, RequestSocket
-from babelwg.linux.removals import Removals
 from babelwg.linux.routes import (
     PRIORITY,
     PROTOCOL_BABEL,
@@ -65,7 +64,6 @@ class KernelRoutes:
         self._by_place: dict[Place, Route] = {}
         self._rules: set[Rule] = set()
         self._idle: set[Prefix] = set()  # what no rule leads to because one was refused
-        self.removals = Removals()
 
     def learn(
         self,
@@ -243,8 +241,7 @@ class KernelRoutes:
 
     def lost(self, route: Route) -> bool:
         """Take note that the kernel dropped a route; return whether somebody else took one that we still want."""
-        # News of our own doing may come when the same route is set again.
-        if self.removals.take(route) or self.installed.get(route.place) != route:
+        if self.installed.get(route.place) != route:
             return False
         del self.installed[route.place]
         self._touch(route.place)
@@ -370,8 +367,6 @@ class KernelRoutes:
             if self.installed.get(route.place) == route:
                 del self.installed[route.place]
             self.counters["route_removed"] += 1
-            if answer.errno == 0:
-                self.removals.note(route)
             return answer.errno in (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
         prefix = self.named(route)
         if answer.errno == 0:

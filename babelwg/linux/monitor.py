@@ -26,6 +26,7 @@ from babelwg.linux.netlink import (
     set_receive_buffer,
 )
 from babelwg.linux.routes import FAMILY_NUMBERS, PROTOCOL_BABEL, TABLE_MAIN, Route, dump_routes, read_route
+from babelwg.linux.socketfilter import ALL, JUMP_IF_EQUAL, LOAD_HALF, LOAD_WORD, NOTHING, Step, attach_filter
 
 # Constants of linux/rtnetlink.h, linux/if.h and linux/if_link.h
 GROUPS = (
@@ -49,7 +50,7 @@ PROTOCOL_OFFSET = 5  # octets, in an rtmsg
 RouteKey = tuple[Prefix, int, int, bytes]
 
 # Implementation constants
-RECEIVE_BUFFER = 8 << 20  # octets: a flood of our own route changes must not push the others out
+RECEIVE_BUFFER = 8 << 20  # octets: a flood of some news must not push the others out
 DISCARDED_AT_ONCE = 50_000  # messages; more than the buffer holds
 
 
@@ -149,7 +150,8 @@ class Monitor:
     `changed(what)` is called once per batch with a set of "link", "address", "main" (the routes of main and of the
     watched tables) and "rule"; `route_lost(route)` for each route of our protocol that goes from any table, and
     `link_lost(index)` for an interface that goes down or away: the kernel then drops the IPv4 routes over it without
-    a word. After an overrun everything is read anew and `changed` gets "overrun" besides.
+    a word. After an overrun everything is read anew and `changed` gets "overrun" besides. Routes that come and go
+    because `requests` asked for it are no news.
     """
 
     def __init__(
@@ -173,6 +175,8 @@ class Monitor:
             socket.NETLINK_ROUTE,
         )
         set_receive_buffer(self._socket, RECEIVE_BUFFER)
+        # Whoever asked for a change need not be told of it, by the thousand and after the next one was asked for.
+        attach_filter(self._socket, _routes_of_others(requests.port))
         self._socket.bind((0, 0))
         for group in GROUPS:
             self._socket.setsockopt(270, NETLINK_ADD_MEMBERSHIP, group)
@@ -262,7 +266,7 @@ class Monitor:
 
     def _handle_route(self, message: Message, changed: set[str]) -> None:
         if message.payload[PROTOCOL_OFFSET] == PROTOCOL_BABEL:
-            # Our own, by the thousand: of those that come we know, and nobody looks for them in the mirror.
+            # Those that others make come up at the next comparison, and nobody looks for them in the mirror.
             if message.type == RTM_DELROUTE and (lost := read_route(message)) is not None:
                 self._route_lost(lost)
             return
@@ -334,6 +338,21 @@ class Monitor:
 def is_link_local(address: bytes) -> bool:
     """Return whether a packed address is link-local IPv6 (fe80::/10)."""
     return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def _routes_of_others(port: int) -> tuple[Step, ...]:
+    """Return a program that drops the news of routes that a netlink port caused (linux/netlink.h, nlmsg_pid)."""
+    # It reads numbers from the big end, which stand in the machine's order.
+    kinds = [socket.htons(kind) for kind in (RTM_NEWROUTE, RTM_DELROUTE)]
+    return (
+        (LOAD_HALF, 0, 0, 4),
+        (JUMP_IF_EQUAL, 1, 0, kinds[0]),
+        (JUMP_IF_EQUAL, 0, 3, kinds[1]),
+        (LOAD_WORD, 0, 0, 12),
+        (JUMP_IF_EQUAL, 0, 1, socket.htonl(port)),
+        NOTHING,
+        ALL,
+    )
 
 
 def _route_key(route: Route) -> RouteKey:

@@ -161,6 +161,7 @@ class RequestSocket:
         for option in (NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK):
             self._socket.setsockopt(SOL_NETLINK, option, 1)
         self._socket.bind((0, 0))
+        self.port: int = self._socket.getsockname()[0]  # by which the kernel's news tell who caused them
         self._sequence = 0
 
     def close(self) -> None:

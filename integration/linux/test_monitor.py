@@ -4,12 +4,14 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.lab.netns.node import connect
 from babelwg.linux.monitor import Monitor
-from babelwg.linux.netlink import RequestSocket
+from babelwg.linux.netlink import DONE, RequestSocket
 from babelwg.linux.netns import network_namespace
-from babelwg.linux.routes import Route, look_up
+from babelwg.linux.routes import UNREACHABLE, Route, look_up, remove_request, set_request
 from integration.bench.common import wait
 
 ROUTES = 3000
@@ -43,6 +45,39 @@ def test_the_mirror_follows_links_addresses_and_routes(nodes: Any, needs: Callab
         a.run("ip", "link", "del", "e0")
         wait("the link is gone", lambda: bool(monitor.receive() or monitor.mirror.link("e0") is None))
         wait("its route is gone", lambda: bool(monitor.receive() or not has(monitor, "172.16.0.0/12")))
+    finally:
+        monitor.close()
+        requests.close()
+
+
+@pytest.mark.parametrize("network", ["10.5.0.0/16", "2001:db8:5::/48"])
+def test_routes_of_ours_are_news_only_when_others_change_them(
+    network: str, nodes: Any, needs: Callable[..., None]
+) -> None:
+    needs("ip")
+    a = nodes.add("a")
+    told: set[str] = set()
+    lost: list[Route] = []
+    with network_namespace(a.pid):
+        requests = RequestSocket()
+        monitor = Monitor(requests, told.update, lost.append, lambda index: None)
+    try:
+        monitor.receive()
+        told.clear()
+        route = Route(Prefix.parse(network), 6696, UNREACHABLE)
+        ours = [
+            set_request(route, exclusive=False),
+            remove_request(route),
+            set_request(route, exclusive=False),
+        ]
+        assert requests.request(ours) == [DONE] * 3
+        family = "-6" if ":" in network else "-4"
+        a.run("ip", family, "rule", "add", "lookup", "6696")
+        wait("what came after ours is told", lambda: bool(monitor.receive() or told))
+        assert (told, lost) == ({"rule"}, [])
+        a.run("ip", family, "route", "flush", "table", "6696", "root", network)
+        wait("the loss is told", lambda: bool(monitor.receive() or lost))
+        assert [gone.prefix for gone in lost] == [route.prefix]
     finally:
         monitor.close()
         requests.close()

@@ -8,7 +8,6 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.fibplan import RemoveRoute, SetRoute, plan_routes
 from babelwg.linux.netlink import Refusal
-from babelwg.linux.removals import Removals
 from babelwg.linux.routes import THROW, UNREACHABLE, Route
 from tests.linux.fakekernel import FakeKernel
 from tests.walkless import forbid_walks
@@ -113,37 +112,6 @@ def test_the_removal_of_an_older_version_of_a_route_is_not_a_loss() -> None:
     assert not ours.lost(old)
 
 
-def test_news_of_our_own_removal_is_no_loss_although_the_same_route_is_there_again() -> None:
-    # The kernel tells of it when the loop comes to listen, and by then the neighbour is back.
-    kernel = FakeKernel()
-    ours = routes(kernel, table=254)
-    ours.learn(NET, NEXT_HOP, 3, b"")
-    ours.flush()
-    removed = kernel.table[NET]
-    ours.forget(NET)
-    ours.flush()
-    ours.learn(NET, NEXT_HOP, 3, b"")
-    ours.flush()
-    assert not ours.lost(removed)
-    assert ours.installed[254, NET] == removed
-    # Only once: the next one is somebody else's doing.
-    assert ours.lost(removed)
-
-
-def test_after_an_overrun_no_news_of_our_removals_are_waited_for() -> None:
-    kernel = FakeKernel()
-    ours = routes(kernel)
-    ours.learn(NET, NEXT_HOP, 3, b"")
-    ours.flush()
-    removed = kernel.table[NET]
-    ours.forget(NET)
-    ours.flush()
-    ours.removals.clear()
-    ours.learn(NET, NEXT_HOP, 3, b"")
-    ours.flush()
-    assert ours.lost(removed)
-
-
 def test_withdraw_removes_everything_that_is_ours() -> None:
     kernel = FakeKernel()
     ours = routes(kernel)
@@ -180,17 +148,6 @@ def test_routes_over_an_interface_that_went_down_are_set_again() -> None:
     ours.flush()
     assert set(kernel.table) == {LAN, NET}
     assert kernel.batches == [2, 1]
-
-
-def test_what_the_kernel_tells_in_other_words_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("babelwg.linux.removals.MAX_REMOVALS", 3)
-    removals = Removals()
-    routes = [Route(Prefix.parse(f"10.{n}.0.0/16"), 6696) for n in range(4)]
-    for route in (*routes[:3], routes[0]):
-        removals.note(route)
-    removals.note(routes[3])
-    assert [removals.take(route) for route in routes] == [True, False, False, True]
-    assert not removals.take(routes[3])
 
 
 @pytest.mark.parametrize("family", [4, 6])

@@ -4,7 +4,6 @@ One socket serves all interfaces. It also hears the requests of the neighbours, 
 tell these from those of users.
 """
 
-import ctypes
 import errno
 import secrets
 import socket
@@ -15,16 +14,22 @@ from typing import NamedTuple
 
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import set_receive_buffer
+from babelwg.linux.socketfilter import (
+    ALL,
+    AND,
+    JUMP_IF_EQUAL,
+    LOAD_HALF,
+    NETWORK_HEADER,
+    NOTHING,
+    attach_filter,
+)
 
 # Constants of RFC 4443 and linux/icmpv6.h
 ECHO_REQUEST, ECHO_REPLY = 128, 129
 ICMPV6_FILTER = 1
 ECHO = struct.Struct(">BBHHH")
 PKTINFO = struct.Struct("=16sI")
-# Constants of linux/filter.h, and a program that accepts what goes from one link-local address to another
-SO_ATTACH_FILTER = 26
-NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF
-LOAD_HALF, AND, JUMP_IF_EQUAL, RETURN = 0x28, 0x54, 0x15, 0x06
+# Accepts what goes from one link-local address to another, so that nobody who pings this node keeps us busy
 LINK_LOCAL_ONLY = (
     (LOAD_HALF, 0, 0, NETWORK_HEADER + 8),  # the source of an IPv6 packet
     (AND, 0, 0, 0xFFC0),
@@ -32,8 +37,8 @@ LINK_LOCAL_ONLY = (
     (LOAD_HALF, 0, 0, NETWORK_HEADER + 24),  # its destination
     (AND, 0, 0, 0xFFC0),
     (JUMP_IF_EQUAL, 0, 1, 0xFE80),
-    (RETURN, 0, 0, 0x40000),
-    (RETURN, 0, 0, 0),
+    ALL,
+    NOTHING,
 )
 # Implementation constants
 TOKEN = 8  # octets that nobody off the link can guess
@@ -74,7 +79,7 @@ class LinkEcho:
             for kind in (ECHO_REQUEST, ECHO_REPLY):
                 blocked[kind // 32] ^= 1 << kind % 32
             self._socket.setsockopt(socket.IPPROTO_ICMPV6, ICMPV6_FILTER, struct.pack("=8I", *blocked))
-            _attach(self._socket, LINK_LOCAL_ONLY)
+            attach_filter(self._socket, LINK_LOCAL_ONLY)
             self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, TRAFFIC_CLASS)
             set_receive_buffer(self._socket, RECEIVE_BUFFER)
@@ -150,13 +155,6 @@ class LinkEcho:
 
     def _count(self, reason: str) -> None:
         self.counters[reason] = self.counters.get(reason, 0) + 1
-
-
-def _attach(sock: socket.socket, program: tuple[tuple[int, int, int, int], ...]) -> None:
-    """Have the kernel drop what a filter does not accept, so that nobody who pings this node keeps us busy."""
-    octets = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in program))
-    where = struct.pack("@HP", len(program), ctypes.addressof(octets))
-    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, where)
 
 
 def _packet_info(ancillary: list[tuple[int, int, bytes]]) -> tuple[bytes, int]:
