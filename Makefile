@@ -79,7 +79,7 @@ bench-mesh: $(READY) peers ## seconds until all know all in a line of 10 and a g
 bench-restart: $(READY) peers ## packets that a restart costs, planned and by kill -9, beside babeld (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.restart $(if $(CHECK),--check) $(ARGS)
 
-bench-routes: $(READY) peers ## 5,000 routes into the kernel, beside babeld (CHECK=1: fail on a miss)
+bench-routes: $(READY) peers ## 20,000 routes into the kernel and their upkeep, beside babeld and BIRD (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.routes $(if $(CHECK),--check) $(ARGS)
 
 bench-rtt: $(READY) peers ## seconds until traffic leaves a slow link and returns, beside babeld (CHECK=1: fail on a miss)
