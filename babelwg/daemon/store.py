@@ -5,12 +5,11 @@ import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from babelwg.babel.memory import Chosen, Heard, Memory, RouteRecord, SourceRecord
+from babelwg.babel.memory import Heard, Memory, RouteRecord, SourceRecord
 from babelwg.babel.snapshot import SourceView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import HelloFile, RouteJournal, SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
-from babelwg.config.state.routes import GONE, RouteRow
 from babelwg.daemon.clock import ClockWatch
 
 log = logging.getLogger(__name__)
@@ -68,7 +67,7 @@ class Store:
             records,
             dict(self._state.hello_seqnos),
             self._sources.lost,
-            tuple(_route_record(row) for row in self._former_routes),
+            self._former_routes,
             {key: Heard(*row) for key, row in self._heard.items()},
         )
 
@@ -85,15 +84,13 @@ class Store:
 
     def remember_routes(self, records: Iterable[RouteRecord]) -> None:
         """Write changes of the selected routes."""
-        rows = [_route_row(record) for record in records]
-        if rows and self._routes.is_open:
-            self._attempt("routes", lambda: self._routes.append(rows))
+        if self._routes.is_open:
+            self._attempt("routes", lambda: self._routes.append(records))
 
     def tidy_routes(self, selected: int, routes: Callable[[], Iterable[RouteRecord]]) -> None:
         """Keep the journal of the selected routes short, given their number and how to have them all."""
         if not self._routes.is_open or self._routes.needs_compaction(selected):
-            rows = [_route_row(record) for record in routes()]
-            self._attempt("routes", lambda: self._routes.compact(rows))
+            self._attempt("routes", lambda: self._routes.compact(routes()))
 
     def reserve(self, seqno: int) -> None:
         """Make sure that no later life uses this seqno again."""
@@ -177,15 +174,6 @@ class Store:
             name = f"store_failed.{what}"
             self.counters[name] = self.counters.get(name, 0) + 1
             log.error("store-failed %s directory=%s: %s", what, self.directory, error.strerror)
-
-
-def _route_row(record: RouteRecord) -> RouteRow:
-    return (*record.prefix, *(record.chosen or GONE))
-
-
-def _route_record(row: RouteRow) -> RouteRecord:
-    family, network, plen, source, source_plen, *chosen = row
-    return RouteRecord(Prefix(family, network, plen, source, source_plen), Chosen(*chosen))  # type: ignore[arg-type]
 
 
 def _holder(names: Sequence[str], saved: Mapping[str, int], listen_port: int) -> str | None:

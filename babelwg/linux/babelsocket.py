@@ -22,7 +22,7 @@ PKTINFO = struct.Struct("=16sI")
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@ll")  # seconds and nanoseconds
 ANCILLARY = 128  # octets: the interface and the time of a datagram
-OLDEST_STAMP = 1.0  # seconds; an older one shows that a clock was set
+OLDEST_STAMP = 15.0  # seconds, as behind a full table; an older one shows that a clock was set
 
 
 class BabelSocket:

@@ -56,12 +56,16 @@ def run(kind: str, routes: int, steady: float, directory: Path) -> Result | None
         ]
         for daemon in daemons:
             daemon.wait_until_ready()
+        before = _entries(b)
         a.ip("link set e0 up")
         b.ip("link set e0 up")
+
+        def are_there() -> bool:
+            # To list them takes a processor from those who are measured.
+            return _entries(b) >= before + routes and count(b, kind) >= routes
+
         try:
-            seconds = wait(
-                f"{routes} routes in the receiver's kernel", lambda: count(b, kind) >= routes, LIMIT, 0.05
-            )
+            seconds = wait(f"{routes} routes in the receiver's kernel", are_there, LIMIT)
         except TimeoutError:
             return None
         costs = [cost_of(daemon.process.pid) for daemon in daemons]
@@ -74,6 +78,11 @@ def run(kind: str, routes: int, steady: float, directory: Path) -> Result | None
 def count(node: Node, kind: str = "babelwg") -> int:
     """Return how many routes of a daemon the kernel of a node has."""
     return node.run("ip", "-6", "route", "show", "proto", PROTOCOLS[kind]).count("\n")
+
+
+def _entries(node: Node) -> int:
+    """Return how many IPv6 routes of any kind the kernel of a node has (net/ipv6/route.c, rt6_stats)."""
+    return int(Path(f"/proc/{node.pid}/net/rt6_stats").read_text().split()[3], 16)
 
 
 def _config(kind: str, number: int, prefixes: Sequence[str]) -> str:
@@ -120,7 +129,7 @@ def report(results: dict[str, list[Result | None]], routes: int) -> None:
     for name, figure in FIGURES.items():
         ours = [figure(r) for r in results["babelwg"] if r]
         line = f"  {name:36} babelwg {spread(ours)}" if ours else f"  {name:36} babelwg       -"
-        for kind in KINDS[1:]:
+        for kind in [kind for kind in results if kind != KINDS[0]]:
             pairs = [
                 (figure(x), figure(y))
                 for x, y in zip(results["babelwg"], results[kind], strict=True)
@@ -165,18 +174,19 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--steady", type=float, default=32.0, metavar="SECONDS", help="how long the upkeep lasts"
     )
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument(
+        "--with", nargs="*", choices=KINDS[1:], default=KINDS[1:], dest="others", metavar="KIND"
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args(argv)
-    results: dict[str, list[Result | None]] = {kind: [] for kind in KINDS}
+    kinds = (KINDS[0], *options.others)
+    results: dict[str, list[Result | None]] = {kind: [] for kind in kinds}
     for repeat in range(options.repeats):
-        for kind in KINDS:
-            result = None
-            if kind in options.kinds:
-                with tempfile.TemporaryDirectory(prefix="babelwg-bench-") as directory:
-                    result = run(kind, options.routes, options.steady, Path(directory))
-                took = f"{result.seconds:.2f} s" if result else f"not in {LIMIT:g} s"
-                print(f"run {repeat + 1} {kind}: {took}", file=sys.stderr)
+        for kind in kinds:
+            with tempfile.TemporaryDirectory(prefix="babelwg-bench-") as directory:
+                result = run(kind, options.routes, options.steady, Path(directory))
+            took = f"{result.seconds:.2f} s" if result else f"not in {LIMIT:g} s"
+            print(f"run {repeat + 1} {kind}: {took}", file=sys.stderr)
             results[kind].append(result)
     report(results, options.routes)
     return verdict(judge(results, options.routes), options.check)

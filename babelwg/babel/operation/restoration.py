@@ -75,13 +75,13 @@ def _chosen(selection: Selection | None) -> Chosen | None:
     route.stored = route.distance
     neighbour = route.neighbour
     return Chosen(
-        interface=neighbour.interface.name,
-        neighbour=neighbour.address,
-        next_hop=route.next_hop,
-        router_id=route.router_id,
-        seqno=route.seqno,
-        refmetric=route.refmetric,
-        txcost=neighbour.txcost,
-        interval=route.interval,
-        since=route.since,
+        neighbour.interface.name,
+        neighbour.address,
+        route.next_hop,
+        route.router_id,
+        route.seqno,
+        route.refmetric,
+        neighbour.txcost,
+        route.interval,
+        route.since,
     )

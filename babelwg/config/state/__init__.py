@@ -3,7 +3,7 @@
 from babelwg.config.state.hellos import HelloFile, LoadedHellos
 from babelwg.config.state.identity import LoadedState, State
 from babelwg.config.state.journal import Loaded, SourceJournal, SourceRow
-from babelwg.config.state.routes import RouteJournal, RouteRow
+from babelwg.config.state.routes import RouteJournal
 
 __all__ = [
     "HelloFile",
@@ -11,7 +11,6 @@ __all__ = [
     "LoadedHellos",
     "LoadedState",
     "RouteJournal",
-    "RouteRow",
     "SourceJournal",
     "SourceRow",
     "State",

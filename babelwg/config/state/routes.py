@@ -1,64 +1,33 @@
-"""The selected routes as a journal, so that the next life of this boot goes on with them until neighbours confirm."""
+"""The selected routes as a journal, so that a next life may go on with them until neighbours confirm them."""
 
 import struct
 from typing import Any
 
+from babelwg.babel.memory import Chosen, RouteRecord
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.state.journal import Journal, cut_networks
 
-# Family, packed network, plen, packed source network and its plen; then all None for a prefix that has no route any
-# more, else interface, the neighbour's address (packed), next hop (packed), router-id, seqno, refmetric, txcost, the
-# interval of its updates in seconds, and since when it is selected in monotonic seconds.
-RouteRow = tuple[
-    int,
-    bytes,
-    int,
-    bytes,
-    int,
-    str | None,
-    bytes | None,
-    bytes | None,
-    bytes | None,
-    int | None,
-    int | None,
-    int | None,
-    float | None,
-    float | None,
-]
-GONE = (None,) * 9
+NONE = Chosen("", b"", b"", b"", 0, 0, 0, 0.0, 0.0)  # stands for no route any more: it has no interface
 
 
-class RouteJournal(Journal[RouteRow]):
+class RouteJournal(Journal[RouteRecord]):
     """The journal of the selected routes; it is never missed, since neighbours tell all of it again."""
 
     FILE = "routes.journal"
     MAGIC = b"bwg-rte1"
     RECORD = struct.Struct("!BB16sB16s16s16sB16s8sHHHdd")
-    KEY_FIELDS = 5
+    KEY_FIELDS = 1
 
-    def pack(self, row: RouteRow) -> bytes:
-        family, network, plen, source, source_plen, name, neighbour, next_hop, *rest = row
-        router_id, *numbers = rest
-        hop = next_hop or b""
-        return self.RECORD.pack(
-            family,
-            plen,
-            network,
-            source_plen,
-            source,
-            (name or "").encode(),
-            neighbour or b"",
-            len(hop),
-            hop,
-            router_id or b"",
-            *(number or 0 for number in numbers),
-        )
+    def pack(self, row: RouteRecord) -> bytes:
+        (family, network, plen, source, source_plen), chosen = row
+        name, neighbour, next_hop, *rest = chosen or NONE
+        length = len(next_hop)
+        head = family, plen, network, source_plen, source, name.encode(), neighbour, length, next_hop
+        return self.RECORD.pack(*head, *rest)
 
-    def unpack(self, fields: tuple[Any, ...]) -> RouteRow:
+    def unpack(self, fields: tuple[Any, ...]) -> RouteRecord:
         family, plen, network, source_plen, source, name, neighbour, length, hop, *rest = fields
         network, source = cut_networks(family, network, source, source_plen)
+        prefix = Prefix(family, network, plen, source, source_plen)
         interface = name.rstrip(b"\0").decode(errors="replace")
-        if not interface:
-            return family, network, plen, source, source_plen, *GONE
-        router_id, seqno, refmetric, txcost, interval, since = rest
-        known = (interface, neighbour, hop[:length], router_id, seqno, refmetric, txcost)
-        return family, network, plen, source, source_plen, *known, interval, since
+        return RouteRecord(prefix, Chosen(interface, neighbour, hop[:length], *rest) if interface else None)
