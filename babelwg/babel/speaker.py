@@ -11,6 +11,7 @@ from babelwg.babel.operation.acknowledgments import (
 )
 from babelwg.babel.operation.acquisition import lose_neighbour
 from babelwg.babel.operation.delay import reprice_delay
+from babelwg.babel.operation.dump import handle_update_timer
 from babelwg.babel.operation.failure import (
     ask_neighbours,
     fail_link,
@@ -35,7 +36,6 @@ from babelwg.babel.operation.recovery import (
 from babelwg.babel.operation.restoration import changes_to_store, restore_interface, selected_routes
 from babelwg.babel.operation.routes import retract_v4_via_v6
 from babelwg.babel.operation.selection import retract_prefix, select_route
-from babelwg.babel.operation.updates import handle_update_timer
 from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.policy import AllowAll, Policy
 from babelwg.babel.snapshot import Shown
@@ -143,6 +143,7 @@ class Speaker(Shown):
         if known is not None and known.metric == metric:
             return
         state.xroutes[prefix] = Xroute(prefix, metric)
+        state.batches.outdate()
         if known is not None:
             queue_ordinary(state, prefix, now)
             return
@@ -156,6 +157,7 @@ class Speaker(Shown):
         state = self._state
         if state.xroutes.pop(prefix, None) is None:
             return
+        state.batches.outdate()
         select_route(state, prefix, "withdrawn", now)
         if (selection := state.routes.selected.get(prefix)) is not None:
             state.routes.selected[prefix] = selection._replace(supersedes=True)

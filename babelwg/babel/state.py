@@ -10,6 +10,7 @@ from babelwg.babel.memory import Heard, Memory, RouteRecord
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.policy import Policy
 from babelwg.babel.tables.allowance import Allowance
+from babelwg.babel.tables.batch import Batches
 from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.outbox import Outbox
@@ -55,6 +56,7 @@ class State:
         self.rechosen: dict[Prefix, None] = {}  # prefixes whose selected routes the shell has to store again
         self.source_timer: Timer | None = None
         self.routes = RouteTable()
+        self.batches = Batches()
         self.requests: dict[Source, PendingRequest] = {}
         self.xroutes: dict[Prefix, Xroute] = {}
         # Prefixes that our kernel would not follow us on: not selected, and so not announced.

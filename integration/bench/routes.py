@@ -12,8 +12,8 @@ from typing import NamedTuple
 from babelwg.lab.netns.node import Node, connect
 from integration.bench.common import Cost, RoutingDaemon, cost_of, ratio, spread, verdict, wait
 
-KINDS = ("babelwg", "babeld", "bird")
-PROTOCOLS = {"babelwg": "42", "babeld": "42", "bird": "12"}  # of their routes in the kernel
+KINDS = ("babelwg", "babeld", "BIRD")
+PROTOCOLS = {"babelwg": "42", "babeld": "42", "BIRD": "12"}  # of their routes in the kernel
 SECONDS, MEMORY, STEADY = 2.0, 100.0, 2.0  # targets: seconds, MiB, and times babeld's CPU for the upkeep
 LIMIT = 150.0  # seconds after which routes are not waited for any longer
 BIRD = """router id 192.0.2.{number};
@@ -86,7 +86,7 @@ def _entries(node: Node) -> int:
 
 
 def _config(kind: str, number: int, prefixes: Sequence[str]) -> str:
-    if kind == "bird":
+    if kind == "BIRD":
         static = " ".join(f"route {prefix} unreachable;" for prefix in prefixes)
         return BIRD.format(number=number, static=static)
     return PLAIN + (REDISTRIBUTE if prefixes else "")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import pairwise
+from statistics import mean
 
 import pytest
 
@@ -277,7 +278,7 @@ def test_a_large_dump_fills_packets_to_the_mtu_and_is_paced(mtu: int, most: int)
     dump = [(w, d) for w, d in found.wait_datagrams(3) if d.interface == "if1" and d.destination[0] != GROUP]
     sizes = [len(d.data) for _, d in dump]
     assert max(sizes) <= most
-    assert min(sizes[:-1]) > most - 30
+    assert mean(sizes[:-1]) > 0.75 * most
     assert sum(len([t for t in tlvs_of(d) if isinstance(t, Update)]) for _, d in dump) == 2000
     assert all(later > earlier for (earlier, _), (later, _) in pairwise(dump))
     assert dump[-1][0] - dump[0][0] < 0.5

@@ -5,6 +5,7 @@ from functools import partial
 from babelwg.babel.events import NeighbourAcquired, NeighbourLost
 from babelwg.babel.operation.acknowledgments import forget_neighbour
 from babelwg.babel.operation.delay import handle_delay_timeout
+from babelwg.babel.operation.dump import queue_dump
 from babelwg.babel.operation.failure import note_promised_hello
 from babelwg.babel.operation.liveness import (
     handle_ihu_timeout,
@@ -15,7 +16,6 @@ from babelwg.babel.operation.liveness import (
 from babelwg.babel.operation.recovery import handle_purge_timer
 from babelwg.babel.operation.requests import forget_requester
 from babelwg.babel.operation.routes import flush_routes
-from babelwg.babel.operation.updates import queue_dump
 from babelwg.babel.parameters import MAX_HELLO_JUMP
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface

@@ -7,6 +7,7 @@ from babelwg.babel.datagram import Datagram
 from babelwg.babel.operation.acknowledgments import expect_acknowledgment
 from babelwg.babel.operation.authentication import sign
 from babelwg.babel.operation.delay import stamp_hello, stamp_ihu
+from babelwg.babel.operation.dump import write_dump
 from babelwg.babel.operation.updates import build_update
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
@@ -122,7 +123,8 @@ def _write_paced(
         return
     if outbox.urgent and not _write_urgent(state, interface, outbox, writer, now):
         return
-    _write_all(outbox.updates, lambda p: _write_update(state, interface, writer, p, now))
+    if _write_all(outbox.updates, lambda p: _write_update(state, interface, writer, p, now)):
+        write_dump(state, interface, outbox, writer, now)
 
 
 def _write_urgent(

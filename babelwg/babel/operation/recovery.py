@@ -8,7 +8,6 @@ from functools import partial
 
 from babelwg.babel.operation.queueing import queue_small
 from babelwg.babel.operation.selection import select_route
-from babelwg.babel.operation.updates import queue_dump
 from babelwg.babel.parameters import LONGEST_HOLD
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface

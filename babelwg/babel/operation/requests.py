@@ -3,8 +3,8 @@
 from functools import partial
 
 from babelwg.babel.events import SeqnoRequested
+from babelwg.babel.operation.dump import queue_dump
 from babelwg.babel.operation.queueing import queue_answer, queue_request
-from babelwg.babel.operation.updates import queue_dump
 from babelwg.babel.parameters import HOP_COUNT
 from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Neighbour

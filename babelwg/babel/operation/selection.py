@@ -119,6 +119,7 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
         if state.requests:
             ask_next_hop(state, route, now)
     if news:
+        state.batches.outdate()
         queue_urgent(state, prefix, now)
     elif significant:
         queue_ordinary(state, prefix, now)
@@ -156,6 +157,7 @@ def _selected(route: Route, cause: Cause, old_metric: int | None) -> RouteSelect
 
 def _lose(state: State, prefix: Prefix, old: Selection, cause: Cause, now: float) -> None:
     del state.routes.selected[prefix]
+    state.batches.outdate()
     state.rechosen[prefix] = None
     if prefix in state.xroutes:
         state.emit(RouteFlushed(prefix, cause.word, cause.origin))

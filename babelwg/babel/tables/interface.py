@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.tables.association import Association
+from babelwg.babel.tables.batch import Batch, Encoding
 from babelwg.babel.tables.delay import Probing
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.outbox import Outbox
@@ -46,6 +47,7 @@ class Interface:
         "asked",
         "associations",
         "counter",
+        "encodings",
         "failed",
         "heard_since",
         "hello_seqno",
@@ -81,6 +83,7 @@ class Interface:
         self.hellos_since_ihu = 0
         self.neighbours: dict[bytes, Neighbour] = {}
         self.outbox = Outbox(group, actions.send)
+        self.encodings: dict[Batch, Encoding] = {}  # of what was last announced here
         self.pacer = Pacer()
         # Authentication (RFC 8967, section 3.1); the index is drawn anew with each life of the interface.
         self.index = b""

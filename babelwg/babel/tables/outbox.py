@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from babelwg.babel.tables.batch import Batch
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import (
@@ -24,7 +25,18 @@ SmallTlv = Acknowledgment | AcknowledgmentRequest | ChallengeReply | ChallengeRe
 class Outbox:
     """The TLVs for one destination; updates are named by prefix and built when they leave."""
 
-    __slots__ = ("answers", "destination", "hello", "ihus", "requests", "small", "timer", "updates", "urgent")
+    __slots__ = (
+        "answers",
+        "batches",
+        "destination",
+        "hello",
+        "ihus",
+        "requests",
+        "small",
+        "timer",
+        "updates",
+        "urgent",
+    )
 
     def __init__(self, destination: bytes, action: Callable[[float], None]) -> None:
         self.destination = destination
@@ -38,6 +50,7 @@ class Outbox:
         self.answers: dict[Prefix, None] = {}  # updates somebody asked for: sent whatever split horizon says
         self.urgent: dict[Prefix, int] = {}  # which copy of an urgent update this is, from 1 on
         self.updates: dict[Prefix, None] = {}
+        self.batches: dict[Batch, None] = {}  # of the full table
 
     def __bool__(self) -> bool:
         return self.unpaced or self.paced
@@ -50,7 +63,7 @@ class Outbox:
     @property
     def paced(self) -> bool:
         """Whether something waits whose amount depends on the size of tables."""
-        return bool(self.requests or self.answers or self.urgent or self.updates)
+        return bool(self.requests or self.answers or self.urgent or self.updates or self.batches)
 
     @property
     def pressing(self) -> bool:
@@ -61,10 +74,11 @@ class Outbox:
         """Forget everything that waits."""
         self.hello = None
         self.small.clear()
-        for queue in (self.ihus, self.requests, self.answers, self.urgent, self.updates):
+        for queue in (self.ihus, self.requests):
             queue.clear()
+        self.drop_updates()
 
     def drop_updates(self) -> None:
         """Forget the updates that wait."""
-        for queue in (self.answers, self.urgent, self.updates):
+        for queue in (self.answers, self.urgent, self.updates, self.batches):
             queue.clear()

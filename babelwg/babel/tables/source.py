@@ -82,6 +82,14 @@ class SourceTable:
         self._used.pop(source, None)
         self._used[source] = now
 
+    def renew(self, sources: Iterable[Source], now: float) -> bool:
+        """Note that sources are being announced again; False where one was forgotten."""
+        for source in sources:
+            if self._used.pop(source, None) is None:
+                return False
+            self._used[source] = now
+        return True
+
     def oldest_use(self) -> float | None:
         """Return when the source that rests longest was last announced."""
         return next(iter(self._used.values()), None)

@@ -36,7 +36,7 @@ class PacketWriter:
     """One packet being filled: at most `capacity` octets of UDP payload, sent from `source`."""
 
     def __init__(self, capacity: int, source: bytes) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._pieces: list[bytes] = []
         self._size = HEADER_SIZE
         # What a reader of this packet knows so far (§4.5).
@@ -58,12 +58,24 @@ class PacketWriter:
             return self._add_update(tlv, spare)
         return self._append(_ENCODERS[type(tlv)](tlv), spare)
 
+    def add_octets(self, octets: bytes) -> bool:
+        """Append TLVs that lean on none before them, as `octets()` gives them; False when there is no room."""
+        if not self._append(octets, 0):
+            return False
+        self._router_id = None
+        self._prefixes.clear()
+        return True
+
+    def octets(self) -> bytes:
+        """Return the TLVs so far."""
+        return b"".join(self._pieces)
+
     def packet(self) -> bytes:
         """Return the whole packet."""
-        return _HEADER.pack(MAGIC, VERSION, self._size - HEADER_SIZE) + b"".join(self._pieces)
+        return _HEADER.pack(MAGIC, VERSION, self._size - HEADER_SIZE) + self.octets()
 
     def _append(self, piece: bytes, spare: int) -> bool:
-        if self._size + len(piece) + spare > self._capacity:
+        if self._size + len(piece) + spare > self.capacity:
             return False
         self._pieces.append(piece)
         self._size += len(piece)

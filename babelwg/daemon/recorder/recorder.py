@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 # Implementation constants
 SLICE = 25  # events told before others get the loop
 PAUSE = 0.004  # seconds until the next ones, unless somebody waits: routes are urgent, their history is not
-SHARES = 256  # of all that waits, one at once where that is more than a slice
+SHARES = 1024  # of all that waits, one at once where that is more than a slice
 OCTETS = 600  # of memory for each record, on average; 10,000 records take 6 MB at most
 MAX_PENDING = 50_000  # events that wait to be told
 # Of all records those that are not about routes have a share of their own: a storm of routes must not push out

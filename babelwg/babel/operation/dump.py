@@ -1,0 +1,121 @@
+"""Full dumps: everything that is announced, batch by batch; what has not changed is not encoded again (§3.7.1)."""
+
+from collections.abc import Iterable
+from operator import is_
+from typing import Any
+
+from babelwg.babel.operation.overload import choose_update_interval
+from babelwg.babel.operation.queueing import ordinary_delay, outboxes, urgent_delay
+from babelwg.babel.operation.updates import build_update
+from babelwg.babel.state import State
+from babelwg.babel.tables.batch import Batch, Encoding
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.outbox import Outbox
+from babelwg.babel.tables.source import Source
+from babelwg.babel.wire.encode import PacketWriter
+from babelwg.babel.wire.tlv import INFINITY
+
+# Periodic updates leave early rather than late, because neighbours count from the promised interval.
+PERIODIC_JITTER = (0.85, 0.95)  # of the update interval
+
+
+def handle_update_timer(state: State, interface: Interface, now: float) -> None:
+    """Queue the periodic update of everything (§3.7.1)."""
+    interval = choose_update_interval(state, interface, now)
+    state.timers.set(interface.update_timer, now + interval * state.rng.uniform(*PERIODIC_JITTER))
+    if not interface.neighbours:
+        return
+    for outbox in outboxes(interface):
+        _queue(state, interface, outbox)
+        state.sending.advance(outbox.timer, now + ordinary_delay(state, interface))
+
+
+def queue_dump(state: State, neighbour: Neighbour, now: float) -> None:
+    """Queue everything for one neighbour, at most once per dump interval (§3.8.1.1)."""
+    if now < neighbour.dump_allowed:
+        state.timers.advance(neighbour.dump_timer, neighbour.dump_allowed)
+        return
+    state.timers.cancel(neighbour.dump_timer)
+    neighbour.dump_allowed = now + state.parameters.dump_interval
+    _queue(state, neighbour.interface, neighbour.outbox)
+    state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))
+
+
+def write_dump(state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float) -> None:
+    """Write the batches that wait, each as it is true now, until the packet is full."""
+    while outbox.batches:
+        batch = next(iter(outbox.batches))
+        encoding = _encoding(state, interface, batch, writer.capacity, now)
+        if not writer.add_octets(encoding.octets):
+            assert writer, "any batch fits in an empty packet"
+            return
+        del outbox.batches[batch]
+        outbox.updates |= dict.fromkeys(encoding.rest)
+
+
+def _queue(state: State, interface: Interface, outbox: Outbox) -> None:
+    if state.batches.stale:
+        learned = sorted(state.routes.selected.items(), key=lambda item: (item[1].router_id, item[0]))
+        state.batches.cut((*sorted(state.xroutes), *(prefix for prefix, _ in learned)))
+    batches = state.batches.all()
+    outbox.batches |= dict.fromkeys(batches)
+    known = interface.encodings
+    interface.encodings = {batch: known[batch] for batch in batches if batch in known}
+
+
+def _encoding(state: State, interface: Interface, batch: Batch, capacity: int, now: float) -> Encoding:
+    """Return the updates of a batch as they are now; sending them narrows what is feasible (§3.7.3)."""
+    facts, setting = _facts(state, batch), _setting(state, interface, capacity)
+    known = interface.encodings.get(batch)
+    is_true = known is not None and known.setting == setting and all(map(is_, known.facts, facts))
+    # Whatever was announced once has its place in the source table, unless it rested for long.
+    if known is not None and is_true and state.sources.renew(known.sources, now):
+        return known
+    encoding = _encode(state, interface, batch, capacity, now, facts, setting)
+    # Of a source table that is full some may have a place the next time.
+    if len(state.sources) < state.parameters.max_sources:
+        interface.encodings[batch] = encoding
+    return encoding
+
+
+def _facts(state: State, batch: Batch) -> tuple[Any, ...]:
+    """Return what decides what is announced of each prefix; any change of it makes another object."""
+    xroutes, selected = state.xroutes.get, state.routes.selected.get
+    return tuple([selected(prefix) or xroutes(prefix) for prefix in batch.prefixes])
+
+
+def _setting(state: State, interface: Interface, capacity: int) -> tuple[Any, ...]:
+    """Return what else decides it, for all prefixes."""
+    return (
+        state.seqno,
+        interface.update_interval,
+        interface.link_local,
+        capacity,
+        interface.parameters,
+        state.parameters,
+        state.policy,
+    )
+
+
+def _encode(
+    state: State,
+    interface: Interface,
+    batch: Batch,
+    capacity: int,
+    now: float,
+    facts: tuple[Any, ...],
+    setting: tuple[Any, ...],
+) -> Encoding:
+    writer = PacketWriter(capacity, interface.link_local)
+    sources: list[Source] = []
+    rest: Iterable[Any] = iter(batch.prefixes)
+    for prefix in rest:
+        update = build_update(state, interface, prefix, solicited=False, urgent=False, now=now)
+        if update is None:
+            continue
+        if not writer.add(update):
+            return Encoding(writer.octets(), tuple(sources), (prefix, *rest), facts, setting)
+        if update.metric < INFINITY and update.router_id is not None:
+            sources.append(Source(prefix, update.router_id))
+    return Encoding(writer.octets(), tuple(sources), (), facts, setting)
