@@ -6,6 +6,7 @@ selects any, it has all neighbours drop their routes through it, which they conf
 
 from functools import partial
 
+from babelwg.babel.operation.dump import queue_dump
 from babelwg.babel.operation.queueing import queue_small
 from babelwg.babel.operation.selection import select_route
 from babelwg.babel.parameters import LONGEST_HOLD
