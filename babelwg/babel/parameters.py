@@ -74,9 +74,9 @@ class Parameters:
     clearly_better: int = 16  # of metric, a sixth of a tunnel: a path that is better by so much is soon taken
     clear_delay: float = 0.75  # seconds for which it must have been so, unless it is better on average too
     calm_time: float = 60.0  # seconds after a change during which a slightly better path is not taken
-    purge_retry: float = (
-        0.25  # before the second wildcard retraction after a loss of memory, doubled each time
-    )
+    # Before the second wildcard retraction after a loss of memory, doubled each time: who takes in a full table
+    # answers late, and a second one would take all of it back.
+    purge_retry: float = 1.0
     purge_retry_max: float = 16.0
 
 
