@@ -57,16 +57,16 @@ class Outcome:
     rest_stalled: float  # of them, after the storm
     stories: dict[BlackHole, list[str]]  # of the lasting black holes: which way their packets took
 
-    def complaints(self) -> list[str]:
-        """Return what was not as it must be."""
+    def complaints(self, patience: float = 1.0) -> list[str]:
+        """Return what was not as it must be; `patience` multiplies the seconds, and a loop is always one."""
         found = [
             f"no probe from {hole.source} to {hole.destination} for {hole.seconds:.2f} s {self.after(hole)}"
             for hole in self.holes
-            if hole.seconds > LONGEST_HOLE
+            if hole.seconds > patience * LONGEST_HOLE
         ]
         if self.hops_exceeded:
             found.append(f"{self.hops_exceeded} packets died of their hop limit")
-        if self.rest - self.rest_stalled > REST:
+        if self.rest - self.rest_stalled > patience * REST:
             found.append(f"{self.rest:.1f} s after the storm until all was whole")
         return found
 

@@ -7,6 +7,7 @@ from integration.chaos.storm import print_table, run
 
 SEED = 1
 SECONDS = 20.0
+PATIENCE = 5.0  # what runs among other tests has not the processors to itself that `make chaos` wants
 
 
 def test_a_storm_over_a_grid_makes_no_loop_and_no_lasting_black_hole(
@@ -17,4 +18,4 @@ def test_a_storm_over_a_grid_makes_no_loop_and_no_lasting_black_hole(
     print_table(outcome)
     assert outcome.probes[0] > 1000
     assert len(outcome.struck) > 10
-    assert outcome.complaints() == []
+    assert outcome.complaints(PATIENCE) == []
