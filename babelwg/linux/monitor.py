@@ -26,7 +26,16 @@ from babelwg.linux.netlink import (
     set_receive_buffer,
 )
 from babelwg.linux.routes import FAMILY_NUMBERS, PROTOCOL_BABEL, TABLE_MAIN, Route, dump_routes, read_route
-from babelwg.linux.socketfilter import ALL, JUMP_IF_EQUAL, LOAD_HALF, LOAD_WORD, NOTHING, Step, attach_filter
+from babelwg.linux.socketfilter import (
+    ALL,
+    JUMP_IF_EQUAL,
+    LOAD_BYTE,
+    LOAD_HALF,
+    LOAD_WORD,
+    NOTHING,
+    Step,
+    attach_filter,
+)
 
 # Constants of linux/rtnetlink.h, linux/if.h and linux/if_link.h
 GROUPS = (
@@ -150,8 +159,8 @@ class Monitor:
     `changed(what)` is called once per batch with a set of "link", "address", "main" (the routes of main and of the
     watched tables) and "rule"; `route_lost(route)` for each route of our protocol that goes from any table, and
     `link_lost(index)` for an interface that goes down or away: the kernel then drops the IPv4 routes over it without
-    a word. After an overrun everything is read anew and `changed` gets "overrun" besides. Routes that come and go
-    because `requests` asked for it are no news.
+    a word. After an overrun everything is read anew and `changed` gets "overrun" besides. Routes of Babel's
+    protocol that come and go because `requests` asked for it are no news.
     """
 
     def __init__(
@@ -341,13 +350,15 @@ def is_link_local(address: bytes) -> bool:
 
 
 def _routes_of_others(port: int) -> tuple[Step, ...]:
-    """Return a program that drops the news of routes that a netlink port caused (linux/netlink.h, nlmsg_pid)."""
+    """Return a program that drops the news of Babel's routes that a port caused (linux/netlink.h, nlmsg_pid)."""
     # It reads numbers from the big end, which stand in the machine's order.
     kinds = [socket.htons(kind) for kind in (RTM_NEWROUTE, RTM_DELROUTE)]
     return (
         (LOAD_HALF, 0, 0, 4),
         (JUMP_IF_EQUAL, 1, 0, kinds[0]),
-        (JUMP_IF_EQUAL, 0, 3, kinds[1]),
+        (JUMP_IF_EQUAL, 0, 5, kinds[1]),
+        (LOAD_BYTE, 0, 0, 16 + PROTOCOL_OFFSET),
+        (JUMP_IF_EQUAL, 0, 3, PROTOCOL_BABEL),
         (LOAD_WORD, 0, 0, 12),
         (JUMP_IF_EQUAL, 0, 1, socket.htonl(port)),
         NOTHING,

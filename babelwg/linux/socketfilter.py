@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 SO_ATTACH_FILTER = 26
 NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF
-LOAD_WORD, LOAD_HALF, AND, JUMP_IF_EQUAL, RETURN = 0x20, 0x28, 0x54, 0x15, 0x06
+LOAD_WORD, LOAD_HALF, LOAD_BYTE, AND, JUMP_IF_EQUAL, RETURN = 0x20, 0x28, 0x30, 0x54, 0x15, 0x06
 ALL, NOTHING = (RETURN, 0, 0, 0x40000), (RETURN, 0, 0, 0)
 
 # Operation, steps to pass over when true, when false, and a number

@@ -71,6 +71,14 @@ def test_routes_of_ours_are_news_only_when_others_change_them(
             set_request(route, exclusive=False),
         ]
         assert requests.request(ours) == [DONE] * 3
+        # Those that lead to leaves are of another protocol, and stand in the mirror like anybody's.
+        foreign = Route(Prefix.parse(network), 254, UNREACHABLE, protocol=4)
+        assert requests.request([set_request(foreign, exclusive=False)]) == [DONE]
+        wait("it is told", lambda: bool(monitor.receive() or "main" in told))
+        assert [route.prefix for route in monitor.mirror.main.values() if route.protocol == 4] == [
+            foreign.prefix
+        ]
+        told.clear()
         family = "-6" if ":" in network else "-4"
         a.run("ip", family, "rule", "add", "lookup", "6696")
         wait("what came after ours is told", lambda: bool(monitor.receive() or told))
