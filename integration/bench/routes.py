@@ -157,7 +157,9 @@ def judge(results: dict[str, list[Result | None]], routes: int) -> list[str]:
     lost = routes - min(result.least for result in ours)
     missed += [f"{lost} routes were gone for a while"] if lost > 0 else []
     pairs = [
-        (x.upkeep, y.upkeep) for x, y in zip(results["babelwg"], results["babeld"], strict=True) if x and y
+        (x.upkeep, y.upkeep)
+        for x, y in zip(results["babelwg"], results.get("babeld", ()), strict=False)
+        if x and y
     ]
     for number, who in enumerate(("sender", "receiver")):
         times = [x[number] / y[number] for x, y in pairs if x and y and y[number]]
