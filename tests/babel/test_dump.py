@@ -203,3 +203,19 @@ def test_a_dump_says_what_new_filters_say_of_our_own_prefixes() -> None:
     keep(found, INTERVAL / 4)
     dump = [t for _, d in keep(found, 2 * INTERVAL) for t in tlvs_of(d) if isinstance(t, Update)]
     assert {t.metric for t in dump if t.prefix == PREFIXES[3]} == {10}
+
+
+def test_a_batch_that_is_longer_than_a_packet_is_told_in_two() -> None:
+    found = Bench()
+    for number, name in enumerate(("if0", "if1")):
+        found.interface(name, replace(WIRED, mtu=500))
+        found.meet(number, name, hellos=16)
+    # Nothing of them is like the one before, and each names its sources.
+    sources = Prefix.parse("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff/128")
+    networks = [bytes([0x20 + n]) + bytes(range(n, n + 15)) for n in range(60)]
+    prefixes = {Prefix(6, network, 128).with_source(sources) for network in networks if network[0] < 0xFC}
+    say(found, [*prefixes], 128, 7, ORIGIN)
+    keep(found, INTERVAL)
+    told = [d for _, d in keep(found, 2 * INTERVAL) if d.interface == "if1"]
+    assert prefixes <= {t.prefix for d in told for t in tlvs_of(d) if isinstance(t, Update)}
+    assert max(len(d.data) for d in told) <= 512

@@ -1,6 +1,5 @@
 """Full dumps: everything that is announced, batch by batch; what has not changed is not encoded again (§3.7.1)."""
 
-from collections.abc import Iterable
 from operator import is_
 from typing import Any
 
@@ -14,6 +13,7 @@ from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.tables.source import Source
 from babelwg.babel.wire.encode import PacketWriter
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY
 
 # Periodic updates leave early rather than late, because neighbours count from the promised interval.
@@ -68,11 +68,11 @@ def _encoding(state: State, interface: Interface, batch: Batch, capacity: int, n
     """Return the updates of a batch as they are now; sending them narrows what is feasible (§3.7.3)."""
     facts, setting = _facts(state, batch), _setting(state, interface, capacity)
     known = interface.encodings.get(batch)
-    is_true = known is not None and known.setting == setting and all(map(is_, known.facts, facts))
+    is_true = known and known.setting == setting and all(map(is_, known.facts, facts))
     # Whatever was announced once has its place in the source table, unless it rested for long.
-    if known is not None and is_true and state.sources.renew(known.sources, now):
+    if known and is_true and state.sources.renew(known.sources, now):
         return known
-    encoding = _encode(state, interface, batch, capacity, now, facts, setting)
+    encoding = Encoding(*_encode(state, interface, batch, capacity, now), facts, setting)
     # Of a source table that is full some may have a place the next time.
     if len(state.sources) < state.parameters.max_sources:
         interface.encodings[batch] = encoding
@@ -99,23 +99,18 @@ def _setting(state: State, interface: Interface, capacity: int) -> tuple[Any, ..
 
 
 def _encode(
-    state: State,
-    interface: Interface,
-    batch: Batch,
-    capacity: int,
-    now: float,
-    facts: tuple[Any, ...],
-    setting: tuple[Any, ...],
-) -> Encoding:
+    state: State, interface: Interface, batch: Batch, capacity: int, now: float
+) -> tuple[bytes, tuple[Source, ...], tuple[Prefix, ...]]:
+    """Return the octets of a batch, the sources that they announce, and the prefixes that found no room."""
     writer = PacketWriter(capacity, interface.link_local)
     sources: list[Source] = []
-    rest: Iterable[Any] = iter(batch.prefixes)
+    rest = iter(batch.prefixes)
     for prefix in rest:
         update = build_update(state, interface, prefix, solicited=False, urgent=False, now=now)
         if update is None:
             continue
         if not writer.add(update):
-            return Encoding(writer.octets(), tuple(sources), (prefix, *rest), facts, setting)
+            return writer.octets(), tuple(sources), (prefix, *rest)
         if update.metric < INFINITY and update.router_id is not None:
             sources.append(Source(prefix, update.router_id))
-    return Encoding(writer.octets(), tuple(sources), (), facts, setting)
+    return writer.octets(), tuple(sources), ()

@@ -39,16 +39,11 @@ class Batches:
 
     def __init__(self) -> None:
         self._current: dict[Prefix, Batch] = {}  # by their first prefix
-        self._stale = True
+        self.stale = True  # whether they have to be cut anew
 
     def outdate(self) -> None:
         """Take note that a prefix came or went, or has another origin."""
-        self._stale = True
-
-    @property
-    def stale(self) -> bool:
-        """Whether they have to be cut anew."""
-        return self._stale
+        self.stale = True
 
     def all(self) -> Iterable[Batch]:
         """Return the batches as they were last cut."""
@@ -56,7 +51,7 @@ class Batches:
 
     def cut(self, prefixes: Iterable[Prefix]) -> None:
         """Cut all prefixes, given in the order that makes the smallest packets; equal batches stay the same ones."""
-        before, self._current, self._stale = self._current, {}, False
+        before, self._current, self.stale = self._current, {}, False
         open_: list[Prefix] = []
         for prefix in prefixes:
             open_.append(prefix)
@@ -69,5 +64,4 @@ class Batches:
 
     def _close(self, prefixes: list[Prefix], before: Mapping[Prefix, Batch]) -> None:
         wanted, former = tuple(prefixes), before.get(prefixes[0])
-        is_same = former is not None and former.prefixes == wanted
-        self._current[wanted[0]] = former if former is not None and is_same else Batch(wanted)
+        self._current[wanted[0]] = former if former and former.prefixes == wanted else Batch(wanted)
