@@ -51,34 +51,34 @@ def test_every_packet_goes_where_the_longest_destination_says(
         add(m.home(name) / "babelwg.toml", "[babel]\n", f"[babel]\n{OVERRIDE}")
     m.start()
     m.wait("every node has a route to every other", m.converged)
-    to_a = {name: m.tunnel(name, "a") for name in "bc"}
-    m.wait(
-        "b and c have learned the default",
-        lambda: {device(m, n, x) for n in "bc" for x in FAR} == set(to_a.values()),
-    )
-    m.wait(
-        "a and c have the mesh network",
-        lambda: {device(m, n, x) for n in "ac" for x in MESH} == {m.tunnel("a", "b")},
-    )
-    for name in "abc":
-        for address in FAR:
-            assert device(m, name, address) == to_a.get(name, "wan"), f"{name}: the default"
-            assert device(m, name, address, "mark", MARK) == "wan", f"{name}: WireGuard's own packets"
-        for address in LAN + STATIC:
-            assert device(m, name, address) == "lan", f"{name}: {address}"
-        for spec in m.topology.nodes:
-            if spec.name != name:
-                endpoint = m.links[frozenset((name, spec.name))].addresses[spec.name]
-                assert device(m, name, endpoint, "mark", MARK) == "wan", (
-                    f"{name}: the endpoint of {spec.name}"
-                )
+    # Right after the start the costs of links are not settled, and a packet may take the longer way for a while.
+    m.wait("every packet goes where it should", lambda: not misled(m))
     running = probes(m, "b", "c")
     sessions = {peer["name"]: peer["rx_bytes"] for peer in m.ask("c", "status")["peers"]}
     m.wait("the tunnels go on", lambda: grown(m, sessions))
     assert set(running.lost().values()) == {0}
-    # Inside b, what its own announced network does not hold goes nowhere, and not along the default.
-    assert device(m, "b", "172.20.5.5") is None
-    assert device(m, "b", "2001:db8:a005::5") is None
+
+
+def misled(mesh: Mesh) -> list[str]:
+    """Return which packets of which nodes go elsewhere than the longest destination says."""
+    found = []
+    for name in "abc":
+        to = {other: mesh.tunnel(name, other) for other in "abc" if other != name}
+        network = (
+            to["b"] if name != "b" else None
+        )  # inside b, what it announces and does not hold goes nowhere
+        ways = [(address, "", to.get("a", "wan")) for address in FAR]
+        ways += [(address, MARK, "wan") for address in FAR]  # WireGuard's own packets
+        ways += [(address, "", "lan") for address in LAN + STATIC]
+        ways += [(address, "", network) for address in MESH]
+        for other in to:
+            endpoint = mesh.links[frozenset((name, other))].addresses[other]
+            ways.append((endpoint, MARK, "wan"))
+        for address, mark, expected in ways:
+            taken = device(mesh, name, address, *(("mark", mark) if mark else ()))
+            if taken != expected:
+                found.append(f"{name}: {address} mark {mark or 0}: {taken}, not {expected}")
+    return found
 
 
 def grown(mesh: Mesh, before: dict[str, int]) -> bool:

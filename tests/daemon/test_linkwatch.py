@@ -232,15 +232,18 @@ def test_a_link_whose_interface_lost_its_carrier_is_dead_at_once_and_tried_until
     on_bench(monkeypatch, talk)
 
 
-def test_a_link_that_never_answered_is_not_given_up_for_nothing_would_bring_it_back(
+def test_without_a_carrier_a_link_that_never_answered_is_given_up_too_until_its_hellos_come(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def talk(bench: Bench) -> None:
         bench.echo.answering = False
-        bench.turn(0.6)
+        assert bench.watch.give_up("bw-b", "no carrier"), "its neighbour was heard a moment ago"
         bench.turn(0.6, 1, 1)
-        assert not bench.watch.give_up("bw-b", "no carrier")
-        assert not bench.routing.failed
+        assert bench.routing.failed == {"bw-b": "no carrier"}
+        bench.routing.failed.clear()
+        bench.routing.listeners[0]([LinkRestored("bw-b", 12.0)])
+        bench.turn(0.6, 1, 1)
+        assert bench.watch.links["bw-b"].detector.state is State.ALIVE
 
     on_bench(monkeypatch, talk)
 

@@ -101,9 +101,15 @@ class LinkWatch:
         return self._loop.time() - link.detector.since
 
     def give_up(self, interface: str, why: str) -> bool:
-        """Take a link for dead at once, unless no answer would show that it lives again; return whether it was done."""
-        link = self.links.get(interface)
-        if not self.enabled or link is None or not link.detector.answers:
+        """Take a link for dead at once, unless nobody was heard on it; return whether it was done.
+
+        An answer will show that it lives again, or the Hellos of a neighbour that gives none.
+        """
+        if not self.enabled:
+            return False
+        if interface not in self.links:
+            self._refresh(self._loop.time())  # its neighbour may have been heard a moment ago
+        if (link := self.links.get(interface)) is None:
             return False
         if link.detector.state is not State.DEAD:
             link.detector.give_up(why, self._loop.time())
