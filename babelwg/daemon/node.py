@@ -251,7 +251,7 @@ class Node:
         # A file in babeld's language alone means babeld's behaviour: no rules, and no routes but the learned ones.
         self.routing.installer.guarding = isinstance(self.config, Config)
         self._stack.callback(self.routing.close)
-        self.links = LinkWatch(self.routing, self.requests)
+        self.links = LinkWatch(self.routing, self.requests, self.store)
         self._stack.callback(self.links.close)
         self.routing.give_up = self.links.give_up
 

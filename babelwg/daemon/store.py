@@ -35,6 +35,7 @@ class Store:
         self._hellos = HelloFile(directory)
         sent, self._heard = self._hellos.load()
         self._state.hello_seqnos |= sent
+        self._answering = {key for key, (*_, answers) in self._heard.items() if answers}
         self._routes = RouteJournal(directory)
         self._former_routes = () if lost else self._routes.load().records
         # Those that come to life again are stored again; what two lives ago was selected may close a loop.
@@ -68,7 +69,7 @@ class Store:
             dict(self._state.hello_seqnos),
             self._sources.lost,
             self._former_routes,
-            {key: Heard(*row) for key, row in self._heard.items()},
+            {key: Heard(*row[:-1]) for key, row in self._heard.items()},
         )
 
     def remember(self, records: Iterable[SourceRecord]) -> None:
@@ -80,7 +81,18 @@ class Store:
     def remember_hellos(self, sent: Mapping[str, int], heard: Mapping[tuple[str, bytes], Heard]) -> None:
         """Write where our Hellos are, by interface, before they leave, and those of neighbours."""
         if sent or heard:
-            self._attempt("hellos", lambda: self._hellos.put(sent, heard))
+            rows = {key: (*row, key in self._answering) for key, row in heard.items()}
+            self._attempt("hellos", lambda: self._hellos.put(sent, rows))
+
+    def answers(self, neighbour: tuple[str, bytes]) -> bool:
+        """Return whether a neighbour, an interface and a packed address, is known to answer when its link is probed."""
+        return neighbour in self._answering
+
+    def remember_answers(self, neighbour: tuple[str, bytes], answers: bool) -> None:
+        """Write whether a neighbour answers when its link is probed, where that is news."""
+        if self.answers(neighbour) != answers:
+            self._answering ^= {neighbour}
+            self._attempt("hellos", lambda: self._hellos.mark(neighbour, answers))
 
     def remember_routes(self, records: Iterable[RouteRecord]) -> None:
         """Write changes of the selected routes."""

@@ -21,10 +21,10 @@ def opened(directory: Path, boot: bytes = BOOT) -> tuple[HelloFile, LoadedHellos
 def test_hellos_come_back_without_closing_the_file(tmp_path: Path) -> None:
     first, found = opened(tmp_path)
     assert found == NOTHING
-    first.put({"bw-a": 65535, "bw-b": 7}, {("bw-b", BOB): (9, 4.0, 100.5)})
-    first.put({"bw-a": 0}, {("bw-b", BOB): (10, 4.0, 104.5)})
+    first.put({"bw-a": 65535, "bw-b": 7}, {("bw-b", BOB): (9, 4.0, 100.5, False)})
+    first.put({"bw-a": 0}, {("bw-b", BOB): (10, 4.0, 104.5, True)})
     second, found = opened(tmp_path)
-    assert found == LoadedHellos({"bw-a": 0, "bw-b": 7}, {("bw-b", BOB): (10, 4.0, 104.5)})
+    assert found == LoadedHellos({"bw-a": 0, "bw-b": 7}, {("bw-b", BOB): (10, 4.0, 104.5, True)})
     second.put({"bw-c": 3, "bw-b": 8}, {})
     # Who was not heard since is not known to the life after.
     assert opened(tmp_path)[1] == LoadedHellos({"bw-a": 0, "bw-b": 8, "bw-c": 3}, {})
@@ -32,7 +32,7 @@ def test_hellos_come_back_without_closing_the_file(tmp_path: Path) -> None:
 
 def test_a_file_of_another_boot_is_begun_anew(tmp_path: Path) -> None:
     first, _ = opened(tmp_path)
-    first.put({"bw-a": 5}, {("bw-b", BOB): (9, 4.0, 100.5)})
+    first.put({"bw-a": 5}, {("bw-b", BOB): (9, 4.0, 100.5, False)})
     second, found = opened(tmp_path, bytes(16 * [7]))
     assert found == NOTHING
     second.put({"bw-b": 6}, {})
@@ -74,7 +74,7 @@ def test_a_kill_while_the_file_is_begun_anew_loses_nothing_of_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, _ = opened(tmp_path)
-    first.put({}, {("bw-a", BOB): (9, 4.0, 100.5)})
+    first.put({}, {("bw-a", BOB): (9, 4.0, 100.5, False)})
     first.put({"bw-a": 5, "bw-b": 6}, {})
     with monkeypatch.context() as patch:
         patch.setattr(os, "ftruncate", lambda *_: None)  # killed just before it
@@ -85,7 +85,9 @@ def test_a_kill_while_the_file_is_begun_anew_loses_nothing_of_ours(
 
 def test_the_file_is_private_and_bounded_and_strangers_leave_room_for_us(tmp_path: Path) -> None:
     first, _ = opened(tmp_path)
-    strangers = {("lan", number.to_bytes(16, "big")): (1, 4.0, 9.0) for number in range(1, MAX_SLOTS + 5)}
+    strangers = {
+        ("lan", number.to_bytes(16, "big")): (1, 4.0, 9.0, True) for number in range(1, MAX_SLOTS + 5)
+    }
     first.put({}, strangers)
     path = tmp_path / HELLO_FILE
     assert path.stat().st_size == HEADER_SIZE + MAX_NEIGHBOURS * SLOT_SIZE

@@ -106,13 +106,20 @@ class Bench:
         self.packets = {7: Packets(1000, 1000)}
         self.now = 50.0
         monkeypatch.setattr(service, "read_packets", self._read)
-        self.watch = LinkWatch(self.routing, None)  # type: ignore[arg-type]
+        self.answering: set[tuple[str, bytes]] = set()
+        self.watch = LinkWatch(self.routing, None, self)  # type: ignore[arg-type]
         self.watch._echo = self.echo  # type: ignore[assignment]
         self.watch._loop = self  # type: ignore[assignment]
         self.routing.listeners.append(self.watch._heed)
 
     def time(self) -> float:
         return self.now
+
+    def answers(self, neighbour: tuple[str, bytes]) -> bool:
+        return neighbour in self.answering
+
+    def remember_answers(self, neighbour: tuple[str, bytes], answers: bool) -> None:
+        (self.answering.add if answers else self.answering.discard)(neighbour)
 
     def call_at(self, when: float, action: Callable[[], None]) -> Any:
         self.due = when
@@ -244,6 +251,33 @@ def test_without_a_carrier_a_link_that_never_answered_is_given_up_too_until_its_
         bench.routing.listeners[0]([LinkRestored("bw-b", 12.0)])
         bench.turn(0.6, 1, 1)
         assert bench.watch.links["bw-b"].detector.state is State.ALIVE
+
+    on_bench(monkeypatch, talk)
+
+
+def test_one_who_answered_in_an_earlier_life_is_judged_before_its_first_answer_in_this(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.answering.add(("bw-b", THEIRS))
+        bench.echo.answering = False
+        bench.turn(0.6)
+        for _ in range(100):
+            bench.turn(sent=1)
+        assert list(bench.routing.failed) == ["bw-b"]
+        bench.routing.failed.clear()
+        bench.routing.listeners[0]([LinkRestored("bw-b", 12.0)])
+        assert not bench.answering, "its Hellos came, and no answer"
+        bench.echo.answering = True
+        bench.turn(6.0)
+        bench.turn(0.6, 1, 1)
+        for _ in range(3):
+            bench.turn(0.05, 1, 1)
+        assert bench.answering == {("bw-b", THEIRS)}
+        bench.routing.known.clear()
+        bench.routing.listeners[0]([NeighbourAcquired("bw-c", OTHERS)])
+        bench.turn(3.0)
+        assert not bench.answering, "it is no neighbour any more"
 
     on_bench(monkeypatch, talk)
 

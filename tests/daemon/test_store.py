@@ -59,10 +59,19 @@ def test_sources_with_a_source_prefix_survive_beside_those_without(tmp_path: Pat
 def test_hellos_go_on_where_a_killed_life_left_off(tmp_path: Path) -> None:
     store = Store(tmp_path, "key")
     store.save_hello_seqnos({"bw-a": 100, "bw-b": 7})  # the latest checkpoint
-    store.remember_hellos({"bw-a": 130}, {("bw-b", ROUTER * 2): Heard(9, 4.0, 77.5)})
+    bob, carol = ("bw-b", ROUTER * 2), ("bw-c", ROUTER * 2)
+    store.remember_hellos({"bw-a": 130}, {bob: Heard(9, 4.0, 70.0), carol: Heard(8, 4.0, 66.0)})
+    assert not store.answers(bob)
+    store.remember_answers(bob, answers=True)
+    store.remember_answers(carol, answers=True)
+    store.remember_hellos({}, {bob: Heard(9, 4.0, 77.5)})
+    store.remember_answers(carol, answers=False)
+    store.remember_answers(("bw-d", ROUTER * 2), answers=True)  # of whom nothing was heard
     again = reopened(tmp_path, store)
     assert again.memory().hello_seqnos == {"bw-a": 130, "bw-b": 7}
-    assert again.memory().heard == {("bw-b", ROUTER * 2): Heard(9, 4.0, 77.5)}
+    assert again.memory().heard == {bob: Heard(9, 4.0, 77.5), carol: Heard(8, 4.0, 66.0)}
+    assert again.answers(bob) and not again.answers(carol)
+    assert not again.answers(("bw-d", ROUTER * 2))
     again.close()
 
 

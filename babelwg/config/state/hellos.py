@@ -15,9 +15,9 @@ from typing import NamedTuple
 from babelwg.config.state.journal import read_boot_id, read_regular
 
 HELLO_FILE = "hellos"
-MAGIC = b"bwg-hel1"
+MAGIC = b"bwg-hel2"
 HEADER = struct.Struct("!8s16s")
-SLOT = struct.Struct("!16s16sHdd")
+SLOT = struct.Struct("!16s16sHdd?")
 CHECKSUM = struct.Struct("!I")
 HEADER_SIZE = HEADER.size + CHECKSUM.size
 SLOT_SIZE = SLOT.size + CHECKSUM.size
@@ -25,8 +25,9 @@ MAX_SLOTS = 4096
 MAX_NEIGHBOURS = 3072  # slots of neighbours, so that strangers leave room for what we send
 OURSELVES = bytes(16)
 
-# Of a neighbour: the seqno that it will send next, its interval, and until when it is not silent (monotonic seconds).
-HeardRow = tuple[int, float, float]
+# Of a neighbour: the seqno that it will send next, its interval, until when it is not silent (monotonic seconds), and
+# whether it answers when its link is probed.
+HeardRow = tuple[int, float, float, bool]
 Key = tuple[str, bytes]  # interface, and the neighbour's address (packed) or OURSELVES
 
 
@@ -67,9 +68,16 @@ class HelloFile:
     def put(self, sent: Mapping[str, int], heard: Mapping[Key, HeardRow]) -> None:
         """Write the seqnos of Hellos that are about to leave, by interface, and what was heard. Raises OSError."""
         for name, seqno in sent.items():
-            self._write((name, OURSELVES), (seqno, 0.0, 0.0))
+            self._write((name, OURSELVES), (seqno, 0.0, 0.0, False))
         for key, row in heard.items():
             self._write(key, row)
+
+    def mark(self, key: Key, answers: bool) -> None:
+        """Write whether a neighbour that has a slot answers when its link is probed. Raises OSError."""
+        if key in self._slots and self._descriptor is not None:
+            at = HEADER_SIZE + self._slots[key] * SLOT_SIZE
+            *row, _ = SLOT.unpack_from(os.pread(self._descriptor, SLOT_SIZE, at))
+            os.pwrite(self._descriptor, _sealed(SLOT.pack(*row, answers)), at)
 
     def close(self) -> None:
         """Close the file; nothing is lost by not doing so."""

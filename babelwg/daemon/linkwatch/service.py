@@ -15,6 +15,7 @@ from babelwg.babel.events import (
 )
 from babelwg.daemon.linkwatch.detector import Action, Bounds, LinkDetector, State
 from babelwg.daemon.linkwatch.watched import Place, WatchedLink
+from babelwg.daemon.store import Store
 from babelwg.linux.errors import KernelError
 from babelwg.linux.linkstats import Packets, read_packets
 from babelwg.linux.netlink import RequestSocket
@@ -39,7 +40,8 @@ MAX_ACTIONS = 4  # of one link in one turn
 class LinkWatch:
     """Watches every tunnel on which a neighbour was heard."""
 
-    def __init__(self, routing: "RoutingService", requests: RequestSocket) -> None:
+    def __init__(self, routing: "RoutingService", requests: RequestSocket, store: Store) -> None:
+        """Watch from `start` on; `store` knows from one life to the next which neighbours answer."""
         self.bounds = Bounds()
         self.enabled = True
         self.links: dict[str, WatchedLink] = {}
@@ -47,6 +49,7 @@ class LinkWatch:
         self.counters = {"suspected": 0, "failed": 0, "restored": 0}
         self._routing = routing
         self._requests = requests
+        self._store = store
         self._loop = asyncio.get_running_loop()
         self._echo: LinkEcho | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -136,6 +139,7 @@ class LinkWatch:
         link = self.links.get(interface)
         if link is not None and interface not in self._routing.speaker.failed_links():
             link.detector.overrule(self._loop.time())
+            self._store.remember_answers(link.key, answers=False)
 
     def _suspect_all(self) -> None:
         now = self._loop.time()
@@ -159,13 +163,17 @@ class LinkWatch:
             link = by_index.get(answer.interface)
             if link is not None and link.place.neighbour == answer.address:
                 link.echoes = True
-                link.detector.answered(answer.rtt, now)
+                self._answered(link, answer.rtt, now)
                 found = True
         for interface, rtt in self._routing.speaker.answers():
             if (link := self.links.get(interface)) is not None:
-                link.detector.answered(rtt, now)
+                self._answered(link, rtt, now)
                 found = True
         return found
+
+    def _answered(self, link: WatchedLink, rtt: float, now: float) -> None:
+        link.detector.answered(rtt, now)
+        self._store.remember_answers(link.key, answers=True)
 
     def _wake(self) -> None:
         try:
@@ -275,7 +283,7 @@ class LinkWatch:
         for name in [*self.links]:
             is_dead = self.links[name].detector.state is State.DEAD
             if name not in places and not (is_dead and name in failed):
-                del self.links[name]
+                self._store.remember_answers(self.links.pop(name).key, answers=False)
             elif is_dead and name not in failed:
                 del self.links[name]  # the interface was made anew
         for name, link in self.links.items():
@@ -287,7 +295,9 @@ class LinkWatch:
         for name, place in new.items():
             if (counted := packets.get(place.index)) is not None:
                 detector = LinkDetector(self.bounds, now, place.hello_interval, partial(self._is_alone, name))
-                self.links[name] = WatchedLink(place, counted, self._own(place), detector)
+                link = WatchedLink(place, counted, self._own(place), detector)
+                detector.answers = self._store.answers(link.key)
+                self.links[name] = link
         for name in failed:
             if name not in self.links or self.links[name].detector.state is not State.DEAD:
                 # Nobody would try it again.

@@ -47,6 +47,11 @@ class WatchedLink:
         self._received = _Direction(packets.received, packets.received - own.received)
         self._sent = _Direction(packets.sent, packets.sent - own.sent)
 
+    @property
+    def key(self) -> tuple[str, bytes]:
+        """The interface and the neighbour's packed address."""
+        return self.place.interface, self.place.neighbour
+
     def look(self, packets: Packets, own: Packets, now: float) -> bool:
         """Tell the detector what was carried since the last look; return whether packets of users were."""
         received, incoming = self._received.look(packets.received, own.received)
