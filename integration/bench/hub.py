@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from babelwg.lab.netns.node import Node
+from babelwg.lab.netns.node import Node, join
 from integration.bench import rim
 from integration.bench.common import (
     KINDS,
@@ -28,7 +28,7 @@ from integration.bench.common import (
     verdict,
     wait,
 )
-from integration.bench.rising import LinkSwitch, RouteWatch, join, prepare
+from integration.bench.rising import LinkSwitch, RouteWatch, prepare
 
 SECONDS, CPU = 2.0, 0.03  # targets: until all routes are everywhere, and of a core when steady
 SETTLE = 20.0  # seconds until what the rise began has ended
@@ -83,8 +83,8 @@ def run(kind: str, count: int, steady: float, directory: Path) -> Outcome:
             prepare(node)
         ports = [f"h{n}" for n in range(count)]
         ends = [rim.interface(n) for n in range(count)]
-        for number, (port, end) in enumerate(zip(ports, ends, strict=True)):
-            join(hub, around, port, end, number)
+        for port, end in zip(ports, ends, strict=True):
+            join(hub, around, port, end)
         around.ip(*(f"link set {end} up" for end in ends))
         switch = LinkSwitch({hub: ports})
         watch = RouteWatch(hub, [rim.prefix(n) for n in range(count)])

@@ -12,9 +12,9 @@ from contextlib import ExitStack, closing
 from itertools import pairwise
 from pathlib import Path
 
-from babelwg.lab.netns.node import Node
+from babelwg.lab.netns.node import Node, join
 from integration.bench.common import KINDS, RoutingDaemon, configuration, ratio, spread, verdict, wait
-from integration.bench.rising import LinkSwitch, RouteWatch, join, prepare
+from integration.bench.rising import LinkSwitch, RouteWatch, prepare
 
 TARGET = 0.5  # seconds
 LIMIT = 120.0  # seconds
@@ -40,8 +40,8 @@ def run(kind: str, links: Sequence[tuple[int, int]], directory: Path) -> float:
         for node, address in zip(nodes, addresses, strict=True):
             prepare(node)
             node.ip(f"address add {address} dev lo")
-        for number, (a, b) in enumerate(links):
-            join(nodes[a], nodes[b], f"to{b}", f"to{a}", number)
+        for a, b in links:
+            join(nodes[a], nodes[b], f"to{b}", f"to{a}")
             ports[nodes[a]].append(f"to{b}")
             ports[nodes[b]].append(f"to{a}")
         switch = LinkSwitch(ports)

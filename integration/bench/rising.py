@@ -9,15 +9,7 @@ from babelwg.lab.netns.node import Node
 from integration.bench.common import wait
 
 MARKER = "2001:db8:ffff::1"  # a route that comes and goes, to see whether changes are noted
-FIRST_INDEX = 1000
 SETTLED = {"net.ipv6.conf.all.forwarding": "1", "net.ipv6.conf.default.accept_dad": "0"}
-
-
-def join(a: Node, b: Node, name_a: str, name_b: str, number: int) -> None:
-    """Join two nodes by a link that is down; `number` is its own among all links, from 0 on."""
-    # Where both ends had the same index, each in its namespace, the kernel would take a second to tell of the carrier.
-    index = FIRST_INDEX + number
-    a.ip(f"link add {name_a} index {index} type veth peer name {name_b} netns {b.pid}")
 
 
 def prepare(node: Node) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from babelwg.lab.netns.node import Node, connect
+from babelwg.lab.netns.node import Node, join
 from integration.bench.common import Cost, RoutingDaemon, cost_of, ratio, spread, verdict, wait
 
 KINDS = ("babelwg", "babeld", "BIRD")
@@ -42,11 +42,10 @@ class Result(NamedTuple):
 def run(kind: str, routes: int, steady: float, directory: Path) -> Result | None:
     """Measure one pair of daemons; time zero is when both run and the link rises. None: not within the limit."""
     with Node("sender") as a, Node("receiver") as b:
-        connect(a, b, "e0", "e0", ["192.0.2.1/30"], ["192.0.2.2/30"])
+        join(a, b, "e0", "e0")
         for node in (a, b):
             # Duplicate detection would hold the link-local addresses back for up to two seconds.
             node.sysctl("net.ipv6.conf.e0.accept_dad", "0")
-            node.ip("link set e0 down")
         a.ip("link add stub type veth peer name stub-end", "link set stub up", "link set stub-end up")
         prefixes = [f"2001:db8:{i >> 8:x}:{i & 255:x}::/64" for i in range(routes)]
         a.ip(*(f"route add {prefix} dev stub proto static" for prefix in prefixes))

@@ -3,10 +3,12 @@
 import subprocess
 from collections.abc import Sequence
 from ipaddress import ip_interface
+from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+_INDICES = count(1000)  # of the first ends of links, far from those that the kernel gives the second ones
 COMMAND_TIMEOUT = 60.0  # seconds
 START_TIMEOUT = 60.0  # seconds
 CLOSE_TIMEOUT = 60.0  # seconds
@@ -170,10 +172,17 @@ def connect(
     mtu: int = 1500,
 ) -> None:
     """Join two nodes by a veth pair; addresses carry their prefix length, `mtu` is in octets."""
-    # Both ends are born in their nodes, so no name can collide outside.
-    a.ip(f"link add name {name_a} mtu {mtu} type veth peer name {name_b} mtu {mtu} netns {b.pid}")
+    join(a, b, name_a, name_b, mtu)
     a.ip(*_bring_up(name_a, addresses_a))
     b.ip(*_bring_up(name_b, addresses_b))
+
+
+def join(a: Node, b: Node, name_a: str, name_b: str, mtu: int = 1500) -> None:
+    """Join two nodes by a veth pair that is down; `mtu` is in octets."""
+    # Both ends are born in their nodes, so no name can collide outside. Where both had the same index, each in its
+    # namespace, the kernel would take a second to tell of the carrier (net/core/link_watch.c).
+    end = f"name {name_a} index {next(_INDICES)} mtu {mtu}"
+    a.ip(f"link add {end} type veth peer name {name_b} mtu {mtu} netns {b.pid}")
 
 
 def disconnect(node: Node, interface: str) -> None:
