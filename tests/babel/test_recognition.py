@@ -134,9 +134,9 @@ def test_what_is_remembered_ends_with_its_routes(monkeypatch: pytest.MonkeyPatch
     bench.receive([update(prefix) for prefix in PREFIXES])
     bench.receive([update(prefix, seqno=8) for prefix in PREFIXES])
     (neighbour,) = bench.speaker._state.interfaces["tun"].neighbours.values()
-    assert len(neighbour.heard) == len(PREFIXES)
+    assert len(neighbour.heard.updates) == len(PREFIXES)
     bench.keep(seconds=80.0)
-    assert not neighbour.heard
+    assert not neighbour.heard.updates
 
 
 def test_the_octets_that_an_update_omits_count(monkeypatch: pytest.MonkeyPatch) -> None:

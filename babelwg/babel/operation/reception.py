@@ -22,13 +22,18 @@ from babelwg.babel.operation.recovery import (
     handle_purge_acknowledgment,
 )
 from babelwg.babel.operation.requests import handle_route_request, handle_seqno_request
-from babelwg.babel.operation.routes import handle_repeated, handle_update
+from babelwg.babel.operation.routes import (
+    handle_passage,
+    handle_repeated,
+    handle_update,
+    remember_passage,
+)
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.route import Route
-from babelwg.babel.wire.decode import NOTHING_KNOWN, Complaint, decode_packet
-from babelwg.babel.wire.recognition import Remembered
+from babelwg.babel.wire.decode import NOTHING_KNOWN, Complaint, Said, decode_packet
+from babelwg.babel.wire.recognition import Passage
 from babelwg.babel.wire.tlv import (
     Acknowledgment,
     AcknowledgmentRequest,
@@ -36,7 +41,6 @@ from babelwg.babel.wire.tlv import (
     Ihu,
     RouteRequest,
     SeqnoRequest,
-    Tlv,
     Update,
 )
 
@@ -94,6 +98,8 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
             begin_purge(state, neighbour, now)
         for tlv in _affordable(state, neighbour, others, now):
             _HANDLERS[type(tlv)](state, neighbour, tlv, now)
+        for passage in packet.passages:
+            remember_passage(state, neighbour, passage)
         if any(is_probe(hello) for hello in hellos[:MAX_HELLOS]):
             handle_probe(state, interface, now)
     elif packet.tlvs:
@@ -102,7 +108,7 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
         _drop_tlv(state, interface, source, complaint)
 
 
-def _sort_out(tlvs: Sequence[Tlv | Remembered]) -> tuple[list[Hello], list[Ihu], Sequence[Tlv | Remembered]]:
+def _sort_out(tlvs: Sequence[Said]) -> tuple[list[Hello], list[Ihu], Sequence[Said]]:
     """Return the Hellos, the IHUs and the rest."""
     hellos = [tlv for tlv in tlvs if isinstance(tlv, Hello)]
     ihus = [tlv for tlv in tlvs if isinstance(tlv, Ihu)]
@@ -110,9 +116,7 @@ def _sort_out(tlvs: Sequence[Tlv | Remembered]) -> tuple[list[Hello], list[Ihu],
     return hellos, ihus, others
 
 
-def _affordable(
-    state: State, neighbour: Neighbour, tlvs: Sequence[Tlv | Remembered], now: float
-) -> Sequence[Tlv | Remembered]:
+def _affordable(state: State, neighbour: Neighbour, tlvs: Sequence[Said], now: float) -> Sequence[Said]:
     """Return what a neighbour may have us do now: all, or a packet without its updates and requests."""
     parameters = state.parameters
     work = sum(map(_ROUTE_WORK.__contains__, map(type, tlvs)))
@@ -147,13 +151,14 @@ def _is_link_local(address: bytes) -> bool:
     return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
-_ROUTE_WORK = frozenset((Update, Route, RouteRequest, SeqnoRequest))
+_ROUTE_WORK = frozenset((Update, Route, Passage, RouteRequest, SeqnoRequest))
 
 _HANDLERS: dict[type, Callable[[State, Neighbour, Any, float], None]] = {
     AcknowledgmentRequest: handle_acknowledgment_request,
     Acknowledgment: _handle_any_acknowledgment,
     Update: handle_update,
     Route: handle_repeated,
+    Passage: handle_passage,
     RouteRequest: handle_route_request,
     SeqnoRequest: handle_seqno_request,
 }

@@ -13,10 +13,9 @@ from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Neighbour, RefusedUpdate
 from babelwg.babel.tables.route import Route
 from babelwg.babel.wire.prefix import Prefix, is_martian
+from babelwg.babel.wire.recognition import Passage
 from babelwg.babel.wire.tlv import INFINITY, Update
 
-# A selected route is asked about when this much of the announced interval is left before it expires.
-REFRESH_FACTOR = 0.5
 # Implementation constant
 REFUSAL_PAUSE = 60.0  # seconds until it is said again that a neighbour announces too much
 
@@ -48,7 +47,8 @@ def restore_route(
     if (route := _create(state, neighbour, update, now)) is None:
         return
     assert route.timer is not None, "a route in the table has its timer"
-    route.since, route.expires = since, now + hold
+    route.since = since
+    route.hold(now + hold, now + ask)
     state.silences.set(route.timer, now + ask)
 
 
@@ -64,6 +64,26 @@ def handle_repeated(state: State, neighbour: Neighbour, route: Route, now: float
         request_better(state, route, route.router_id, now)
         return
     _go_on(state, route, feasible, selection is not None, now)
+
+
+def handle_passage(state: State, neighbour: Neighbour, passage: Passage, now: float) -> None:
+    """Hear of several routes again what their neighbour said before, octet for octet."""
+    if neighbour.heard.holds(passage):
+        passage.heard_at = now
+        return
+    for route in passage.remembered:  # something changed while the packet was being handled
+        assert isinstance(route, Route), "nothing else remembers updates"
+        handle_repeated(state, neighbour, route, now)
+
+
+def remember_passage(state: State, neighbour: Neighbour, passage: Passage) -> None:
+    """Take note of several updates that were just heard again, to be known as a whole the next time."""
+    routes = [route for route in passage.remembered if isinstance(route, Route)]
+    # A prefix without a selected route has more to be looked at whenever it is heard of.
+    if all(r.heard and r.prefix in state.routes.selected for r in routes):
+        for route in routes:
+            route.join(passage)
+        neighbour.heard.passages[passage.key] = passage
 
 
 def reprice(state: State, neighbour: Neighbour, now: float) -> None:
@@ -248,24 +268,25 @@ def _retract_all(state: State, neighbour: Neighbour, now: float) -> None:
 def _restart_expiry(state: State, route: Route, interval: float, now: float) -> None:
     assert route.timer is not None, "a route in the table has its timer"
     route.interval = interval
-    # Each expiry costs the kernel and all neighbours a change, so nobody may ask for many a second.
-    counted = max(interval, MIN_UPDATE_HOLD)
-    route.expires = now + HOLD_FACTOR * counted
-    state.silences.set(route.timer, route.expires - REFRESH_FACTOR * counted)
+    route.hold_on(now)
+    state.silences.set(route.timer, route.asked_about_at)
 
 
 def _handle_timer(state: State, route: Route, now: float) -> None:
     """Ask about a route shortly before it expires, then retract it, then forget it (§3.5.3)."""
     assert route.timer is not None, "a route in the table has its timer"
-    if state.heard < route.expires:
+    if now < route.asked_about_at:
+        state.silences.set(route.timer, route.asked_about_at)  # it was said again in a passage
+    elif state.heard < route.expires:
         selection = state.routes.selected.get(route.prefix)
         if selection is not None and selection.route is route:
             request_refresh(state, route, now)
         state.silences.set(route.timer, route.expires)
     elif route.refmetric != INFINITY:
-        route.expires = now + HOLD_FACTOR * max(route.interval, MIN_UPDATE_HOLD)
-        state.silences.set(route.timer, route.expires)
         route.set_refmetric(INFINITY)
+        until = now + HOLD_FACTOR * max(route.interval, MIN_UPDATE_HOLD)
+        route.hold(until, now)
+        state.silences.set(route.timer, until)
         route.expired = True
         set_metric(route, now)
         select_route(state, route.prefix, "expired", now, route.neighbour)

@@ -157,6 +157,8 @@ def _selected(route: Route, cause: Cause, old_metric: int | None) -> RouteSelect
 
 def _lose(state: State, prefix: Prefix, old: Selection, cause: Cause, now: float) -> None:
     del state.routes.selected[prefix]
+    for route in state.routes.candidates(prefix):
+        route.end_passage()
     state.batches.outdate()
     state.rechosen[prefix] = None
     if prefix in state.xroutes:

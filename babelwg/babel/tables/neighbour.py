@@ -10,6 +10,7 @@ from babelwg.babel.tables.delay import RoundTrip
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.recognition import Known
 from babelwg.babel.wire.seqno import seqno_add, seqno_difference
 from babelwg.babel.wire.tlv import INFINITY
 
@@ -174,7 +175,7 @@ class Neighbour:
         self.ihu_timer = Timer(actions.ihu_expired)
         self.outbox = Outbox(address, actions.send)
         self.routes: dict[Prefix, Route] = {}
-        self.heard: dict[bytes, Route] = {}  # by the octets of the Update that says it
+        self.heard = Known()  # what still holds of its Updates, each by its octets
         # What a wildcard retraction concerns, so that a repeated one finds nothing to do.
         self.finite: dict[Prefix, None] = {}  # prefixes it announces and has not retracted
         self.holds: dict[Prefix, None] = {}  # prefixes that stay unreachable until it has heard of it

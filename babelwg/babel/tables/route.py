@@ -5,27 +5,32 @@ from math import exp
 from operator import itemgetter
 from typing import NamedTuple
 
-from babelwg.babel.parameters import SMOOTHING_FACTOR
+from babelwg.babel.parameters import HOLD_FACTOR, MIN_UPDATE_HOLD, SMOOTHING_FACTOR
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.recognition import Remembered
+from babelwg.babel.wire.recognition import Passage, Remembered
 from babelwg.babel.wire.tlv import INFINITY, Update
+
+# A selected route is asked about when this much of the announced interval is left before it expires.
+REFRESH_FACTOR = 0.5
 
 
 class Route(Remembered):
     """What one neighbour announces for one prefix; the router-id is data, not key."""
 
     __slots__ = (
+        "_asked_about_at",
+        "_expires",
         "added",
         "expired",
-        "expires",
         "filtered",
         "heard",
         "interval",
         "metric",
         "neighbour",
         "next_hop",
+        "passage",
         "prefix",
         "refmetric",
         "router_id",
@@ -54,7 +59,8 @@ class Route(Remembered):
         self.filtered = False  # kept from being used
         self.expired = False  # retracted because no update came, not because its neighbour said so
         self.interval = update.interval
-        self.expires = now
+        self.passage: Passage | None = None  # whose repetitions keep this route alive
+        self.hold(now, now)
         self.since = now
         self.smoothed = float(INFINITY)
         self.smoothed_at = now
@@ -66,6 +72,46 @@ class Route(Remembered):
         """Return what the neighbour announces: router-id, seqno, refmetric and next hop."""
         return self.router_id, self.seqno, self.refmetric, self.next_hop
 
+    @property
+    def expires(self) -> float:
+        """When it expires unless it is said again, in monotonic seconds."""
+        return (
+            self._expires
+            if self.passage is None
+            else max(self._expires, _hold(self, self.passage.heard_at)[0])
+        )
+
+    @property
+    def asked_about_at(self) -> float:
+        """When its neighbour is asked whether it still holds, in monotonic seconds."""
+        known = self._asked_about_at
+        return known if self.passage is None else max(known, _hold(self, self.passage.heard_at)[1])
+
+    def hold(self, expires: float, asked_about_at: float) -> None:
+        """Let it live until `expires`, and be asked about before; both in monotonic seconds."""
+        self._expires, self._asked_about_at = expires, asked_about_at
+
+    def hold_on(self, now: float) -> None:
+        """Let it live as long as its interval says from now on (§3.5.3)."""
+        self._expires, self._asked_about_at = _hold(self, now)
+
+    def join(self, passage: Passage) -> None:
+        """Live on from now on when a passage is said that says this too."""
+        self.end_passage()
+        self.passage = passage
+
+    def end_passage(self) -> None:
+        """Have what its neighbour says of it looked at again: something changed that the passage knows nothing of."""
+        passage = self.passage
+        if passage is None:
+            return
+        if self.neighbour.heard.holds(passage):
+            del self.neighbour.heard.passages[passage.key]
+        for route in passage.remembered:
+            if isinstance(route, Route) and route.passage is passage:
+                route.hold(route.expires, route.asked_about_at)
+                route.passage = None
+
     def smoothed_metric(self, now: float) -> float:
         """Return the metric smoothed exponentially over some Hello intervals (appendix A.3)."""
         time_constant = SMOOTHING_FACTOR * self.neighbour.interface.parameters.hello_interval
@@ -74,10 +120,12 @@ class Route(Remembered):
     def remember(self, octets: bytes) -> None:
         """Take note of the octets of an Update that says what this route is, none to forget those before."""
         if octets != self.heard:
-            self.neighbour.heard.pop(self.heard, None)
+            self.end_passage()
+            known = self.neighbour.heard.updates
+            known.pop(self.heard, None)
             self.heard = octets
             if octets:
-                self.neighbour.heard[octets] = self
+                known[octets] = self
 
     def set_metric(self, metric: int, now: float) -> None:
         """Change the metric, from which the smoothed one starts to follow."""
@@ -95,6 +143,14 @@ class Route(Remembered):
             self.neighbour.finite.pop(self.prefix, None)
         else:
             self.neighbour.finite[self.prefix] = None
+
+
+def _hold(route: Route, now: float) -> tuple[float, float]:
+    """Return when a route that was said now expires, and when its neighbour is asked about it before."""
+    # Each expiry costs the kernel and all neighbours a change, so nobody may ask for many a second.
+    counted = max(route.interval, MIN_UPDATE_HOLD)
+    expires = now + HOLD_FACTOR * counted
+    return expires, expires - REFRESH_FACTOR * counted
 
 
 class Selection(NamedTuple):

@@ -1,12 +1,21 @@
 """From octets to TLVs in one pass that no input can break (RFC 8966, sections 4.2 to 4.6)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
-from types import MappingProxyType
 
 from babelwg.babel.wire.prefix import LINK_LOCAL_NETWORK, Prefix
-from babelwg.babel.wire.recognition import PREFIX_FLAG, ROUTER_ID_FLAG, ParserState, Remembered, recognise
+from babelwg.babel.wire.recognition import (
+    PREFIX_FLAG,
+    ROUTER_ID_FLAG,
+    Known,
+    ParserState,
+    Passage,
+    PassageFinder,
+    Remembered,
+    recognise,
+    recognise_passage,
+)
 from babelwg.babel.wire.tlv import (
     HEADER_SIZE,
     INFINITY,
@@ -31,7 +40,8 @@ from babelwg.babel.wire.tlv import (
 
 # Implementation constant: unusable TLVs of one packet before the rest is left unread; no speaker sends so many
 MAX_COMPLAINTS = 1000
-NOTHING_KNOWN: Mapping[bytes, Remembered] = MappingProxyType({})
+NOTHING_KNOWN = Known()
+Said = Tlv | Remembered | Passage
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +56,12 @@ class Complaint:
 class Packet:
     """What a datagram says; `refusal` is set, and nothing else, when the whole packet is unusable."""
 
-    tlvs: tuple[Tlv | Remembered, ...] = ()
+    tlvs: tuple[Said, ...] = ()
     complaints: tuple[Complaint, ...] = ()
     refusal: str | None = None
     # The MAC extension signs the body and keeps its TLVs here; nothing else is allowed in it (§4.2).
     trailer: bytes = b""
+    passages: tuple[Passage, ...] = ()  # that are known from now on, unless what they say has changed
 
 
 class MalformedTlv(Exception):
@@ -61,10 +72,10 @@ class MalformedTlv(Exception):
         self.reason = reason
 
 
-def decode_packet(data: bytes, source: bytes, known: Mapping[bytes, Remembered] = NOTHING_KNOWN) -> Packet:
+def decode_packet(data: bytes, source: bytes, known: Known = NOTHING_KNOWN) -> Packet:
     """Return the TLVs of a packet from the packed address `source`, with complaints about the others.
 
-    Instead of an Update whose octets are `known`, what remembers it is returned.
+    Instead of an Update or a passage whose octets are `known`, what remembers it is returned.
     """
     if len(data) < HEADER_SIZE:
         return Packet(refusal="short-header")
@@ -76,14 +87,17 @@ def decode_packet(data: bytes, source: bytes, known: Mapping[bytes, Remembered] 
     if end > len(data):
         return Packet(refusal="truncated-body")
     state = ParserState(source if len(source) == 16 else None, source if len(source) == 4 else None)
-    tlvs, complaints = _read_body(state, data, end, known)
-    return Packet(tuple(tlvs), tuple(complaints), trailer=data[end:])
+    finder = PassageFinder(data, state)
+    tlvs, complaints = _read_body(state, data, end, known, finder)
+    # What this very packet changes may be part of a passage before it.
+    passages = () if state.news else tuple(finder.found)
+    return Packet(tuple(tlvs), tuple(complaints), trailer=data[end:], passages=passages)
 
 
 def _read_body(
-    state: ParserState, data: bytes, end: int, known: Mapping[bytes, Remembered]
-) -> tuple[list[Tlv | Remembered], list[Complaint]]:
-    tlvs: list[Tlv | Remembered] = []
+    state: ParserState, data: bytes, end: int, known: Known, finder: PassageFinder
+) -> tuple[list[Said], list[Complaint]]:
+    tlvs: list[Said] = []
     complaints: list[Complaint] = []
     position = HEADER_SIZE
     while position < end:
@@ -94,27 +108,38 @@ def _read_body(
         if tlv_type == TlvType.PAD1:
             position += 1
             continue
-        start = position + 2
+        begin, start = position, position + 2
         if start > end or (position := start + data[start - 1]) > end:
             complaints.append(Complaint("tlv-overruns-body", "a TLV runs past the end of the packet body"))
+            finder.close(begin)
             break
-        if (
-            tlv_type == TlvType.UPDATE
-            and (heard := recognise(state, data[start:position], known)) is not None
-        ):
-            tlvs.append(heard)
-            continue
+        body = data[start:position]
+        if tlv_type == TlvType.UPDATE:
+            if (heard := recognise(state, body, known)) is not None:
+                tlvs.append(heard)
+                finder.add(heard, body)
+                continue
+            finder.abandon()
+        finder.close(begin)
+        if tlv_type == TlvType.ROUTER_ID:
+            passage = recognise_passage(state, data, begin, end, known)
+            if passage is not None:
+                tlvs.append(passage)
+                position = begin + len(passage.octets)
+                continue
+            finder.open(begin)
         if (reader := READERS.get(tlv_type)) is None:
             if tlv_type not in _IGNORED:
                 complaints.append(Complaint("unknown-tlv", f"TLV type {tlv_type} is not known"))
             continue
         try:
-            tlv = reader(state, data[start:position])
+            tlv = reader(state, body)
         except MalformedTlv as error:
             complaints.append(Complaint(error.reason, str(error)))
             continue
         if tlv is not None:
             tlvs.append(tlv)
+    finder.close(position)
     return tlvs, complaints
 
 

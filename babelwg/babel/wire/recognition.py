@@ -1,6 +1,10 @@
-"""Updates known by their octets: most of what a neighbour says of a full table it has said before."""
+"""Updates known by their octets: most of what a neighbour says of a full table it has said before.
 
-from collections.abc import Mapping
+A single one is known by the octets that decide what it says. A passage, what stands from one Router-Id to the next, is
+known as a whole, once all that it says was known one by one.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from babelwg.babel.wire.prefix import Prefix
@@ -10,6 +14,8 @@ PREFIX_FLAG = 0x80
 ROUTER_ID_FLAG = 0x40
 _NO_ROUTER_ID = bytes(ROUTER_ID_SIZE)  # is unusable, so it cannot be meant
 _NO_NEXT_HOP = bytes(16)
+# Implementation constant: Updates of a passage; of fewer it is cheaper to look at each
+SHORTEST_PASSAGE = 3
 
 
 class Remembered:
@@ -17,6 +23,45 @@ class Remembered:
 
     __slots__ = ()
     prefix: Prefix
+
+
+class Passage:
+    """Updates in a row that were said before, and of which nothing has changed since as long as it is known.
+
+    `octets` are their TLVs with the Router-Id before them. They mean the same wherever they stand, given the same next
+    hops: no prefix omits octets of what stands before them.
+    """
+
+    __slots__ = ("heard_at", "key", "next_hops", "octets", "prefixes", "remembered", "router_id")
+
+    def __init__(
+        self,
+        octets: bytes,
+        remembered: Sequence[Remembered],
+        state: "ParserState",
+        prefixes: dict[int, bytes],
+    ) -> None:
+        self.octets = octets
+        self.key = _key(octets, 0)
+        self.remembered = tuple(remembered)
+        self.router_id = state.router_id
+        self.next_hops = state.next_hop6, state.next_hop4
+        self.prefixes = prefixes  # that later TLVs may omit octets of, by address encoding
+        self.heard_at = float("-inf")  # when it was said as a whole for the last time, in seconds
+
+
+class Known:
+    """What a neighbour has said of routes and what still holds, by its octets."""
+
+    __slots__ = ("passages", "updates")
+
+    def __init__(self) -> None:
+        self.updates: dict[bytes, Remembered] = {}
+        self.passages: dict[bytes, Passage] = {}  # by their first two TLVs
+
+    def holds(self, passage: Passage) -> bool:
+        """Return whether nothing of a passage has changed since it was said."""
+        return self.passages.get(passage.key) is passage
 
 
 def octets_of(body: bytes, default: bytes, router_id: bytes | None, next_hop: bytes | None) -> bytes:
@@ -41,7 +86,73 @@ class ParserState:
     news: set[Prefix | None] = field(default_factory=set)  # prefixes of which this packet says something new
 
 
-def recognise(state: ParserState, body: bytes, known: Mapping[bytes, Remembered]) -> Remembered | None:
+class PassageFinder:
+    """Watches the TLVs of a packet go by for passages that were not known as such."""
+
+    def __init__(self, data: bytes, state: ParserState) -> None:
+        self.found: list[Passage] = []
+        self._data = data
+        self._state = state
+        self._start = 0  # of the open passage, 0 if there is none
+        self._remembered: list[Remembered] = []
+        self._prefixes: dict[int, bytes] = {}
+
+    def open(self, position: int) -> None:
+        """Take note of a Router-Id that begins here."""
+        self.close(position)
+        self._start = position
+
+    def add(self, heard: Remembered, body: bytes) -> None:
+        """Take note of an Update that was known, with the octets of its body."""
+        if not self._start:
+            return
+        encoding = body[0]
+        if body[3] and encoding not in self._prefixes:
+            self.abandon()  # its prefix begins with octets from before the passage
+            return
+        self._remembered.append(heard)
+        if body[1] & PREFIX_FLAG:
+            self._prefixes[encoding] = heard.prefix.network
+
+    def close(self, position: int) -> None:
+        """Take note of something else, or of the end, before which an open passage ends."""
+        if self._start and len(self._remembered) >= SHORTEST_PASSAGE:
+            octets = self._data[self._start : position]
+            self.found.append(Passage(octets, self._remembered, self._state, self._prefixes))
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Take note of an Update that says something new: the whole of the passage is wanted later, and no part."""
+        if self._start:
+            self._start, self._remembered, self._prefixes = 0, [], {}
+
+
+def recognise_passage(
+    state: ParserState, data: bytes, position: int, end: int, known: Known
+) -> Passage | None:
+    """Return the passage that begins with the Router-Id at `position` and is known; None for none."""
+    passage = known.passages.get(_key(data, position))
+    if (
+        passage is None
+        or not data.startswith(passage.octets, position)
+        or position + len(passage.octets) > end
+    ):
+        return None
+    # What this very packet has changed before is as it says now.
+    if state.news or passage.next_hops != (state.next_hop6, state.next_hop4):
+        return None
+    state.router_id = passage.router_id
+    state.prefixes |= passage.prefixes
+    return passage
+
+
+def _key(data: bytes, position: int) -> bytes:
+    """Return the Router-Id at a position and the TLV that follows it, as far as they are there."""
+    second = position + 2 + data[position + 1]
+    return data[position : second + 2 + data[second + 1]] if second + 1 < len(data) else b""
+
+
+def recognise(state: ParserState, body: bytes, known: Known) -> Remembered | None:
     """Return what remembers an Update with these octets; None for a new one, of which the octets are noted."""
     if len(body) < 10 or body[1] & ROUTER_ID_FLAG:
         state.octets = b""
@@ -50,7 +161,7 @@ def recognise(state: ParserState, body: bytes, known: Mapping[bytes, Remembered]
     default = state.prefixes.get(encoding, b"")[: body[3]] if body[3] else b""
     next_hop = state.next_hop4 if encoding == AddressEncoding.IPV4 else state.next_hop6
     state.octets = octets_of(body, default, state.router_id, next_hop)
-    heard = known.get(state.octets)
+    heard = known.updates.get(state.octets)
     # What this very packet has changed before is as it says now.
     if heard is None or (state.news and (heard.prefix in state.news or None in state.news)):
         return None
