@@ -58,9 +58,10 @@ from babelwg.daemon.web.service import WebService
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
+from babelwg.linux.look import KernelLook
 from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import Route, dump_routes, has_subtrees
+from babelwg.linux.routes import has_subtrees
 from babelwg.linux.rules import has_rules
 
 log = logging.getLogger(__name__)
@@ -223,6 +224,8 @@ class Node:
     def _open_routing(self) -> None:
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
+        self._look = KernelLook()
+        self._stack.callback(self._look.close)
         subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
         priority, shared = priority_of(self.config), self.mode == "babeld"
         self.routes = KernelRoutes(self.requests, table_of(self.config), priority, subtrees, shared)
@@ -333,7 +336,8 @@ class Node:
             self.kernel.set_tunnel_sysctls(list(self.tunnels.actual))
         try:
             # A look at thousands of routes takes its time, in which Hellos have to leave.
-            repaired = self.routes.resync(await asyncio.to_thread(_look, self.routes.tables()))
+            seen = await asyncio.to_thread(self._look.look, self.routes.tables(), self.routes.right)
+            repaired = self.routes.resync(seen)
         except KernelError as error:
             log.error("kernel-refused %s", error)
             return
@@ -379,9 +383,3 @@ class Node:
         if isinstance(self.config, Config):
             await self.tunnels.withdraw()
             await self.kernel.withdraw()
-
-
-def _look(tables: set[int]) -> list[Route]:
-    """Return all routes of some tables of the kernel. Raises KernelError."""
-    with contextlib.closing(RequestSocket()) as requests:
-        return [route for table in sorted(tables) for route in dump_routes(requests, table)]

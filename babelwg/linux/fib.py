@@ -9,6 +9,7 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fibplan import Operation, RemoveRoute, SetRoute, plan_routes
 from babelwg.linux.halves import Halves
+from babelwg.linux.look import Seen
 from babelwg.linux.netlink import Refusal, RequestSocket
 from babelwg.linux.routes import (
     PRIORITY,
@@ -64,6 +65,7 @@ class KernelRoutes:
         self._by_place: dict[Place, Route] = {}
         self._rules: set[Rule] = set()
         self._idle: set[Prefix] = set()  # what no rule leads to because one was refused
+        self.right: bytes | None = None  # the mark of a look that showed all as it is wanted, and still is
 
     def learn(
         self,
@@ -181,6 +183,7 @@ class KernelRoutes:
         In tables of our own these are all routes of our protocol; in others those over the given interfaces, and in
         `tables` what is held unreachable too, since nobody else writes such routes with Babel's number.
         """
+        self.right = None
         self._rules = read_rules(self._requests, SOURCE_PRIORITIES)
         self.sources.adopt(self._rules)
         self._sourced.outdate()
@@ -207,14 +210,20 @@ class KernelRoutes:
         self.flush()
         return len(stale)
 
-    def resync(self, seen: Iterable[Route] | None = None) -> int:
+    def resync(self, seen: Seen | None = None) -> int:
         """Compare with the kernel and repair what differs; return how many operations that took.
 
-        `seen` are the routes of all our tables a moment ago: if they are as wanted now, nobody waits for another look.
+        `seen` is what all our tables held a moment ago, looked at with `right` as known: if that is as wanted now,
+        nobody waits for another look.
         """
-        if seen is not None and self._ours(seen) == self.installed == self.all_wanted():
-            self._apply_rules()
-            return 0
+        if seen is not None:
+            if seen.routes is None:
+                self._apply_rules()
+                return 0
+            if self._ours(seen.routes) == self.installed == self.all_wanted():
+                self.right = seen.mark
+                self._apply_rules()
+                return 0
         tables = sorted(self.tables())
         self.installed = self._ours(r for table in tables for r in dump_routes(self._requests, table))
         self._changed.update(self.all_wanted(), self.installed)
@@ -243,6 +252,7 @@ class KernelRoutes:
         """Take note that the kernel dropped a route; return whether somebody else took one that we still want."""
         if self.installed.get(route.place) != route:
             return False
+        self.right = None
         del self.installed[route.place]
         self._touch(route.place)
         return self.wanted(route.place) is not None
@@ -256,6 +266,7 @@ class KernelRoutes:
 
     def interface_lost(self, interface: int) -> None:
         """Take note that an interface (index) went down or away, and the kernel's routes over it with it."""
+        self.right = None
         for place in [p for p, route in self.installed.items() if route.interface == interface]:
             del self.installed[place]
             self._changed.add(place)
@@ -344,6 +355,7 @@ class KernelRoutes:
         return route.prefix if source is None else route.prefix.with_source(source)
 
     def _apply(self, plan: list[Operation]) -> list[tuple[Prefix, Refusal]]:
+        self.right = None
         requests = [
             set_request(op.route, exclusive=self._is_exclusive(op.route))
             if isinstance(op, SetRoute)

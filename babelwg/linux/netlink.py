@@ -246,6 +246,10 @@ class RequestSocket:
         except OSError as error:
             raise KernelError("talk to", "rtnetlink", error.errno or 0, str(error)) from error
 
+    def restart_numbering(self) -> None:
+        """Number requests as a new socket does; none may be unanswered."""
+        self._sequence = 0
+
     def _take_sequence(self, count: int = 1) -> int:
         """Return the first of so many new sequence numbers; they begin anew before they outgrow their 32 bits."""
         first = self._sequence + 1

@@ -184,19 +184,30 @@ def remove_request(route: Route) -> tuple[int, int, bytes]:
 
 def dump_routes(requests: RequestSocket, table: int, but: int = 0) -> list[Route]:
     """Return the routes of one table, or of all tables for 0, both families; not those of the protocol `but`."""
-    found: list[Route] = []
+    return routes_in(dump_octets(requests, table), table, but)
+
+
+def dump_octets(requests: RequestSocket, table: int) -> list[bytes]:
+    """Return the datagrams with which the kernel tells the routes of one table, or of all tables for 0."""
+    found: list[bytes] = []
     for family in FAMILIES.values():
         payload = RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
         payload += pack_attribute(RTA_TABLE, U32.pack(table)) if table else b""
         try:
-            dumped = requests.dump_datagrams(RTM_GETROUTE, payload)
+            found += requests.dump_datagrams(RTM_GETROUTE, payload)
         except KernelError as error:
             if error.errno == 2:  # ENOENT: the table does not exist until its first route
                 continue
             raise
-        for data in dumped:
-            alike = _alike_routes(data, table, but)
-            found += _routes_of(messages(data), table, but) if alike is None else alike
+    return found
+
+
+def routes_in(dumped: Iterable[bytes], table: int, but: int = 0) -> list[Route]:
+    """Return the routes of a dump's datagrams that are in a table, any for 0, and not of the protocol `but`."""
+    found: list[Route] = []
+    for data in dumped:
+        alike = _alike_routes(data, table, but)
+        found += _routes_of(messages(data), table, but) if alike is None else alike
     return found
 
 

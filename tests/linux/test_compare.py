@@ -8,6 +8,7 @@ import pytest
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.compare import compare_routes, compare_rules, none_of, read_present
 from babelwg.linux.fib import KernelRoutes
+from babelwg.linux.look import Seen
 from babelwg.linux.routes import TABLE_MAIN, UNREACHABLE, Route
 from babelwg.linux.rules import Rule, desired_rules
 from tests.linux.fakekernel import FakeKernel
@@ -146,25 +147,54 @@ def test_what_lacks_is_told_with_the_route_that_has_its_place(bench: Bench) -> N
     assert [(row.verdict, row.present, row.reason) for row in rows] == [("missing", None, reason)]
 
 
+def seen_by(bench: Bench) -> Seen:
+    return Seen(b"mark", [*read_present(bench.kernel, bench.fib.tables()).routes])
+
+
 def test_a_look_that_found_all_as_wanted_spares_another(bench: Bench) -> None:
-    seen = read_present(bench.kernel, bench.fib.tables()).routes
+    seen = seen_by(bench)
     before = len(bench.kernel.batches)
     bench.kernel.dump_datagrams = None  # nobody looks again
     assert bench.fib.resync(seen) == 0
     assert len(bench.kernel.batches) == before
+    assert bench.fib.right == seen.mark
+    assert bench.fib.resync(Seen(seen.mark, None)) == 0
+
+
+@pytest.mark.parametrize("change", ["route", "loss", "interface", "start"])
+def test_after_any_change_the_next_look_is_read(change: str, bench: Bench) -> None:
+    bench.fib.resync(seen_by(bench))
+    assert bench.fib.right is not None
+    if change == "route":
+        bench.fib.learn(Prefix.parse("10.2.0.0/16"), NEXT_HOP, 3, b"")
+        bench.fib.flush()
+    elif change == "loss":
+        bench.fib.lost(bench.kernel.places[6696, P])
+    elif change == "interface":
+        bench.fib.interface_lost(3)
+    else:
+        bench.fib.adopt([])
+    assert bench.fib.right is None
+
+
+def test_a_look_that_is_not_as_wanted_is_never_right(bench: Bench) -> None:
+    del bench.kernel.places[6696, P]
+    seen = seen_by(bench)
+    bench.fib.resync(seen)
+    assert bench.fib.right is None
 
 
 def test_what_a_look_found_missing_or_changed_is_looked_at_again_and_mended(bench: Bench) -> None:
     del bench.kernel.places[6696, P]
     bench.put(Q, next_hop=OTHER_HOP)
-    seen = read_present(bench.kernel, bench.fib.tables()).routes
+    seen = seen_by(bench)
     assert bench.fib.resync(seen) == 2
     assert bench.verdicts() == {str(P): "ok", str(Q): "ok"}
 
 
 def test_a_look_from_before_a_change_of_ours_does_no_harm(bench: Bench) -> None:
     late = Prefix.parse("10.2.0.0/16")
-    seen = read_present(bench.kernel, bench.fib.tables()).routes
+    seen = seen_by(bench)
     bench.fib.learn(late, NEXT_HOP, 3, b"")
     assert bench.fib.resync(seen) == 1
     assert bench.verdicts()[str(late)] == "ok"
