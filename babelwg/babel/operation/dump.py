@@ -7,11 +7,11 @@ from babelwg.babel.operation.overload import choose_update_interval
 from babelwg.babel.operation.queueing import ordinary_delay, outboxes, urgent_delay
 from babelwg.babel.operation.updates import build_update
 from babelwg.babel.state import State
-from babelwg.babel.tables.batch import Batch, Encoding
+from babelwg.babel.tables.batch import Batch, Encoding, Setting
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.outbox import Outbox
-from babelwg.babel.tables.source import Source
+from babelwg.babel.tables.source import Announcement, Source
 from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY
@@ -44,9 +44,10 @@ def queue_dump(state: State, neighbour: Neighbour, now: float) -> None:
 
 def write_dump(state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float) -> None:
     """Write the batches that wait, each as it is true now, until the packet is full."""
+    setting = _setting(state, interface, writer.capacity)
     while outbox.batches:
         batch = next(iter(outbox.batches))
-        encoding = _encoding(state, interface, batch, writer.capacity, now)
+        encoding = _encoding(state, interface, batch, setting, now)
         if not writer.add_octets(encoding.octets):
             assert writer, "any batch fits in an empty packet"
             return
@@ -64,19 +65,29 @@ def _queue(state: State, interface: Interface, outbox: Outbox) -> None:
     interface.encodings = {batch: known[batch] for batch in batches if batch in known}
 
 
-def _encoding(state: State, interface: Interface, batch: Batch, capacity: int, now: float) -> Encoding:
+def _encoding(state: State, interface: Interface, batch: Batch, setting: Setting, now: float) -> Encoding:
     """Return the updates of a batch as they are now; sending them narrows what is feasible (§3.7.3)."""
-    facts, setting = _facts(state, batch), _setting(state, interface, capacity)
     known = interface.encodings.get(batch)
-    is_true = known and known.setting == setting and all(map(is_, known.facts, facts))
+    is_true = known and known.setting == setting and _is_true(state, batch, known)
     # Whatever was announced once has its place in the source table, unless it rested for long.
-    if known and is_true and state.sources.renew(known.sources, now):
+    if known and is_true and state.sources.repeat(known.announced, state.parameters.source_gc_time, now):
         return known
-    encoding = Encoding(*_encode(state, interface, batch, capacity, now), facts, setting)
+    octets, sources, rest = _encode(state, interface, batch, setting.capacity, now)
+    announced = Announcement(sources, now)
+    encoding = Encoding(octets, announced, rest, _facts(state, batch), setting, state.batches.revision)
     # Of a source table that is full some may have a place the next time.
     if len(state.sources) < state.parameters.max_sources:
         interface.encodings[batch] = encoding
     return encoding
+
+
+def _is_true(state: State, batch: Batch, encoding: Encoding) -> bool:
+    """Return whether what was said of all prefixes is still so."""
+    if encoding.revision != state.batches.revision:
+        if not all(map(is_, encoding.facts, _facts(state, batch))):
+            return False
+        encoding.revision = state.batches.revision
+    return True
 
 
 def _facts(state: State, batch: Batch) -> tuple[Any, ...]:
@@ -85,9 +96,8 @@ def _facts(state: State, batch: Batch) -> tuple[Any, ...]:
     return tuple([selected(prefix) or xroutes(prefix) for prefix in batch.prefixes])
 
 
-def _setting(state: State, interface: Interface, capacity: int) -> tuple[Any, ...]:
-    """Return what else decides it, for all prefixes."""
-    return (
+def _setting(state: State, interface: Interface, capacity: int) -> Setting:
+    return Setting(
         state.seqno,
         interface.update_interval,
         interface.link_local,

@@ -111,6 +111,7 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
     state.routes.selected[prefix] = Selection(
         route, route.next_hop, route.router_id, announced, supersedes, changed
     )
+    state.batches.note_change()
     if old is None or old.route is not route or route.stored != route.distance:
         state.rechosen[prefix] = None
     if old is None or old.route is not route or old.next_hop != route.next_hop:

@@ -1,10 +1,13 @@
 """All that is announced, in batches that keep their encoding as long as it is true (RFC 8966, section 3.7.1)."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from babelwg.babel.tables.source import Source
+from babelwg.babel.parameters import InterfaceParameters, Parameters
+from babelwg.babel.policy import Policy
+from babelwg.babel.tables.source import Announcement
 from babelwg.babel.wire.prefix import Prefix
 
 # Implementation constants: prefixes of a batch
@@ -20,18 +23,32 @@ class Batch:
         self.prefixes = prefixes
 
 
-class Encoding(NamedTuple):
+class Setting(NamedTuple):
+    """What decides what is said of all prefixes on an interface alike."""
+
+    seqno: int
+    update_interval: float
+    link_local: bytes
+    capacity: int
+    parameters: InterfaceParameters
+    node: Parameters
+    policy: Policy
+
+
+@dataclass(slots=True)
+class Encoding:
     """The updates of a batch on one interface, and all that they follow from.
 
-    `octets` are TLVs that mean the same wherever they stand in a packet; `sources` are those that the finite updates
-    announce, and `rest` the prefixes that found no room.
+    `octets` are TLVs that mean the same wherever they stand in a packet; `announced` has the sources of the finite
+    updates, and `rest` the prefixes that found no room. It was true when `revision` was that of the batches.
     """
 
     octets: bytes
-    sources: tuple[Source, ...]
+    announced: Announcement
     rest: tuple[Prefix, ...]
     facts: tuple[Any, ...]
-    setting: tuple[Any, ...]
+    setting: Setting
+    revision: int
 
 
 class Batches:
@@ -40,10 +57,16 @@ class Batches:
     def __init__(self) -> None:
         self._current: dict[Prefix, Batch] = {}  # by their first prefix
         self.stale = True  # whether they have to be cut anew
+        self.revision = 0  # another one after anything that is announced may have changed
+
+    def note_change(self) -> None:
+        """Take note that something else may have to be said of a prefix."""
+        self.revision += 1
 
     def outdate(self) -> None:
         """Take note that a prefix came or went, or has another origin."""
         self.stale = True
+        self.revision += 1
 
     def all(self) -> Iterable[Batch]:
         """Return the batches as they were last cut."""

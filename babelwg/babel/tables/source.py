@@ -1,6 +1,7 @@
 """The source table: the best distance ever announced for each source (RFC 8966, section 3.2.5)."""
 
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 from babelwg.babel.memory import SourceRecord
@@ -33,12 +34,23 @@ class FeasibilityDistance(NamedTuple):
 INCOMPLETE = Source(Prefix(6, bytes(16), 0), bytes(8))
 
 
+class Announcement:
+    """Sources that are announced together, and when they last were, in seconds."""
+
+    __slots__ = ("at", "sources")
+
+    def __init__(self, sources: tuple[Source, ...], now: float) -> None:
+        self.sources = sources
+        self.at = now
+
+
 class SourceTable:
     """Feasibility distances by source, in the order in which they were last used."""
 
     def __init__(self, records: Iterable[SourceRecord]) -> None:
         self._distances: dict[Source, FeasibilityDistance] = {}
         self._used: dict[Source, float] = {}  # seconds; oldest first
+        self._repeated: dict[Announcement, None] = {}  # of which the sources do not know yet when it was
         self._changed: dict[Source, None] = {}
         self.incomplete = False
         for prefix, router_id, seqno, metric in records:
@@ -60,6 +72,7 @@ class SourceTable:
 
     def used(self, source: Source) -> float | None:
         """Return when a source was last announced, in seconds."""
+        self._settle()
         return self._used.get(source)
 
     def start(self, now: float) -> None:
@@ -82,24 +95,37 @@ class SourceTable:
         self._used.pop(source, None)
         self._used[source] = now
 
-    def renew(self, sources: Iterable[Source], now: float) -> bool:
-        """Note that sources are being announced again; False where one was forgotten."""
-        for source in sources:
-            if self._used.pop(source, None) is None:
-                return False
-            self._used[source] = now
+    def repeat(self, announcement: Announcement, gc_time: float, now: float) -> bool:
+        """Note that sources are being announced again; False where one may have been forgotten meanwhile."""
+        if now >= announcement.at + gc_time:
+            return False
+        announcement.at = now
+        self._repeated[announcement] = None
         return True
 
     def oldest_use(self) -> float | None:
-        """Return when the source that rests longest was last announced."""
+        """Return when the source that rests longest was last announced, or a time before that."""
         return next(iter(self._used.values()), None)
 
     def collect_garbage(self, gc_time: float, now: float) -> None:
         """Remove the sources that were not announced for `gc_time` seconds (§3.7.3)."""
+        self._settle()
         while (oldest := self.oldest_use()) is not None and oldest + gc_time <= now:
             source = next(iter(self._used))
             del self._used[source], self._distances[source]
             self._changed[source] = None
+
+    def _settle(self) -> None:
+        """Give each source the time of its last announcement."""
+        if not self._repeated:
+            return
+        used = self._used
+        for announcement in self._repeated:
+            for source in announcement.sources:
+                if used.get(source, announcement.at) < announcement.at:
+                    used[source] = announcement.at
+        self._repeated.clear()
+        self._used = dict(sorted(used.items(), key=itemgetter(1)))
 
     def drain_changes(self) -> list[SourceRecord]:
         """Return what changed since the last call, each source once."""
