@@ -12,6 +12,9 @@ from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
 
+# Implementation constant: seconds of which the octets leave together, or each packet would wake both ends
+PACING_GRAIN = 0.02
+
 
 class Pacer:
     """Spreads octets over time so that the receiver's socket buffer holds them (§3.1)."""
@@ -23,7 +26,7 @@ class Pacer:
 
     def ready_at(self, parameters: InterfaceParameters) -> float:
         """Return when the next packet may leave, in seconds."""
-        return self._clear - parameters.burst / parameters.pace
+        return self._clear - max(PACING_GRAIN, parameters.burst / parameters.pace)
 
     def spend(self, octets: int, parameters: InterfaceParameters, now: float) -> None:
         """Account for a packet that leaves now."""
