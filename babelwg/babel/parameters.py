@@ -108,12 +108,14 @@ class InterfaceParameters:
     rtt_max: float = 0.120  # seconds
     max_rtt_penalty: int = 150
     pace: float = 300_000.0  # octets per second of routing traffic
-    burst: int = 16_384  # octets that may leave at once
+    burst: int = (
+        30_000  # octets that may leave at once: what a loop that was late for a while has to make up for
+    )
 
     @classmethod
     def wired(cls) -> "InterfaceParameters":
         """Return the defaults of a wired network."""
-        return cls(kind="wired", link_quality=False, mtu=1500, burst=0, timestamps=False, max_rtt_penalty=0)
+        return cls(kind="wired", link_quality=False, mtu=1500, timestamps=False, max_rtt_penalty=0)
 
     @classmethod
     def wireless(cls) -> "InterfaceParameters":

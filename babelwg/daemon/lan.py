@@ -81,5 +81,5 @@ def _parameters(interface: BabelInterface) -> InterfaceParameters:
         rtt_min=interface.rtt_min,
         rtt_max=interface.rtt_max,
         max_rtt_penalty=interface.max_rtt_penalty,
-        burst=InterfaceParameters().burst if interface.kind == "tunnel" else 0,
+        burst=0 if interface.kind == "wireless" else InterfaceParameters().burst,
     )

@@ -229,11 +229,13 @@ class Node:
         subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
         priority, shared = priority_of(self.config), self.mode == "babeld"
         self.routes = KernelRoutes(self.requests, table_of(self.config), priority, subtrees, shared)
-        news = Digest(self._kernel_changed)
-        self._stack.callback(news.close)
+        # What needs a look at all routes of others must not keep interfaces waiting.
+        self._digests = (Digest(self._links_changed), Digest(self._routes_changed))
+        for digest in self._digests:
+            self._stack.callback(digest.close)
         self.monitor = Monitor(
             self.requests,
-            news.take,
+            self._kernel_changed,
             lambda route: self.routing.route_lost(route),
             self.routes.interface_lost,
         )
@@ -294,6 +296,10 @@ class Node:
             log.warning("directive-not-acted-on %s", directive)
 
     def _kernel_changed(self, what: set[str]) -> None:
+        for digest in self._digests:
+            digest.take(what)
+
+    def _links_changed(self, what: set[str]) -> None:
         if what & {"link", "address", "overrun"}:
             names = {link.name for link in self.monitor.mirror.links.values()}
             for gone in self._seen_links - names:
@@ -303,16 +309,18 @@ class Node:
             self.gateways.links_changed()
             self.routing.sync_interfaces()
             self.tunnels.mend_addresses(self.monitor.mirror)
+        if "overrun" in what:
+            self.recorder.note("kernel-overrun", "news of the kernel were lost", "too many came at once")
+        if what & {"rule", "overrun"}:
+            self._repair_soon.set()
+
+    def _routes_changed(self, what: set[str]) -> None:
         if what & {"main", "link", "overrun"}:
             self.leaves.sync(self.config, self.tunnels.disabled)
         if "main" in what:
             self.routing.guard()
         if what & {"main", "address", "link"} and babeld_of(self.config) is not None:
             apply_announcements(self)
-        if "overrun" in what:
-            self.recorder.note("kernel-overrun", "news of the kernel were lost", "too many came at once")
-        if what & {"rule", "overrun"}:
-            self._repair_soon.set()
 
     def _gateways_changed(self) -> None:
         apply_announcements(self)

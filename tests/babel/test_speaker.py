@@ -224,6 +224,22 @@ def test_a_speaker_without_memory_retracts_all_before_it_selects() -> None:
     assert found.selected() == neighbour_address(1)
 
 
+def test_one_who_did_not_know_us_when_it_was_asked_is_asked_again_as_soon_as_it_does() -> None:
+    found = lost_bench()
+    found.receive([found.hello(), update()])
+    (early,) = [t for t in found.sent() if isinstance(t, AcknowledgmentRequest)]
+    found.now += 0.03
+    found.receive([found.ihu()])
+    (asked,) = [t for t in found.sent() if isinstance(t, AcknowledgmentRequest)]
+    assert asked.opaque != early.opaque
+    found.now += 0.03
+    found.receive([found.ihu()])
+    assert not [t for t in found.sent() if isinstance(t, AcknowledgmentRequest)]
+    assert found.selected() is None
+    found.receive([Acknowledgment(asked.opaque)])
+    assert found.selected() == neighbour_address(1)
+
+
 def test_an_unconfirmed_retraction_is_repeated_less_and_less_often() -> None:
     found = lost_bench()
     found.receive([found.hello(), found.ihu()])

@@ -127,7 +127,7 @@ def test_each_kind_of_interface_has_its_own_timers_costs_and_split_horizon() -> 
     ]
     assert [(of[n].hello_interval, of[n].update_interval) for n in "we"] == [(8, 32), (2, 8)]
     assert (of["t"].rtt_min, of["t"].max_rtt_penalty, of["t"].timestamps) == (0.02, 50, False)
-    assert (of["e"].max_rtt_penalty, of["e"].timestamps, of["e"].burst) == (0, False, 0)
+    assert (of["e"].max_rtt_penalty, of["e"].timestamps, of["e"].burst) == (0, False, 30_000)
 
 
 def test_what_is_not_acted_on_is_named() -> None:

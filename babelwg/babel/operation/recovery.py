@@ -47,8 +47,12 @@ def begin_interface(state: State, interface: Interface, now: float) -> None:
 
 def begin_purge(state: State, neighbour: Neighbour, now: float) -> None:
     """Have a new neighbour confirm that it has no route through us, if it might."""
-    begun = neighbour.purge_attempts > 0
-    if begun or now >= state.purge_until or (neighbour.interface.name, neighbour.address) in state.purge_done:
+    if neighbour.purge_attempts:
+        # It did not know us when it was asked, and a request from a stranger is no request (§3.2.4).
+        if neighbour.purge_is_early and neighbour.txcost < INFINITY:
+            handle_purge_timer(state, neighbour, now)
+        return
+    if now >= state.purge_until or (neighbour.interface.name, neighbour.address) in state.purge_done:
         return
     neighbour.purged = False
     handle_purge_timer(state, neighbour, now)
@@ -59,6 +63,7 @@ def handle_purge_timer(state: State, neighbour: Neighbour, now: float) -> None:
     if now >= state.purge_until:
         _finish_purge(state, neighbour, now)
         return
+    neighbour.purge_is_early = neighbour.txcost == INFINITY
     nonce = state.allocate_nonce()
     neighbour.purge_nonces = [*neighbour.purge_nonces[1 - MAX_NONCES :], nonce]
     # Without jitter: what is selected in the meantime would be announced before the retraction, and not after it.
@@ -87,7 +92,7 @@ def end_interface(state: State, name: str, now: float) -> None:
 
 
 def _finish_purge(state: State, neighbour: Neighbour, now: float) -> None:
-    neighbour.purged = True
+    neighbour.purged, neighbour.purge_is_early = True, False
     state.silences.cancel(neighbour.purge_timer)
     name = neighbour.interface.name
     if len(state.purge_done) < MAX_REMEMBERED:

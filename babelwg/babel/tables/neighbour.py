@@ -142,6 +142,7 @@ class Neighbour:
         "outbox",
         "pending_requests",
         "purge_attempts",
+        "purge_is_early",
         "purge_nonces",
         "purge_timer",
         "purged",
@@ -191,6 +192,9 @@ class Neighbour:
         # False while it may still hold routes through a former life of ours.
         self.purged = True
         self.purge_attempts = 0
+        self.purge_is_early = (
+            False  # whether the latest attempt left before the neighbour said that it hears us
+        )
         self.purge_nonces: list[int] = []
         self.purge_timer = Timer(actions.purge)
 
