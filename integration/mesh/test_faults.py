@@ -253,21 +253,13 @@ def test_tunnels_and_routes_outlive_the_daemon_and_are_adopted(
     running_on = time.monotonic() + 0.5
     m.wait("b still forwards", lambda: running.heard_since(running_on))
     m.start_daemon("b")
-    m.wait("b answers again", lambda: answers(m, "b"))
+    m.wait("b answers again", lambda: m.answers("b"))
     m.wait("its neighbours are up", lambda: {p["state"] for p in m.ask("b", "status")["peers"]} == {"up"})
     after = m.ask("b", "status")
     assert after["router_id"] == before["router_id"]
     assert [p["interface"] for p in after["peers"]] == [p["interface"] for p in before["peers"]]
     m.wait("every node has a route to every other", m.converged)
     assert "routes-adopted" in (m.home("b") / "daemon.log").read_text()
-
-
-def answers(mesh: Mesh, name: str) -> bool:
-    try:
-        mesh.ask(name, "status")
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def test_a_killed_data_plane_comes_back_with_its_tunnels(

@@ -90,6 +90,7 @@ def test_a_link_that_died_while_the_daemon_was_away_is_found_dead_by_the_next_li
     started = time.monotonic()
     m.wait("a goes through c", lambda: uses(m, "a", relay, B6, B4))
     m.wait("all flows go on", lambda: running.heard_since(started))
+    m.wait("a answers", lambda: m.answers("a"))
     assert "link-failed" in events(m, "a")
     assert "neighbour-lost" not in events(m, "a"), "a found it by its missing Hellos"
 

@@ -16,14 +16,6 @@ from babelwg.lab.netns.mesh import Mesh
 ABSENCE = 0.5  # seconds without a daemon; with its start less than the Hello hold time of 10 s, even where all is slow
 
 
-def answers(mesh: Mesh, name: str) -> bool:
-    try:
-        mesh.ask(name, "status")
-    except (OSError, ValueError):
-        return False
-    return True
-
-
 def handshake(mesh: Mesh, name: str, peer: str) -> str:
     """Return the line with which `wg` tells the latest handshake of a tunnel."""
     return mesh.nodes[name].run("wg", "show", mesh.tunnel(name, peer), "latest-handshakes").strip()
@@ -47,7 +39,7 @@ def test_a_restarted_daemon_keeps_the_sessions(
     m.stop_daemon("b", how)
     time.sleep(ABSENCE)
     m.start_daemon("b")
-    m.wait("b answers again", lambda: answers(m, "b"))
+    m.wait("b answers again", lambda: m.answers("b"))
     m.wait("its neighbour is up", lambda: {p["state"] for p in m.ask("b", "status")["peers"]} == {"up"})
     again = time.monotonic()
     m.wait("probes still get through", lambda: running.heard_since(again + 0.5))
@@ -99,7 +91,7 @@ def restart(mesh: Mesh, name: str, how: signal.Signals) -> None:
     mesh.stop_daemon(name, how)
     time.sleep(ABSENCE)
     mesh.start_daemon(name)
-    mesh.wait(f"{name} answers again", lambda: answers(mesh, name))
+    mesh.wait(f"{name} answers again", lambda: mesh.answers(name))
     mesh.wait("it has all its routes", lambda: ages(mesh, name).keys() == young.keys())
     assert all(age > young[prefix] for prefix, age in ages(mesh, name).items())
     # It speaks before it has looked at its tunnels, since neighbours wait for it.
@@ -119,7 +111,7 @@ def test_a_relay_without_memory_is_believed_again_at_once(
     m.stop_daemon("r", signal.SIGKILL)
     shutil.rmtree(m.home("r") / "state")
     m.start_daemon("r")
-    m.wait("r answers again", lambda: answers(m, "r"))
+    m.wait("r answers again", lambda: m.answers("r"))
     assert m.ask("r", "status")["router_id"] != former
 
     def origins(name: str) -> set[str]:

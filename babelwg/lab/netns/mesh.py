@@ -254,6 +254,14 @@ class Mesh:
             raise MeshError(f"{name} {method}: {reply['error']['message']}")
         return reply["result"]["data"]
 
+    def answers(self, name: str) -> bool:
+        """Return whether a daemon serves its socket: it routes a moment before."""
+        try:
+            self.ask(name, "status")
+        except (OSError, ValueError):
+            return False
+        return True
+
     def wait(self, what: str, condition: Callable[[], Any], deadline: float = WAIT) -> float:
         """Wait until a condition holds; return the seconds it took. Raises MeshError with the daemons' last words."""
         start = time.monotonic()
