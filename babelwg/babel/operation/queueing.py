@@ -73,10 +73,10 @@ def queue_answer(state: State, neighbour: Neighbour, prefix: Prefix, now: float)
     state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))
 
 
-def queue_urgent(state: State, prefix: Prefix, now: float) -> None:
-    """Queue an update of a prefix to all neighbours, to leave within the urgent timeout (§3.7.2)."""
+def queue_urgent(state: State, prefix: Prefix, now: float, but: Interface | None = None) -> None:
+    """Queue an update of a prefix to all neighbours but those on one interface, within the urgent timeout (§3.7.2)."""
     for interface in state.interfaces.values():
-        if concerns(state, interface, prefix):
+        if interface is not but and concerns(state, interface, prefix):
             queue_urgent_on(state, interface, prefix, now)
 
 

@@ -37,6 +37,9 @@ def select_route(
     state.touch(prefix)
     old = state.routes.selected.get(prefix)
     former = state.undecided.pop(prefix, None)
+    if old is None and (only := _only_choice(state, prefix)) is not None:
+        _use(state, only, None, Cause(cause, neighbour), now)
+        return
     choice = choose(state, prefix, None if former is None else former.since, now)
     if choice.again is not None:
         _reconsider_later(state, prefix, choice.since, choice.again)
@@ -45,6 +48,15 @@ def select_route(
         _seek_better(state, choice.route, former, now)
     elif old is not None:
         _lose(state, prefix, old, Cause(cause, neighbour), now)
+
+
+def _only_choice(state: State, prefix: Prefix) -> Route | None:
+    """Return the route of a prefix that has no other, if it may be selected: nothing is to be weighed."""
+    routes = state.routes.by_prefix.get(prefix)
+    if routes is None or len(routes) != 1 or is_shut(state, prefix):
+        return None
+    (route,) = routes.values()
+    return route if is_usable(state, route) else None
 
 
 def choose(state: State, prefix: Prefix, since: float | None, now: float) -> Choice:
@@ -121,7 +133,8 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
             ask_next_hop(state, route, now)
     if news:
         state.batches.outdate()
-        queue_urgent(state, prefix, now)
+        kept_back = old is None and route.neighbour.interface.parameters.split_horizon
+        queue_urgent(state, prefix, now, route.neighbour.interface if kept_back else None)
     elif significant:
         queue_ordinary(state, prefix, now)
     if old is not None and old.route.neighbour.interface is not route.neighbour.interface:
