@@ -50,6 +50,7 @@ from babelwg.daemon.local import LocalService
 from babelwg.daemon.names import Names
 from babelwg.daemon.notify import Notifier
 from babelwg.daemon.recorder import Recorder, wiring
+from babelwg.daemon.redistribute import redistribution_facts
 from babelwg.daemon.routing import ADOPTION, RoutingService
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
 from babelwg.daemon.tunnels import FAREWELL, TunnelService
@@ -222,6 +223,7 @@ class Node:
             await apply_configuration(self)
 
     def _open_routing(self) -> None:
+        self._facts: object = None  # about links that decided, when last looked at, what is announced
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
         self._look = KernelLook()
@@ -319,7 +321,9 @@ class Node:
             self.leaves.sync(self.config, self.tunnels.disabled)
         if "main" in what:
             self.routing.guard()
-        if what & {"main", "address", "link"} and babeld_of(self.config) is not None:
+        facts = redistribution_facts(self.monitor.mirror)
+        if babeld_of(self.config) is not None and ("main" in what or facts != self._facts):
+            self._facts = facts
             apply_announcements(self)
 
     def _gateways_changed(self) -> None:

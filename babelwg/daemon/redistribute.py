@@ -56,6 +56,13 @@ def redistributed_xroutes(babeld: BabeldConfig, mirror: Mirror, filters: FilterL
     return xroutes
 
 
+def redistribution_facts(mirror: Mirror) -> object:
+    """Return what of links and addresses decides what is announced; equal ones need no second look at all routes."""
+    links = {index: (link.name, link.flags & IFF_LOOPBACK) for index, link in mirror.links.items()}
+    addresses = {(a.interface, a.address, a.usable) for a in mirror.all_addresses()}
+    return links, {address for address in addresses if not is_link_local(address[1])}
+
+
 def _redistribute(xroutes: Xroutes, filters: FilterList, subject: Subject) -> None:
     line = filters.allowing(subject)
     if line is None:

@@ -289,7 +289,9 @@ class Monitor:
                 self._routes_are_stale = self._routes_are_stale or bool(message.flags & NLM_F_REPLACE)
             else:
                 routes.pop(key, None)
-            changed.add("main")
+            # What leads to neighbours on a link comes and goes with it, and concerns nobody.
+            if not is_link_local(route.prefix.network) and not _is_multicast(route.prefix.network):
+                changed.add("main")
 
     def _handle_link(self, message: Message, changed: set[str]) -> None:
         family, _, index, flags, _ = IFINFO.unpack_from(message.payload)
@@ -347,6 +349,10 @@ class Monitor:
 def is_link_local(address: bytes) -> bool:
     """Return whether a packed address is link-local IPv6 (fe80::/10)."""
     return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def _is_multicast(address: bytes) -> bool:
+    return len(address) == 16 and address[0] == 0xFF
 
 
 def _routes_of_others(port: int) -> tuple[Step, ...]:

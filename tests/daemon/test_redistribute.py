@@ -1,5 +1,6 @@
 """What kernel routes and addresses become, and on which interfaces Babel runs."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import parse_babeld
 from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
-from babelwg.daemon.redistribute import redistributed_xroutes
+from babelwg.daemon.redistribute import redistributed_xroutes, redistribution_facts
 from babelwg.linux.monitor import IFF_LOOPBACK, IFF_UP, InterfaceAddress, Link, Mirror
 from babelwg.linux.routes import THROW, Route
 
@@ -133,3 +134,17 @@ def test_each_kind_of_interface_has_its_own_timers_costs_and_split_horizon() -> 
 def test_what_is_not_acted_on_is_named() -> None:
     text = "local-port 33123\nreflect-kernel-metric true\nlink-detect true\ninterface e probe-mtu true unicast true"
     assert unheeded_directives(config(text)) == ["interface e probe-mtu"]
+
+
+def test_only_what_decides_about_announcements_asks_for_another_look() -> None:
+    def facts(*addresses: InterfaceAddress, name: str = "eth0", flags: int = IFF_UP) -> object:
+        mirror = Mirror()
+        mirror.set_link(Link(3, name, 1500, flags, ""))
+        mirror.addresses[3] = {(a.address, a.plen): a for a in addresses}
+        return redistribution_facts(mirror)
+
+    own = InterfaceAddress(3, bytes([192, 0, 2, 1]), 24, True)
+    local = InterfaceAddress(3, bytes.fromhex("fe80") + bytes(13) + b"\1", 64, True)
+    assert facts(own) == facts(own, local) == facts(own, flags=IFF_UP | 0x40)
+    assert len({str(facts(own)), str(facts()), str(facts(own, name="eth1"))}) == 3
+    assert facts(own) != facts(replace(own, usable=False))
