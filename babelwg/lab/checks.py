@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from babelwg.babel.wire.prefix import Prefix
 
@@ -60,6 +60,11 @@ class WatchedNetwork(CheckedNetwork, Protocol):
     observers: list[Any]
 
 
+class _OpenLoop(NamedTuple):
+    since: float
+    circle: list[str]  # the first node again at its end
+
+
 @dataclass(slots=True)
 class LoopCheck:
     """Watches every change of every forwarding table of a network."""
@@ -67,36 +72,41 @@ class LoopCheck:
     violations: list[str] = field(default_factory=list)
     anycast_loops: int = 0
     changes: int = 0
-    _open: dict[Prefix, tuple[float, list[str]]] = field(default_factory=dict)
+    _open: dict[Prefix, dict[frozenset[str], _OpenLoop]] = field(default_factory=dict)
 
     def observe(self, net: CheckedNetwork, node: CheckedNode, prefix: Prefix) -> None:
-        """Look for a loop through the entry that has just changed."""
+        """Look for a loop through the entry that has just changed; no other one can have begun or ended."""
         self.changes += 1
-        self._close(net, prefix)
+        self._close(net, prefix, node.name)
         if (loop := find_loop(net, node.name, prefix)) is None:
             return
         if len(net.origins[prefix]) == 1:
             self.violations.append(f"{net.now:.6f} {prefix} loops: {' -> '.join(loop)}")
-        elif prefix not in self._open and _carries(net, loop):
-            self.anycast_loops += 1
-            self._open[prefix] = (net.now, loop)
+        elif _carries(net, loop):
+            circle = loop[loop.index(loop[-1]) :]
+            known = self._open.setdefault(prefix, {})
+            if frozenset(circle) not in known:
+                self.anycast_loops += 1
+                known[frozenset(circle)] = _OpenLoop(net.now, circle)
 
     def finish(self, net: CheckedNetwork) -> None:
         """Report the loops that never ended."""
-        for prefix in list(self._open):
-            self._close(net, prefix)
-            if prefix in self._open:
-                self._judge(net, prefix)
+        for prefix, known in self._open.items():
+            for loop in known.values():
+                self._judge(net, prefix, loop)
+        self._open.clear()
 
-    def _close(self, net: CheckedNetwork, prefix: Prefix) -> None:
-        if prefix in self._open and find_loop(net, self._open[prefix][1][0], prefix) is None:
-            self._judge(net, prefix)
-            del self._open[prefix]
+    def _close(self, net: CheckedNetwork, prefix: Prefix, name: str) -> None:
+        known = self._open.get(prefix, {})
+        for members in [members for members in known if name in members]:
+            now = find_loop(net, name, prefix)
+            if now is None or frozenset(now) != members:
+                self._judge(net, prefix, known.pop(members))
 
-    def _judge(self, net: CheckedNetwork, prefix: Prefix) -> None:
-        since, loop = self._open[prefix]
-        if net.now - since > ANYCAST_LIMIT:
-            self.violations.append(f"{since:.6f} {prefix} looped until {net.now:.6f}: {' -> '.join(loop)}")
+    def _judge(self, net: CheckedNetwork, prefix: Prefix, loop: _OpenLoop) -> None:
+        if net.now - loop.since > ANYCAST_LIMIT:
+            way = " -> ".join(loop.circle)
+            self.violations.append(f"{loop.since:.6f} {prefix} looped until {net.now:.6f}: {way}")
 
 
 def loop_free(net: WatchedNetwork) -> LoopCheck:
@@ -112,6 +122,17 @@ def find_loop(net: CheckedNetwork, start: str, prefix: Prefix) -> list[str] | No
     return path if path.count(path[-1]) > 1 else None
 
 
+def all_loops(net: CheckedNetwork) -> set[tuple[Prefix, frozenset[str]]]:
+    """Return all loops that there are, each as the nodes on it: the whole truth, at the cost of all tables."""
+    prefixes = {prefix for node in net.nodes.values() for prefix in node.fib}
+    found = set()
+    for prefix in prefixes:
+        for name in net.nodes:
+            if (path := find_loop(net, name, prefix)) is not None:
+                found.add((prefix, frozenset(path[path.index(path[-1]) :])))
+    return found
+
+
 def _carries(net: CheckedNetwork, path: list[str]) -> bool:
     """Return whether packets get through all links of a path."""
     return all(net.link(a, b).up for a, b in pairwise(path))
@@ -119,14 +140,15 @@ def _carries(net: CheckedNetwork, path: list[str]) -> bool:
 
 def trace_path(net: CheckedNetwork, start: str, prefix: Prefix) -> list[str]:
     """Return the nodes that a packet passes, up to its destination, its loss or the second visit of a node."""
-    path = [start]
-    while prefix not in net.nodes[path[-1]].xroutes:
-        entry = net.nodes[path[-1]].fib.get(prefix)
-        if entry is None or entry.via is None:
+    path, seen, nodes = [start], {start}, net.nodes
+    while prefix not in (node := nodes[path[-1]]).xroutes:
+        entry = node.fib.get(prefix)
+        if entry is None or (via := entry.via) is None:
             break
-        path.append(entry.via)
-        if path.count(entry.via) > 1:
+        path.append(via)
+        if via in seen:
             break
+        seen.add(via)
     return path
 
 

@@ -30,12 +30,11 @@ def random_mesh(seed: int, nodes: int, degree: float = 3.0, loss: float = 0.0) -
     """Return a connected mesh with `degree` links per node on average, a third of them lossy."""
     rng = Random(seed)
     names = [f"n{number}" for number in range(1, nodes + 1)]
-    pairs = [(names[rng.randrange(number)], names[number]) for number in range(1, nodes)]
+    pairs = {(names[rng.randrange(number)], names[number]): None for number in range(1, nodes)}
     wanted = min(max(len(pairs), round(nodes * degree / 2)), nodes * (nodes - 1) // 2)
     while len(pairs) < wanted:
         first, second = sorted(rng.sample(range(nodes), 2))
-        if (names[first], names[second]) not in pairs:
-            pairs.append((names[first], names[second]))
+        pairs[names[first], names[second]] = None
     links = tuple(_random_link(rng, a, b, loss) for a, b in pairs)
     specs = tuple(NodeSpec(name, announce=_announced(n)) for n, name in enumerate(names, 1))
     return Topology(specs, links, seed=seed)

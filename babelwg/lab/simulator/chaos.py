@@ -71,12 +71,12 @@ class Storm:
     def _kill_data_plane(self, name: str) -> None:
         back = self.rng.uniform(*DATA_PLANE_AWAY)
         for peer in self.net.nodes[name].interfaces:
-            self.net.link(name, peer).dead = True
+            self.net.set_dead(name, peer, True)
             self._watch(name, peer)
             self.net.after(back, lambda peer=peer: self._revive(name, peer))  # type: ignore[misc]
 
     def _revive(self, name: str, peer: str) -> None:
-        self.net.link(name, peer).dead = False
+        self.net.set_dead(name, peer, False)
         self._watch(name, peer)
 
     def _reload(self, stroke: Stroke) -> None:

@@ -11,6 +11,7 @@ from babelwg.babel.datagram import Datagram
 from babelwg.babel.memory import Memory
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import HEADER_SIZE, TlvType
 from babelwg.lab.checks import trace_path
 from babelwg.lab.scenario import numbered_prefix
 from babelwg.lab.simulator.link import SimLink
@@ -23,20 +24,29 @@ Observer = Callable[["SimNetwork", SimNode, Prefix], None]
 
 
 class SimNetwork:
-    """Nodes and links; time moves only in `run`."""
+    """Nodes and links; time moves only in `run`.
 
-    def __init__(self, topology: Topology, seed: int, interface: InterfaceParameters | None = None) -> None:
+    A daemon reads what has come for it `turn` seconds after the first of it, all at once; at once where that is 0.
+    """
+
+    def __init__(
+        self, topology: Topology, seed: int, interface: InterfaceParameters | None = None, turn: float = 0.0
+    ) -> None:
         self.now = 0.0
         self.trace: list[str] = []
         self.observers: list[Observer] = []
-        self.datagrams = 0
+        self.breakers: list[
+            Callable[[tuple[str, ...]], None]
+        ] = []  # told which link or node broke or was mended
+        self.datagrams = self.octets = self.tlvs = 0  # sent
         self.nodes: dict[str, SimNode] = {}
         self.links: dict[frozenset[str], SimLink] = {}
         self.origins: dict[Prefix, set[str]] = {}  # all that ever announced a prefix
-        self._rng = Random(seed)
+        self._rng, self._turn = Random(seed), turn
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
         self._wakes: dict[str, float] = {}
+        self._inboxes: dict[str, list[Datagram]] = {}  # what waits to be read
         self._prototype = interface or InterfaceParameters()
         for index, spec in enumerate(topology.nodes, 1):
             self.nodes[spec.name] = SimNode(spec.name, index, seed, self._observe)
@@ -76,18 +86,23 @@ class SimNetwork:
 
     def cut(self, a: str, b: str) -> None:
         """Silence a link; nobody is told."""
-        self.link(a, b).silent = frozenset((a, b))
         self._note(f"cut {a}-{b}")
+        self._set_silent(a, b, frozenset((a, b)))
 
     def restore(self, a: str, b: str) -> None:
         """Let a silenced link carry datagrams again."""
-        self.link(a, b).silent = frozenset()
         self._note(f"restore {a}-{b}")
+        self._set_silent(a, b, frozenset())
 
     def silence(self, a: str, b: str, silent: frozenset[str]) -> None:
         """Lose what some ends of a link send from now on, and nothing else; nobody is told."""
-        self.link(a, b).silent = silent
         self._note(f"silence {a}-{b} {' '.join(sorted(silent))}")
+        self._set_silent(a, b, silent)
+
+    def set_dead(self, a: str, b: str, dead: bool) -> None:
+        """Let the data plane of an end of a link be away, or be there again."""
+        self.link(a, b).dead = dead
+        self._tell((a, b))
 
     def fail_link(self, name: str, peer: str) -> None:
         """Let a node find a link dead, as a daemon does that watches it."""
@@ -129,6 +144,7 @@ class SimNetwork:
         if self.nodes[name].speaker is not None:
             self.nodes[name].crash()
         self._wakes.pop(name, None)
+        self._tell((name,))
 
     def restart(self, name: str, lost: bool = False) -> None:
         """Start a node's daemon again, with its memory or without."""
@@ -137,6 +153,7 @@ class SimNetwork:
         if node.speaker is not None:
             node.crash()
         node.start(node.memory(lost), self.now)
+        self._tell((name,))
         self._pump(node)
 
     def announce(self, name: str, prefix: Prefix, metric: int = 0) -> None:
@@ -144,6 +161,7 @@ class SimNetwork:
         self._note(f"announce {name} {prefix}")
         self._note_origin(name, prefix, metric)
         node = self.nodes[name]
+        self._observe(node, prefix)
         if node.speaker is not None:
             node.speaker.announce(prefix, metric, self.now)
             self._pump(node)
@@ -153,6 +171,7 @@ class SimNetwork:
         self._note(f"withdraw {name} {prefix}")
         node = self.nodes[name]
         node.xroutes.pop(prefix, None)
+        self._observe(node, prefix)
         if node.speaker is not None:
             node.speaker.withdraw(prefix, self.now)
             self._pump(node)
@@ -209,6 +228,14 @@ class SimNetwork:
     def _note(self, line: str) -> None:
         self.trace.append(f"{self.now:.6f} {line}")
 
+    def _set_silent(self, a: str, b: str, silent: frozenset[str]) -> None:
+        self.link(a, b).silent = silent
+        self._tell((a, b))
+
+    def _tell(self, subject: tuple[str, ...]) -> None:
+        for breaker in self.breakers:
+            breaker(subject)
+
     def _observe(self, node: SimNode, prefix: Prefix) -> None:
         for observer in self.observers:
             observer(self, node, prefix)
@@ -236,6 +263,8 @@ class SimNetwork:
 
     def _send(self, node: SimNode, datagram: Datagram) -> None:
         self.datagrams += 1
+        self.octets += len(datagram.data)
+        self.tlvs += count_tlvs(datagram.data)
         link = self.link(node.name, datagram.interface)
         if (transit := link.transit(node.name, self._rng)) is not None:
             self._at(self.now + transit, lambda: self._deliver(link, node.name, datagram))
@@ -245,8 +274,31 @@ class SimNetwork:
         if not link.carries(sender) or receiver.speaker is None:
             return
         arrived = replace(datagram, interface=sender, received=self.now)
-        receiver.speaker.receive_datagram(arrived, self.now)
-        self._pump(receiver)
+        if not self._turn:
+            receiver.speaker.receive_datagram(arrived, self.now)
+            self._pump(receiver)
+            return
+        waiting = self._inboxes.setdefault(receiver.name, [])
+        waiting.append(arrived)
+        if len(waiting) == 1:
+            self._at(self.now + self._turn, lambda: self._read(receiver))
+
+    def _read(self, node: SimNode) -> None:
+        """Let a daemon read all that has come for it."""
+        waiting = self._inboxes.pop(node.name)
+        if node.speaker is not None:
+            for datagram in waiting:
+                node.speaker.receive_datagram(datagram, self.now)
+            self._pump(node)
+
+
+def count_tlvs(data: bytes) -> int:
+    """Return how many TLVs the body of a packet has (RFC 8966, section 4.2)."""
+    count, at, end = 0, HEADER_SIZE, min(len(data), HEADER_SIZE + int.from_bytes(data[2:4]))
+    while at < end:
+        count += 1
+        at += 1 if data[at] == TlvType.PAD1 or at + 1 == end else 2 + data[at + 1]
+    return count
 
 
 class NodeView:
