@@ -60,6 +60,11 @@ class Timers:
 
     def next(self) -> float | None:
         """Return the earliest deadline."""
+        if not self._heap:
+            return None
+        place, _, timer = self._heap[0]
+        if timer.queued == place and timer.when == place:
+            return place
         return self._heap[0][0] if self._settle() else None
 
     def due(self, now: float) -> Iterator[Timer]:

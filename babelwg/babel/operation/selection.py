@@ -1,5 +1,6 @@
 """Which route is used for a prefix, and who hears of a change (RFC 8966, section 3.6 and appendix A.3)."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -63,8 +64,17 @@ def choose(state: State, prefix: Prefix, since: float | None, now: float) -> Cho
     """Return what to use for a prefix; `since` is when it got a clearly better route than the one in use."""
     if is_shut(state, prefix):
         return NOTHING
-    usable = [route for route in state.routes.candidates(prefix) if is_usable(state, route)]
-    return _weigh(state, usable, state.routes.selected.get(prefix), since, now)
+    candidates, old = state.routes.candidates(prefix), state.routes.selected.get(prefix)
+    if old is None or not state.routes.has(old.route) or not is_usable(state, old.route):
+        best = None
+        for route in candidates:
+            if (best is None or route.metric < best.metric) and is_usable(state, route):
+                best = route
+        return Choice(best)
+    # Most prefixes are used over their best route, and the others need no look at whether they are feasible.
+    limit = old.route.metric
+    better = [route for route in candidates if route.metric < limit and is_usable(state, route)]
+    return _weigh(state, better, old, since, now) if better else Choice(old.route)
 
 
 def is_shut(state: State, prefix: Prefix) -> bool:
@@ -82,19 +92,9 @@ def is_usable(state: State, route: Route) -> bool:
     )
 
 
-def _weigh(
-    state: State, usable: list[Route], old: Selection | None, since: float | None, now: float
-) -> Choice:
+def _weigh(state: State, better: Sequence[Route], old: Selection, since: float | None, now: float) -> Choice:
     """Return the best route; one in use is left for one that is better on average, or clearly for a while."""
-    if len(usable) == 1 and (old is None or old.route is usable[0]):
-        return Choice(usable[0])
-    if old is None or old.route not in usable:
-        return Choice(min(usable, key=lambda route: route.metric, default=None))
-    current = old.route
-    better = [route for route in usable if route.metric < current.metric]
-    if not better:
-        return Choice(current)
-    parameters = state.parameters
+    current, parameters = old.route, state.parameters
     limit = current.metric - parameters.clearly_better
     average, calm = current.smoothed_metric(now), old.changed + parameters.calm_time
     steadily = [r for r in better if r.smoothed_metric(now) < average and (now >= calm or r.metric <= limit)]
@@ -120,10 +120,12 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
     announced = route.metric if old is None or news or significant else old.metric
     supersedes = old is not None and (news or old.supersedes)
     changed = float("-inf") if old is None else old.changed if old.route is route else now
-    state.routes.selected[prefix] = Selection(
-        route, route.next_hop, route.router_id, announced, supersedes, changed
+    selection = Selection(
+        route, route.next_hop, route.router_id, announced, route.seqno, route.metric, supersedes, changed
     )
-    state.batches.note_change()
+    if selection != old:  # a dump goes by which object it is whether something changed
+        state.routes.selected[prefix] = selection
+        state.batches.note_change()
     if old is None or old.route is not route or route.stored != route.distance:
         state.rechosen[prefix] = None
     if old is None or old.route is not route or old.next_hop != route.next_hop:

@@ -154,12 +154,15 @@ def _hold(route: Route, now: float) -> tuple[float, float]:
 
 
 class Selection(NamedTuple):
-    """The chosen route of a prefix as the kernel and the neighbours last heard of it."""
+    """The chosen route of a prefix as the kernel and the neighbours last heard of it; another one when it changes."""
 
     route: Route
     next_hop: bytes
     router_id: bytes
     metric: int
+    # What the route says now, which leaves with the next update.
+    seqno: int
+    exact_metric: int
     # Neighbours still hold what we announced with another router-id; split horizon must not hide the change.
     supersedes: bool = False
     changed: float = float("-inf")  # seconds; when this route took the place of another that was usable
@@ -192,6 +195,10 @@ class RouteTable:
         """Return all routes to a prefix."""
         routes = self.by_prefix.get(prefix)
         return routes.values() if routes is not None else ()
+
+    def has(self, route: Route) -> bool:
+        """Return whether a route is still in the table."""
+        return route.neighbour.routes.get(route.prefix) is route
 
     def add(self, route: Route, action: Callable[[float], None]) -> None:
         """Enter a route whose expiry does `action`."""

@@ -17,7 +17,7 @@ from babelwg.lab.topology import Topology
 
 IPV4_SHARE = 5  # one in so many of those that announce has an IPv4 network
 # Implementation constants: seconds
-TURN = 0.002  # in which a daemon reads what has come for it
+TURN = 0.005  # in which a daemon reads what has come for it
 CALM_SHARE, REST_SHARE = 1 / 8, 1 / 8  # of the whole time: before the storm, and after it
 PAUSE = 1.0  # between two strokes on average
 UNFELT = frozenset(("flush routes",))  # concerns kernels only

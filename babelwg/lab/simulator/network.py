@@ -273,7 +273,7 @@ class SimNetwork:
         receiver = self.nodes[link.other(sender)]
         if not link.carries(sender) or receiver.speaker is None:
             return
-        arrived = replace(datagram, interface=sender, received=self.now)
+        arrived = Datagram(datagram.data, datagram.source, datagram.destination, sender, self.now)
         if not self._turn:
             receiver.speaker.receive_datagram(arrived, self.now)
             self._pump(receiver)
