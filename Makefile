@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow interop page-test sim chaos chaos-sim check format conformance bench bench-cli bench-failover bench-hub bench-idle bench-mesh bench-restart bench-routes bench-rtt bench-tunnel peers man deb packaging clean
+.PHONY: help demo test unit integration slow interop page-test sim chaos chaos-sim memory-sim check format conformance bench bench-cli bench-failover bench-hub bench-idle bench-mesh bench-restart bench-routes bench-rtt bench-sim bench-tunnel peers man deb packaging clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -52,6 +52,9 @@ chaos: $(READY) peers ## minutes of cuts, kills and flushes on a grid of nine da
 chaos-sim: $(READY) ## the same storms in virtual time, never a loop (ARGS="--seeds 1000")
 	$(BIN)/python -m integration.chaos.simulated $(ARGS)
 
+memory-sim: $(READY) ## a day of churn in virtual time, in which no container of a speaker may grow (ARGS="--hours 24")
+	$(BIN)/python -m integration.chaos.memory $(ARGS)
+
 peers:
 	@.ci/peers
 
@@ -84,6 +87,9 @@ bench-routes: $(READY) peers ## 20,000 routes into the kernel and their upkeep, 
 
 bench-rtt: $(READY) peers ## seconds until traffic leaves a slow link and returns, beside babeld (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.rtt $(if $(CHECK),--check) $(ARGS)
+
+bench-sim: $(READY) ## a thousand nodes in virtual time: loops, convergence, messages (CHECK=1: fail on a miss; ARGS="--nodes 100")
+	$(BIN)/python -m integration.bench.simulation $(if $(CHECK),--check) $(ARGS)
 
 bench-tunnel: $(READY) ## seconds from the handshake of a new tunnel until its first route (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.tunnel $(if $(CHECK),--check) $(ARGS)

@@ -20,7 +20,12 @@ from babelwg.babel.operation.failure import (
     restore_link,
 )
 from babelwg.babel.operation.feasibility import start_remembered_sources
-from babelwg.babel.operation.liveness import handle_hello_timer, send_scheduled_hello, update_link
+from babelwg.babel.operation.liveness import (
+    handle_hello_timer,
+    remember_hello_seqno,
+    send_scheduled_hello,
+    update_link,
+)
 from babelwg.babel.operation.output import flush, flush_by_worth
 from babelwg.babel.operation.overload import is_late, note_lateness
 from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
@@ -123,7 +128,7 @@ class Speaker(Shown):
         """Stop speaking on an interface and forget its neighbours."""
         state = self._state
         interface = state.interfaces.pop(name)
-        state.former_hello_seqnos[name] = interface.hello_seqno
+        remember_hello_seqno(state, interface)
         state.hellos.cancel(interface.hello_timer)
         for timer in interface.timers():
             state.timers.cancel(timer)
@@ -294,7 +299,7 @@ class Speaker(Shown):
     def _first_hello_seqno(self, name: str) -> int:
         """Return the seqno before the first Hello: remembered, or far from what neighbours expect."""
         state = self._state
-        known = state.former_hello_seqnos.get(name)
+        known = state.former_hello_seqnos.pop(name, None)
         if known is None:
             return state.rng.randrange(MODULUS)
         jump = LOST_HELLOS if state.memory_lost and name in state.memory.hello_seqnos else 0

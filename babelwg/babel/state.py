@@ -39,7 +39,7 @@ class State:
         self.seqno = memory.seqno
         self.parameters, self.policy = parameters, policy
         self.rng, self.memory = rng, memory
-        # Also of interfaces that are not there now: their neighbours expect the numbers to go on.
+        # Of interfaces that are not there now: their neighbours expect the numbers to go on.
         self.former_hello_seqnos = dict(memory.hello_seqnos)
         self.sent_hellos: dict[str, int] = {}  # seqnos by interface, since the shell asked
         self.heard_hellos: dict[

@@ -1,14 +1,17 @@
 """Neighbours, Hellos, IHUs and what a link costs (RFC 8966, section 3.4 and appendix A)."""
 
 from itertools import pairwise
+from random import Random
 
 import pytest
 
 from babelwg.babel.memory import Memory
 from babelwg.babel.operation.cost import compute_metric
+from babelwg.babel.operation.liveness import MAX_FORMER_INTERFACES
 from babelwg.babel.parameters import InterfaceParameters, Parameters
+from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, RouteRequest
-from tests.babel.bench import OUR_ADDRESS, Bench, neighbour_address, tlvs_of, update
+from tests.babel.bench import OUR_ADDRESS, OUR_ID, Bench, neighbour_address, tlvs_of, update
 
 WIRED = InterfaceParameters.wired()
 WIRELESS = InterfaceParameters.wireless()
@@ -391,3 +394,18 @@ def test_a_speaker_that_was_away_has_lost_nothing_when_its_hellos_go_on() -> Non
     neighbour = found.neighbour()
     assert neighbour is not None
     assert neighbour.rxcost == 96
+
+
+def test_of_interfaces_that_went_the_latest_are_remembered_and_no_others() -> None:
+    speaker = Speaker(OUR_ID, Parameters(), Random(1), Memory(hello_seqnos={"old": 7, "back": 9}, lost=False))
+    speaker.add_interface("back", InterfaceParameters(), OUR_ADDRESS, 0.0)
+    speaker.handle_deadline(0.0)
+    speaker.datagrams_to_send(0.0)
+    assert speaker.hello_seqnos() == {"old": 7, "back": 10}
+    for number in range(MAX_FORMER_INTERFACES):
+        speaker.add_interface(f"ppp{number}", InterfaceParameters(), OUR_ADDRESS, 0.0)
+        speaker.remove_interface(f"ppp{number}", 0.0)
+    known = speaker.hello_seqnos()
+    assert "old" not in known
+    assert {"back", "ppp0", f"ppp{MAX_FORMER_INTERFACES - 1}"} <= known.keys()
+    assert len(known) == MAX_FORMER_INTERFACES + 1

@@ -22,6 +22,8 @@ HELLO_JITTER = (0.9, 1.0)  # of the Hello interval
 FIRST_MISS = 1.5  # intervals after a Hello until the next one counts as missed (appendix A.1)
 NEXT_MISS = 1.0  # intervals from one missed Hello to the next (appendix A.1)
 
+# Implementation constant: interfaces that are gone of which it is known where their Hellos were
+MAX_FORMER_INTERFACES = 256
 REPRICE_PAUSE = 1.0  # seconds until a change of cost that came too soon is looked at again
 
 
@@ -41,6 +43,15 @@ def send_scheduled_hello(state: State, interface: Interface, delay: float, now: 
 def handle_hello_timer(state: State, interface: Interface, now: float) -> None:
     """Send the Hello that was promised."""
     send_scheduled_hello(state, interface, 0.0, now)
+
+
+def remember_hello_seqno(state: State, interface: Interface) -> None:
+    """Note where the Hellos of an interface that goes will go on; of many that went, the latest are remembered."""
+    former = state.former_hello_seqnos
+    former[interface.name] = interface.hello_seqno
+    while len(former) > MAX_FORMER_INTERFACES:
+        # Its neighbours have long let go of us, and take any seqno for the first one.
+        del former[next(iter(former))]
 
 
 def record_hello(state: State, neighbour: Neighbour, hello: Hello, now: float) -> None:

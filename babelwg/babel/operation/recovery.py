@@ -52,7 +52,10 @@ def begin_purge(state: State, neighbour: Neighbour, now: float) -> None:
         if neighbour.purge_is_early and neighbour.txcost < INFINITY:
             handle_purge_timer(state, neighbour, now)
         return
-    if now >= state.purge_until or (neighbour.interface.name, neighbour.address) in state.purge_done:
+    if now >= state.purge_until:
+        state.purge_done.clear()
+        return
+    if (neighbour.interface.name, neighbour.address) in state.purge_done:
         return
     neighbour.purged = False
     handle_purge_timer(state, neighbour, now)

@@ -1,6 +1,6 @@
 """A network of real speakers in virtual time; the same seed gives the same trace."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import pairwise
@@ -48,8 +48,9 @@ class SimNetwork:
         self._wakes: dict[str, float] = {}
         self._inboxes: dict[str, list[Datagram]] = {}  # what waits to be read
         self._prototype = interface or InterfaceParameters()
-        for index, spec in enumerate(topology.nodes, 1):
-            self.nodes[spec.name] = SimNode(spec.name, index, seed, self._observe)
+        self._seed, self._index = seed, 0
+        for spec in topology.nodes:
+            self._add_node(spec)
         for link in topology.links:
             self._add_link(link)
         for spec in topology.nodes:
@@ -156,6 +157,46 @@ class SimNetwork:
         self._tell((name,))
         self._pump(node)
 
+    def join(self, spec: NodeSpec, links: Iterable[Link]) -> None:
+        """Let a new node come, with links to others."""
+        self._note(f"join {spec.name}")
+        node = self._add_node(spec)
+        for link in links:
+            self._add_link(link)
+            peer = self.nodes[link.b if link.a == spec.name else link.a]
+            if peer.speaker is not None:
+                peer.speaker.add_interface(spec.name, peer.interfaces[spec.name], peer.link_local, self.now)
+                self._pump(peer)
+        for prefix in (*spec.addresses, *spec.announce):
+            self._note_origin(spec.name, prefix)
+        node.start(Memory(seqno=0, lost=True), self.now)
+        self._pump(node)
+
+    def leave(self, name: str) -> None:
+        """Let a node go for ever without a word, with all its links."""
+        self._note(f"leave {name}")
+        node = self.nodes.pop(name)
+        for peer in [self.nodes[peer] for peer in node.interfaces]:
+            del peer.interfaces[name], self.links[frozenset((name, peer.name))]
+            peer.forget(name)
+            if peer.speaker is not None:
+                peer.speaker.remove_interface(name, self.now)
+                self._pump(peer)
+        self._wakes.pop(name, None)
+        for names in self.origins.values():
+            names.discard(name)
+
+    def move(self, name: str, link_local: bytes) -> None:
+        """Let a node have another link-local address on all its links."""
+        self._note(f"move {name}")
+        node = self.nodes[name]
+        node.link_local = link_local
+        for peer, parameters in node.interfaces.items():
+            if node.speaker is not None:
+                node.speaker.set_interface(peer, parameters, link_local, self.now)
+        if node.speaker is not None:
+            self._pump(node)
+
     def announce(self, name: str, prefix: Prefix, metric: int = 0) -> None:
         """Let a node announce a prefix."""
         self._note(f"announce {name} {prefix}")
@@ -214,6 +255,11 @@ class SimNetwork:
         prefix = next(iter(self.nodes[end].xroutes), None)
         return [] if prefix is None else trace_path(self, start, prefix)
 
+    def _add_node(self, spec: NodeSpec) -> SimNode:
+        self._index += 1
+        self.nodes[spec.name] = node = SimNode(spec.name, self._index, self._seed, self._observe)
+        return node
+
     def _add_link(self, link: Link) -> None:
         cost, delay, jitter = link.cost, link.delay_ms / 1e3, link.jitter_ms / 1e3
         self.links[frozenset((link.a, link.b))] = SimLink(link.a, link.b, cost, delay, jitter, link.loss)
@@ -270,8 +316,8 @@ class SimNetwork:
             self._at(self.now + transit, lambda: self._deliver(link, node.name, datagram))
 
     def _deliver(self, link: SimLink, sender: str, datagram: Datagram) -> None:
-        receiver = self.nodes[link.other(sender)]
-        if not link.carries(sender) or receiver.speaker is None:
+        receiver = self.nodes.get(link.other(sender))
+        if receiver is None or receiver.speaker is None or not link.carries(sender):
             return
         arrived = Datagram(datagram.data, datagram.source, datagram.destination, sender, self.now)
         if not self._turn:
@@ -286,7 +332,7 @@ class SimNetwork:
     def _read(self, node: SimNode) -> None:
         """Let a daemon read all that has come for it."""
         waiting = self._inboxes.pop(node.name)
-        if node.speaker is not None:
+        if node.speaker is not None and node.name in self.nodes:
             for datagram in waiting:
                 node.speaker.receive_datagram(datagram, self.now)
             self._pump(node)

@@ -77,11 +77,16 @@ class SimNode:
         if lost:
             self.disk.sources.clear()
         sources = tuple(self.disk.sources.values())
-        routes = tuple(record for record in self.disk.routes.values() if record.chosen is not None)
+        routes = tuple(self.disk.routes.values())
         self.disk.routes.clear()  # those that come to life again are stored again
         return Memory(
             self.disk.seqno, sources, dict(self.disk.hello_seqnos), lost, routes, dict(self.disk.heard)
         )
+
+    def forget(self, peer: str) -> None:
+        """Let the disk forget the link to a node that is gone for ever."""
+        self.disk.hello_seqnos.pop(peer, None)
+        self.disk.heard = {key: heard for key, heard in self.disk.heard.items() if key[0] != peer}
 
     def pump(self, now: float) -> tuple[list[Event], list[Datagram]]:
         """Do what the speaker asks, in the order that a daemon keeps: kernel, journal, network."""
@@ -96,7 +101,10 @@ class SimNode:
         self.disk.hello_seqnos |= sent
         self.disk.heard |= heard
         for route in self.speaker.routes_to_store():
-            self.disk.routes[route.prefix] = route
+            if route.chosen is None:
+                self.disk.routes.pop(route.prefix, None)
+            else:
+                self.disk.routes[route.prefix] = route
         return events, datagrams
 
     def _speaker(self, memory: Memory) -> Speaker:
