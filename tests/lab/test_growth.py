@@ -1,5 +1,6 @@
 """What grows is found and named, what only comes and goes is not, and a speaker under churn does not grow."""
 
+import os
 from collections import Counter
 from functools import partial
 from random import Random
@@ -112,6 +113,7 @@ def churned(seed: int) -> list[Counter[str]]:
     return samples
 
 
+@pytest.mark.skipif("SIM_SEEDS" not in os.environ, reason="takes a minute: `make sim` runs it")
 def test_some_minutes_of_churn_lets_nothing_grow_unless_it_is_told_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
