@@ -46,7 +46,7 @@ page-test: $(READY) peers ## the page in a headless browser against a live mesh,
 sim: $(READY) ## a thousand random storms over simulated meshes (SIM_SEEDS=N for another number)
 	SIM_SEEDS=$(or $(SIM_SEEDS),1000) $(PYTEST) -q tests/lab --timeout 3600
 
-chaos: $(READY) peers ## minutes of cuts, kills and flushes on a grid of nine daemons (ARGS="--minutes 10 --seed 1")
+chaos: $(READY) peers ## minutes of cuts, kills and flushes on a grid of nine daemons (ARGS="--minutes 10 --seed 1 --spare n22")
 	$(BIN)/python -m integration.chaos.storm $(ARGS)
 
 chaos-sim: $(READY) ## the same storms in virtual time, never a loop (ARGS="--seeds 1000")

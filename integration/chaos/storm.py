@@ -11,6 +11,8 @@ Asserted, of a 3x3 grid with the embedded back end and default settings:
   black hole by the way that its packets took. How long that was at most is printed.
 - Not judged: when the machine had no time for us. Where a daemon waited in the run queue for more than 150 ms of a
   quarter of a second, or a program that sends probes for 100 ms, the lab stood still, not the mesh; the sum is printed.
+- With a node to spare, nothing ends its processes, and they hold no more memory and descriptors at the end than after a
+  quarter of the storm.
 - Within five seconds after the storm every kernel has all routes and probes get through between all pairs.
 """
 
@@ -30,6 +32,7 @@ from babelwg.lab.netns.mesh import Mesh
 from babelwg.lab.netns.picture import take_picture
 from babelwg.lab.outages import BlackHole, Paths, Span, black_holes, union
 from integration.chaos.excuses import Excuses
+from integration.chaos.footprint import Footprint
 from integration.chaos.player import Player, Struck
 from integration.chaos.probes import Probes
 from integration.chaos.stalls import Stalls
@@ -56,6 +59,8 @@ class Outcome:
     stalled: float  # seconds for which the machine stood still for a prober
     rest_stalled: float  # of them, after the storm
     stories: dict[BlackHole, list[str]]  # of the lasting black holes: which way their packets took
+    footprint: list[str]  # what the spared node held
+    grown: list[str]  # and what of it grew
 
     def complaints(self, patience: float = 1.0) -> list[str]:
         """Return what was not as it must be; `patience` multiplies the seconds, and a loop is always one."""
@@ -68,7 +73,7 @@ class Outcome:
             found.append(f"{self.hops_exceeded} packets died of their hop limit")
         if self.rest - self.rest_stalled > patience * REST:
             found.append(f"{self.rest:.1f} s after the storm until all was whole")
-        return found
+        return found + self.grown
 
     def cause(self, hole: BlackHole) -> Struck | None:
         """Return the last stroke before a black hole that may have made it."""
@@ -82,12 +87,13 @@ class Outcome:
 
 
 HARMLESS = frozenset(("mend",))
+ENDING = frozenset(("kill daemon", "stop daemon", "start daemon", "kill data plane"))
 
 
-def run(directory: Path, seed: int, seconds: float) -> Outcome:
-    """Let a storm pass over a grid, and return what it showed."""
+def run(directory: Path, seed: int, seconds: float, spared: str | None = None) -> Outcome:
+    """Let a storm pass over a grid, but end no process of the `spared` node, and return what it showed."""
     topology = grid(3, 3)
-    strokes = chaos(topology, seed, seconds)
+    strokes = [s for s in chaos(topology, seed, seconds) if s.subject != (spared,) or s.kind not in ENDING]
     with Mesh(topology, directory) as mesh:
         witness = Witness(mesh)
         mesh.start()
@@ -96,6 +102,7 @@ def run(directory: Path, seed: int, seconds: float) -> Outcome:
         stalls = Stalls(mesh)
         probes = Probes(mesh, INTERVAL)
         player = Player(mesh)
+        footprint = Footprint(mesh, spared) if spared else None
         try:
             begin = time.monotonic()
             mesh.wait("probes get through", lambda: not probes.unheard_since(begin), LIMIT)
@@ -108,6 +115,8 @@ def run(directory: Path, seed: int, seconds: float) -> Outcome:
             probes.stop()
             stalls.close()
             witness.close()
+            if footprint:
+                footprint.close()
         paths, lost = Paths(topology, player.breaks()), probes.silences()
         stood = union(Span(s.since, s.until + AFTER_STALL) for s in [*probes.stalls, *stalls.spans])
         found = Excuses(topology, witness, paths, player.breaks())
@@ -129,6 +138,8 @@ def run(directory: Path, seed: int, seconds: float) -> Outcome:
                 for hole in holes
                 if hole.seconds + hole.excused > LONGEST_HOLE
             },
+            footprint.lines() if footprint else [],
+            footprint.complaints() if footprint else [],
         )
 
 
@@ -191,6 +202,7 @@ def print_table(outcome: Outcome) -> None:
     print(
         f"{outcome.hops_exceeded} packets died of their hop limit; all whole {outcome.rest:.2f} s after the storm"
     )
+    print("\n".join(outcome.footprint))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -199,6 +211,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="a directory for configurations and logs, which stay")
+    parser.add_argument("--spare", metavar="NODE", help="end no process of it, and look what they hold")
     parser.add_argument("--list", action="store_true", help="print the strokes only")
     options = parser.parse_args(argv)
     print(f"seed {options.seed}, {options.minutes:g} minutes", flush=True)
@@ -206,7 +219,7 @@ def main(argv: Sequence[str]) -> int:
         print("\n".join(map(str, chaos(grid(3, 3), options.seed, 60 * options.minutes))))
         return 0
     with tempfile.TemporaryDirectory(prefix="babelwg-chaos-") as directory:
-        outcome = run(options.keep or Path(directory), options.seed, 60 * options.minutes)
+        outcome = run(options.keep or Path(directory), options.seed, 60 * options.minutes, options.spare)
     print_table(outcome)
     for text in outcome.complaints():
         print(f"FAILED: {text}")
