@@ -75,11 +75,10 @@ class Route(Remembered):
     @property
     def expires(self) -> float:
         """When it expires unless it is said again, in monotonic seconds."""
-        return (
-            self._expires
-            if self.passage is None
-            else max(self._expires, _hold(self, self.passage.heard_at)[0])
-        )
+        if self.passage is None:
+            return self._expires
+        # What `_hold` says, without its other half: a picture of all routes asks for this of each.
+        return max(self._expires, self.passage.heard_at + HOLD_FACTOR * max(self.interval, MIN_UPDATE_HOLD))
 
     @property
     def asked_about_at(self) -> float:
