@@ -161,7 +161,9 @@ class Player:
     def _watch_returns(self) -> None:
         """Note when daemons answer again, and data planes serve them."""
         while not self._ended.wait(POLL):
-            for key in [key for key in self._broken if key[0] in ("daemon", "data plane") and len(key) == 2]:
+            with self._lock:
+                keys = [key for key in self._broken if key[0] in ("daemon", "data plane") and len(key) == 2]
+            for key in keys:
                 try:
                     self._look(key)
                 except (OSError, ValueError, MeshError):
