@@ -29,7 +29,7 @@ async def gather_counters(context: "Context") -> Counters:
         "control": context.control.counters if context.control else {},
         "history": node.recorder.counters | (node.recorder.file.counters if node.recorder.file else {}),
         "loop": node.lag.counters(),
-        "link": node.links.all_counters(),
+        "link": node.links.all_counters() | node.hints.counters(),
     }
     for part, values in sources.items():
         counters |= {f"{part}.{name}": value for name, value in values.items()}

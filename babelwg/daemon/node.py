@@ -45,6 +45,7 @@ from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lag import LagMeter
 from babelwg.daemon.lan import unheeded_directives
 from babelwg.daemon.leaves import LeafRoutes
+from babelwg.daemon.linkwatch.hints import TunnelHints
 from babelwg.daemon.linkwatch.service import LinkWatch
 from babelwg.daemon.local import LocalService
 from babelwg.daemon.names import Names
@@ -270,6 +271,8 @@ class Node:
         set_sysctls = self.kernel.set_new_tunnel_sysctls
         self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, set_sysctls)
         self._stack.push_async_callback(self.tunnels.close)
+        self.hints = TunnelHints(self.tunnels, self.links)
+        self._stack.callback(self.hints.close)
         self.leaves = LeafRoutes(self.requests, self.monitor.mirror)
         self.gateways = GatewayService(self.monitor.mirror, self._gateways_changed)
         self._stack.push_async_callback(self.gateways.close)

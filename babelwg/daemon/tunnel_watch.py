@@ -1,12 +1,18 @@
 """Changes of tunnels that nobody announces: sessions that come and go, and peers that call from elsewhere."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
 
 from babelwg.daemon.recorder import Note, silent
 from babelwg.linux.tunnels.tunnel import SESSION_LIFE, SocketAddress, Tunnel, TunnelState
+from babelwg.wireguard.timers import PROTOCOL_VALUES
+
+# Implementation constants
+UNANSWERED = (
+    PROTOCOL_VALUES.rekey_after_time + PROTOCOL_VALUES.rekey_timeout
+)  # seconds; who sends calls before
 
 
 class Seen(NamedTuple):
@@ -21,7 +27,15 @@ class TunnelWatch:
 
     def __init__(self) -> None:
         self.note: Note = silent
+        self.was_set: Callable[[], None] = lambda: None  # called when a tunnel was told its settings
+        self.suspect: Callable[[str], None] = lambda interface: None  # told whose handshakes are not answered
         self._seen: dict[str, Seen] = {}
+        self._octets: dict[str, tuple[int, int]] = {}  # received and sent, at the last comparison
+
+    def endpoint(self, interface: str) -> SocketAddress | None:
+        """Return where the peer of a tunnel was at the last look."""
+        seen = self._seen.get(interface)
+        return seen.endpoint if seen else None
 
     def tell(self, what: str, tunnel: Tunnel, text: str, cause: str) -> None:
         """Take note of what was done to a tunnel, or happened to it."""
@@ -34,6 +48,7 @@ class TunnelWatch:
         if previous is not None and previous.preshared_key != tunnel.preshared_key:
             cause = "its preshared key changed, and its session begins anew"
         self.tell("set", tunnel, "is set", cause)
+        self.was_set()
 
     def tell_removal(self, tunnel: Tunnel, is_switched: bool) -> None:
         """Take note that a tunnel is gone: somebody switched it off, or the configuration is without it."""
@@ -54,6 +69,7 @@ class TunnelWatch:
         """Take in the states of tunnels, by interface."""
         for gone in self._seen.keys() - tunnels.keys():
             del self._seen[gone]
+            self._octets.pop(gone, None)
         for name, state in states.items():
             if name not in tunnels:
                 continue
@@ -65,6 +81,16 @@ class TunnelWatch:
             # A tunnel that is made anew, or for another key, has forgotten its handshake.
             loss = "the tunnel was set anew" if age is None else f"no handshake for {SESSION_LIFE:.0f} s"
             self._compare(name, tunnels[name].peer, before, now, loss)
+
+    def is_quiet(self, interface: str, state: TunnelState) -> bool:
+        """Return whether nothing came since the question before; suspect a link that sends and gets no session."""
+        received, sent = self._octets.get(interface, (0, state.tx_bytes))
+        self._octets[interface] = state.rx_bytes, state.tx_bytes
+        speaks_in_vain = state.rx_bytes == received and state.tx_bytes > sent
+        if speaks_in_vain and time.time() - state.latest_handshake > UNANSWERED:
+            self.suspect(interface)
+        # Octets tell that a session lives even when the clock has jumped.
+        return state.rx_bytes in (0, received)
 
     def _compare(self, interface: str, peer: str, before: Seen, now: Seen, loss: str) -> None:
         where = endpoint_text(now.endpoint)

@@ -82,7 +82,6 @@ class TunnelService:
         self._lock = asyncio.Lock()
         self._closing = False  # set by withdraw: from then on nothing is made any more
         self._silent: set[str] = set()  # interfaces whose problem is that they do not tell their state
-        self._received: dict[str, int] = {}  # octets by interface, at the last look
 
     async def run(self) -> None:
         """Apply now and whenever something changed; try failed tunnels again; never returns."""
@@ -381,9 +380,7 @@ class TunnelService:
             state = states.get(peer.interface)
             if state is None:
                 continue
-            # Octets tell that a session lives even when the clock has jumped.
-            quiet = state.rx_bytes in (0, self._received.get(peer.interface))
-            self._received[peer.interface] = state.rx_bytes
+            quiet = self.watch.is_quiet(peer.interface, state)
             old = time.time() - state.latest_handshake > HANDSHAKE_FRESH
             resolver = self.resolvers[peer.name]
             if not (quiet and old):

@@ -8,6 +8,9 @@ from collections.abc import Sequence
 SO_ATTACH_FILTER = 26
 NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF
 LOAD_WORD, LOAD_HALF, LOAD_BYTE, AND, JUMP_IF_EQUAL, RETURN = 0x20, 0x28, 0x30, 0x54, 0x15, 0x06
+JUMP_IF_GREATER, JUMP_IF_NOT_LESS, SHIFT_LEFT = 0x25, 0x35, 0x64
+# With the second register: X octets further on; what it is set to
+LOAD_HALF_X, LOAD_BYTE_X, ADD_X, SET_X, SET_X_TO_HEADER_LENGTH = 0x48, 0x50, 0x0C, 0x07, 0xB1
 ALL, NOTHING = (RETURN, 0, 0, 0x40000), (RETURN, 0, 0, 0)
 
 # Operation, steps to pass over when true, when false, and a number

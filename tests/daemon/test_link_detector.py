@@ -332,3 +332,28 @@ def test_a_link_that_was_dead_when_it_was_new_is_found_to_answer_while_it_is_in_
     assert Action.FAIL not in pass_time(0, 400, alive=False), "perhaps it never answers"
     assert Action.PROBE in pass_time(400, 800, alive=True)
     assert Action.FAIL in pass_time(800, 840, alive=False)
+
+
+def test_a_hint_about_an_idle_link_is_heeded_where_it_is_about_that_link() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    detector.answered(0.002, 0.1)
+    assert not detector.suspect(60.0), "it was not in use lately"
+    assert detector.suspect(60.0, idle=True)
+    assert detector.state is State.SUSPECT and detector.is_active(60.0)
+    assert not detector.suspect(60.0, idle=True), "it is suspected already"
+    assert detector.step(60.0) is Action.PROBE
+    detector.answered(0.002, 60.002)
+    assert detector.state is State.ALIVE and detector.step(60.002) is None
+
+
+def test_an_idle_link_is_dead_within_a_fifth_of_a_second_of_a_hint() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    detector.answered(0.002, 0.1)
+    detector.suspect(60.0, idle=True)
+    done, now = [], 60.0
+    while Action.FAIL not in done:
+        assert now < 60.2
+        while (action := detector.step(now)) is not None:
+            done.append(action)
+        now = max(now + 0.001, detector.deadline(now))
+    assert done.count(Action.PROBE) == Bounds().probes

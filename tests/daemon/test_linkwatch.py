@@ -538,3 +538,83 @@ def test_the_hello_interval_of_an_interface_is_its_links_too(monkeypatch: pytest
         assert bench.watch.links["bw-b"].detector.hello_interval == 10.0
 
     on_bench(monkeypatch, talk)
+
+
+def hints(bench: Bench) -> dict[str, int]:
+    return {name: n for name, n in bench.watch.all_counters().items() if name.startswith("hint")}
+
+
+def test_an_idle_link_is_found_dead_by_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        bench.turn(0.6)
+        asked = len(bench.echo.asked)
+        for _ in range(120):
+            bench.turn(0.5)
+        assert len(bench.echo.asked) == asked, "it is idle"
+        bench.echo.answering = False
+        bench.watch.suspect("bw-b", "icmp")
+        assert bench.due == bench.now, "it is asked at once"
+        # What has come before the hint does not speak for the link.
+        bench.turn(0.0, received=3)
+        for _ in range(20):
+            bench.turn()
+        assert "probes" in bench.routing.failed["bw-b"]
+        assert hints(bench) == {"hint.icmp": 1}
+        bench.watch.suspect("bw-b", "icmp")
+        assert hints(bench) == {"hint.icmp": 1, "hint_ignored.known": 1}
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_forged_hint_about_a_living_link_costs_a_probe_or_two_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        bench.turn(0.6)
+        asked = len(bench.echo.asked)
+        for _ in range(1000):  # ten seconds
+            bench.watch.suspect("bw-b", "icmp")
+            bench.turn(0.01)
+        assert not bench.routing.failed
+        assert bench.watch.links["bw-b"].detector.state is State.ALIVE
+        assert 10 <= len(bench.echo.asked) - asked <= 20
+        assert hints(bench)["hint.icmp"] == 10
+        assert hints(bench)["hint_ignored.too-often"] >= 980
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_hint_counts_only_where_an_answer_can_be_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.watch.suspect("bw-b", "icmp")
+        assert hints(bench) == {"hint_ignored.not-watched": 1}
+        bench.echo.answering = False
+        bench.turn(0.6)
+        bench.watch.suspect("bw-b", "handshake")
+        for _ in range(40):
+            bench.turn()
+        assert not bench.routing.failed, "it never answered a probe"
+        assert hints(bench)["hint.handshake"] == 1
+        bench.turn(2.0)
+        bench.watch.suspect("bw-b", "handshake")
+        bench.turn()
+        assert hints(bench)["hint_ignored.not-asked"] == 1
+        bench.watch.configure(0.0)
+        bench.watch.suspect("bw-b", "icmp")
+        assert hints(bench)["hint_ignored.not-watched"] == 2
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_hint_about_a_link_that_goes_meanwhile_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        bench.watch.suspect("bw-b", "icmp")
+        del bench.watch.links["bw-b"]
+        bench.routing.known = []
+        bench.turn()
+        assert hints(bench) == {"hint_ignored.not-asked": 1}
+
+    on_bench(monkeypatch, talk)

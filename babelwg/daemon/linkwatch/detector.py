@@ -133,10 +133,16 @@ class LinkDetector:
         if incoming or outgoing:
             self._used, self._pending = now, True
 
-    def suspect(self, now: float) -> None:
-        """Take a hint from elsewhere: ask at once whether a link that was lately in use lives."""
-        if self.state is State.ALIVE and self._blind_until <= now < self._used + HINTED:
-            self._become(State.SUSPECT, now)
+    def suspect(self, now: float, idle: bool = False) -> bool:
+        """Take a hint from elsewhere: ask at once whether a link that was lately in use lives, or an `idle` one too.
+
+        Return whether it is asked.
+        """
+        is_of_use = idle or now < self._used + HINTED
+        if self.state is not State.ALIVE or now < self._blind_until or not is_of_use:
+            return False
+        self._become(State.SUSPECT, now)
+        return True
 
     def overrule(self, now: float) -> None:
         """Take a dead link for a living one because its Hellos come; its probes say nothing until one is answered."""

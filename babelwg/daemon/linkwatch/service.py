@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,7 @@ ACTIVE_INTERVAL = 0.015  # between two looks at those in use
 LATENESS_MEMORY = 2.0  # for which a late turn makes us patient
 REFRESH_INTERVAL = 5.0  # between two looks at which links there are, when nobody told of a change
 SPEAKER_NEWS = (NeighbourAcquired, NeighbourLost, LinkCostChanged)
-HINT_PAUSE = 1.0  # in which further hints that something is wrong count for nothing
+HINT_PAUSE = 1.0  # in which further hints that something is wrong, or one link, count for nothing
 MAX_ACTIONS = 4  # of one link in one turn
 
 
@@ -47,6 +48,7 @@ class LinkWatch:
         self.links: dict[str, WatchedLink] = {}
         self.error: str | None = None  # why neighbours cannot be asked
         self.counters = {"suspected": 0, "failed": 0, "restored": 0}
+        self._hints: Counter[str] = Counter()  # by kind, and why they were ignored
         self._routing = routing
         self._requests = requests
         self._store = store
@@ -54,6 +56,7 @@ class LinkWatch:
         self._echo: LinkEcho | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._used: set[str] = set()  # since the last look at all links
+        self._hinted: dict[str, str] = {}  # interfaces to suspect at the next turn, with the kind of hint
         self._late: tuple[float, float] = (0.0, 0.0)  # by how much we were late, and when
         self._refusal = ""  # of the kernel to tell what links carried, as long as it lasts
         self._stale_at = self._all_at = 0.0
@@ -120,9 +123,27 @@ class LinkWatch:
             self._wake_at(self._loop.time())
         return True
 
+    def suspect(self, interface: str, kind: str) -> None:
+        """Take a hint of some kind that the link behind an interface is dead: ask at once, even where it was idle.
+
+        Anybody may have sent what led to the hint. An answer ends the suspicion, and another one comes a second later
+        at the soonest.
+        """
+        now, link = self._loop.time(), self.links.get(interface)
+        if not self.enabled or link is None:
+            self._hints["hint_ignored.not-watched"] += 1
+        elif link.detector.state is not State.ALIVE:
+            self._hints["hint_ignored.known"] += 1
+        elif now < link.hinted + HINT_PAUSE:
+            self._hints["hint_ignored.too-often"] += 1
+        else:
+            link.hinted = now
+            self._hinted[interface] = kind
+            self._wake_at(now)
+
     def all_counters(self) -> dict[str, int]:
-        """Return what was found, and what was asked, by kind."""
-        return self.counters | (self._echo.counters if self._echo else {})
+        """Return what was found, what was asked and what was hinted, by kind."""
+        return self.counters | self._hints | (self._echo.counters if self._echo else {})
 
     def _heed(self, events: list[Event]) -> None:
         for event in events:
@@ -188,6 +209,7 @@ class LinkWatch:
         due = now + REST_INTERVAL
         try:
             self._try_to_look(now)
+            self._suspect_hinted(now)
             for link in [*self.links.values()] if self.enabled else ():
                 self._drive(link, now)
             due = self._next(now)
@@ -211,6 +233,15 @@ class LinkWatch:
                 self._refusal = str(error)
                 log.error("links-not-read %s", error)
 
+    def _suspect_hinted(self, now: float) -> None:
+        """Suspect the links that hints are about; what came before the hint was looked at, and speaks for none."""
+        hinted, self._hinted = self._hinted, {}
+        for name, kind in hinted.items():
+            link = self.links.get(name) if self.enabled else None
+            is_asked = link is not None and link.detector.suspect(now, idle=True)
+            self._hints[f"hint.{kind}" if is_asked else "hint_ignored.not-asked"] += 1
+            self.counters["suspected"] += is_asked
+
     def _next(self, now: float) -> float:
         detectors = [link.detector for link in self.links.values()] if self.enabled else []
         due = min([self._all_at, *(detector.deadline(now) for detector in detectors)])
@@ -222,7 +253,7 @@ class LinkWatch:
             self._refresh(now)
         links = [*self.links.values()]
         if now < self._all_at:
-            links = [link for link in links if link.detector.is_active(now)]
+            links = [k for k in links if k.detector.is_active(now) or k.place.interface in self._hinted]
         else:
             if self._used:
                 self._used_at = now

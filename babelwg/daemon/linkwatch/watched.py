@@ -1,5 +1,6 @@
 """One watched link: what its interface has counted, less what is ours, and its detector."""
 
+import math
 from dataclasses import dataclass
 
 from babelwg.daemon.linkwatch.detector import LinkDetector, State
@@ -44,6 +45,7 @@ class WatchedLink:
         self.place = place
         self.detector = detector
         self.echoes = False  # whether echo requests were ever answered
+        self.hinted = -math.inf  # when a hint about it was last heeded
         self._received = _Direction(packets.received, packets.received - own.received)
         self._sent = _Direction(packets.sent, packets.sent - own.sent)
 
