@@ -33,6 +33,7 @@ def main() -> int:
     except (SocketTakenError, OSError) as error:
         print(f"babelwg data plane: {error}", file=sys.stderr)
         return 1
+    host.tell = control.tell
     successor = Successor(loop, lambda: _describe(host, control))
     loop.act_on(
         {signal.SIGTERM: loop.stop, signal.SIGINT: loop.stop, UPGRADE_SIGNAL: successor.begin},

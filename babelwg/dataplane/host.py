@@ -3,7 +3,7 @@
 import errno
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,15 @@ from babelwg.dataplane.requests import (
     Remove,
     Set,
     Stats,
+    Watch,
     take_command,
     take_uapi,
 )
-from babelwg.dataplane.textserver import HangupError, SocketTakenError, TextServer
+from babelwg.dataplane.textserver import HangupError, SocketTakenError, Subscription, TextServer
 from babelwg.dataplane.tunnel import HostedTunnel
 from babelwg.linux.tun import Tun, TunError, exists
 from babelwg.wireguard.device import PeerConflictError
+from babelwg.wireguard.events import Event, HandshakeUnanswered
 from babelwg.wireguard.handover import (
     describe_interface,
     describe_refusals,
@@ -47,6 +49,9 @@ class Host:
     """The tunnels that this process hosts."""
 
     def __init__(self, loop: Loop, uapi_directory: Path, values: TimerValues = PROTOCOL_VALUES) -> None:
+        self.tell: Callable[[str], None] = lambda news: (
+            None
+        )  # told what watchers of the control socket want to know
         self._loop = loop
         self._directory = uapi_directory
         self._values = values
@@ -128,6 +133,8 @@ class Host:
             return self._stats() + format_errno(0)
         elif isinstance(command, Handshakes):
             return self._handshakes() + format_errno(0)
+        elif isinstance(command, Watch):
+            return Subscription(format_errno(0))
         else:
             self._loop.stop()
         return format_errno(0)
@@ -311,8 +318,12 @@ class Host:
         port.users.add(tunnel.interface)
 
     def _open_port(self, number: int, descriptors: Sequence[int] = ()) -> UdpPort:
-        write = self._write
-        return UdpPort(self._loop, number, self._secrets, self._indices, self._values, write, descriptors)
+        loop, write, heed = self._loop, self._write, self._heed
+        return UdpPort(loop, number, self._secrets, self._indices, self._values, write, descriptors, heed)
+
+    def _heed(self, event: Event) -> None:
+        if isinstance(event, HandshakeUnanswered):
+            self.tell(f"unanswered={event.interface}\n\n")
 
     def _attach(self, tunnel: HostedTunnel) -> None:
         interface, port = tunnel.interface, tunnel.port

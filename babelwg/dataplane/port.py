@@ -16,7 +16,7 @@ from babelwg.linux.sockets import (
     received_at,
 )
 from babelwg.wireguard.device import Device, Outgoing
-from babelwg.wireguard.events import LocalAddress, describe
+from babelwg.wireguard.events import Event, LocalAddress, describe
 from babelwg.wireguard.indices import IndexTable
 from babelwg.wireguard.interface import Interface
 from babelwg.wireguard.noise.crypto import PacketBuffer, SecretSource
@@ -56,8 +56,9 @@ class UdpPort:
         values: TimerValues,
         write: Callable[[Interface, memoryview], None],
         descriptors: Sequence[int] = (),
+        tell: Callable[[Event], None] = lambda event: None,
     ) -> None:
-        """Bind the port, any free one for 0; raises OSError. `write` takes a packet to an interface.
+        """Bind the port, any free one for 0; raises OSError. `write` takes a packet to an interface, `tell` events.
 
         The `descriptors` of sockets that are bound to it already are taken up instead.
         """
@@ -69,6 +70,7 @@ class UdpPort:
         self.users: set[Interface] = set()
         self._loop = loop
         self._write = write
+        self._tell = tell
         self._buffer = PacketBuffer()
         self._by_length = {2 if udp.family == socket.AF_INET else 4: udp for udp in self._sockets}
         self._locals: dict[tuple[int, int, bytes], LocalAddress | None] = {}
@@ -112,6 +114,7 @@ class UdpPort:
             self._write(interface, packet)
         for event in self.device.events():
             log.debug("%s", describe(event))
+            self._tell(event)
 
     def _read(self, udp: socket.socket) -> None:
         self.set_clock()

@@ -57,16 +57,22 @@ class Handshakes:
 
 
 @dataclass(frozen=True, slots=True)
+class Watch:
+    """`watch=1`: tell this connection from now on whose handshakes stay unanswered, as `unanswered=NAME`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shutdown:
     """`shutdown=1`: end the process; interfaces stay."""
 
 
-Command = Create | Remove | ListTunnels | Stats | Handshakes | Shutdown
+Command = Create | Remove | ListTunnels | Stats | Handshakes | Watch | Shutdown
 
 _SIMPLE: dict[str, Command] = {
     "list": ListTunnels(),
     "stats": Stats(),
     "handshakes": Handshakes(),
+    "watch": Watch(),
     "shutdown": Shutdown(),
 }
 

@@ -14,10 +14,16 @@ from babelwg.dataplane.loop import Loop
 # Implementation constants
 MAX_REQUEST = 1 << 20  # octets
 MAX_CONNECTIONS = 64
+MAX_NEWS = 1 << 14  # octets that wait for a connection to read them; what comes then is dropped
 READ_SIZE = 1 << 16  # octets
 SOCKET_MODE_MASK = 0o177  # leaves 0600
 
 log = logging.getLogger("babelwg.dataplane")
+
+
+class Subscription(str):
+    """An answer to a connection that is told all news from then on."""
+
 
 # Takes what has arrived so far, removes one whole request from it and returns the answer; None asks for more octets.
 # Raising Hangup ends the connection. While an answer is made later, the next request of its connection waits.
@@ -44,6 +50,7 @@ class TextServer:
         self._loop = loop
         self._answer = answer
         self._connections: set[Connection] = set()
+        self._subscribers: set[Connection] = set()
         self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         try:
             self._listener = _listen(path) if descriptor is None else socket.socket(fileno=descriptor)
@@ -65,9 +72,19 @@ class TextServer:
         os.close(self._spare)
         self.path.unlink(missing_ok=True)
 
+    def subscribe(self, connection: "Connection") -> None:
+        """Tell a connection all news from now on."""
+        self._subscribers.add(connection)
+
+    def tell(self, news: str) -> None:
+        """Tell every subscriber something; those that do not read miss it."""
+        for connection in self._subscribers:
+            connection.tell(news)
+
     def gone(self, connection: "Connection") -> None:
         """Forget a connection that has ended."""
         self._connections.discard(connection)
+        self._subscribers.discard(connection)
 
     def _accept(self) -> None:
         try:
@@ -119,6 +136,12 @@ class Connection:
         self._client.close()
         self._server.gone(self)
 
+    def tell(self, news: str) -> None:
+        """Send something that was not asked for, in the loop's next turn; drop it where too much waits already."""
+        if len(self._unsent) + len(news) <= MAX_NEWS and not self._ending:
+            self._unsent += news.encode()
+            self._loop.change(self._client.fileno(), select.EPOLLOUT)
+
     def _ready(self, events: int) -> None:
         try:
             if events & select.EPOLLIN:
@@ -163,6 +186,8 @@ class Connection:
         except HangupError as words:
             answer = str(words)
             self._ending = True
+        if isinstance(answer, Subscription):
+            self._server.subscribe(self)
         self._unsent += (answer or "").encode()
 
     def _await(self, later: Later) -> str | None:

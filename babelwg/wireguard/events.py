@@ -33,6 +33,14 @@ class HandshakeCompleted:
 
 
 @dataclass(frozen=True, slots=True)
+class HandshakeUnanswered:
+    """A peer has not answered for REKEY_TIMEOUT; told once until it does, or is given up."""
+
+    interface: str
+    public_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class HandshakeAbandoned:
     """A peer has not answered for REKEY_ATTEMPT_TIME."""
 
@@ -57,7 +65,7 @@ class SessionLost:
     public_key: bytes
 
 
-Event = HandshakeCompleted | HandshakeAbandoned | EndpointMoved | SessionLost
+Event = HandshakeCompleted | HandshakeUnanswered | HandshakeAbandoned | EndpointMoved | SessionLost
 
 
 def describe(event: Event) -> str:

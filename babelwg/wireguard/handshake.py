@@ -4,7 +4,13 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from babelwg.wireguard.callers import Signs
-from babelwg.wireguard.events import HandshakeAbandoned, HandshakeCompleted, LocalAddress, SocketAddress
+from babelwg.wireguard.events import (
+    HandshakeAbandoned,
+    HandshakeCompleted,
+    HandshakeUnanswered,
+    LocalAddress,
+    SocketAddress,
+)
 from babelwg.wireguard.keypair import Keypair
 from babelwg.wireguard.noise.cookie import CookieJar
 from babelwg.wireguard.noise.crypto import KEY_SIZE, WeakPointError, random_below
@@ -42,6 +48,7 @@ class Handshake:
         self._last_consumed = -inf  # seconds
         self._last_sent = -inf  # seconds
         self._attempts = 0
+        self._is_late = False  # whether an initiation is known to be unanswered
 
     @property
     def signs(self) -> Signs:
@@ -70,10 +77,12 @@ class Handshake:
         peer = self._peer
         if self._attempts < peer.device.values.attempts:
             self._attempts += 1
+            self._note_lateness()
             peer.forget_local_address()
             self.initiate(now, retry=True)
             return
         self.forget()
+        self._is_late = False
         peer.timers.keepalive = inf
         peer.drop_staged()
         if peer.timers.zero_keys == inf and peer.keypairs.current is not None:
@@ -124,6 +133,7 @@ class Handshake:
         peer = self._peer
         peer.timers.retransmit = inf
         self._attempts = 0
+        self._is_late = False
         peer.last_handshake = now + peer.device.clock_offset
         peer.device.emit(HandshakeCompleted(peer.interface.name, peer.public_key, initiator))
 
@@ -137,7 +147,15 @@ class Handshake:
     def reset(self) -> None:
         """Forget the initiation under way and when one was sent, as for a new private key."""
         self.forget()
+        self._is_late = False
         self._last_sent = -inf
+
+    def _note_lateness(self) -> None:
+        peer = self._peer
+        # None is under way where it was only postponed.
+        if self._initiation is not None and not self._is_late:
+            self._is_late = True
+            peer.device.emit(HandshakeUnanswered(peer.interface.name, peer.public_key))
 
     def _settle_crossing(self, ours: bytes) -> None:
         # When both ends have started at once there are two sessions, and a renewal would drop the one that the other

@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +47,9 @@ with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as sock
         sock.sendto(bare[:2] + struct.pack(">H", total ^ 0xFFFF) + bare[4:], (victim, 0))
 """
 
+# Timers of WireGuard by which a silent peer is called after a second, and known not to answer after another half
+TIMERS = "keepalive_timeout=0.5,rekey_timeout=0.5"
+
 
 def is_idle(m: Mesh) -> bool:
     """Return whether a second passed in which a asked nobody."""
@@ -59,11 +63,13 @@ def is_idle(m: Mesh) -> bool:
 def _idle(mesh: Callable[..., Mesh], needs: Callable[..., None]) -> Callable[..., Mesh]:
     """Give a test a triangle in which nobody sends anything, but for a keepalive a second from a to b."""
 
-    def make(backend: str = "embedded", routed: bool = False) -> Mesh:
+    def make(backend: str = "embedded", routed: bool = False, timers: str = "") -> Mesh:
         needs("nft", *([] if backend == "embedded" else [backend]))
         # Of a routed mesh, the second link runs over IPv6.
         m = mesh("a b c", "a-c a-b b-c", hello=CALM, backend=backend, routed=routed, start=False)
         m.write_config("a", {"b": "keepalive = 1"})
+        if timers:
+            start_data_plane(m, timers)
         m.start()
         m.wait("a sends to b directly", lambda: uses(m, "a", m.tunnel("a", "b"), B6, B4))
         m.wait("a knows who answers", lambda: counter(m, "a", "probe_sent") >= 2)
@@ -71,6 +77,15 @@ def _idle(mesh: Callable[..., Mesh], needs: Callable[..., None]) -> Callable[...
         return m
 
     return make
+
+
+def start_data_plane(m: Mesh, timers: str) -> None:
+    """Start a's data plane with other timers than the protocol's; the daemon finds it where it looks for one."""
+    words = ["--control", "/run/babelwg/dataplane.sock", "--timers", timers]
+    with (m.home("a") / "dataplane.log").open("ab") as log:
+        m.nodes["a"].popen(sys.executable, "-m", "babelwg.dataplane", *words, stdout=log, stderr=log)
+    path = Path(f"/proc/{m.nodes['a'].pid}/root/run/babelwg/dataplane.sock")
+    m.wait("a's data plane serves", path.exists)
 
 
 def refuse(m: Mesh) -> None:
@@ -119,3 +134,16 @@ def test_forged_errors_about_a_living_tunnel_do_nothing_but_count(idle: Callable
     assert counter(m, "a", "failed") == 0
     assert uses(m, "a", m.tunnel("a", "b"), B6, B4)
     assert "link-failed" not in events(m, "a")
+
+
+def test_an_idle_tunnel_whose_handshakes_stay_unanswered_is_left(idle: Callable[..., Mesh]) -> None:
+    m = idle(timers=TIMERS)
+    m.cut("a", "b")
+    # A retraction is what a has to tell b, and no packet of a user.
+    m.withdrawn = {("a", m.topology.node("a").addresses[1])}
+    m.write_config("a", {"b": "keepalive = 1"})
+    m.ask("a", "reload")
+    m.wait("a finds the link dead", lambda: counter(m, "a", "failed"), SOON)
+    assert counter(m, "a", "hint.handshake") >= 1
+    assert counter(m, "a", "hint.icmp") == 0
+    assert "link-failed" in events(m, "a") and "neighbour-lost" not in events(m, "a")

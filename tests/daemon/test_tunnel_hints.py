@@ -63,7 +63,7 @@ class Scene:
         opened = iter([self.errors, None])
         monkeypatch.setattr(module, "_open", lambda family: next(opened))
         self.told: list[tuple[str, str]] = []
-        self.tunnels: Any = SimpleNamespace(actual={}, watch=TunnelWatch())
+        self.tunnels: Any = SimpleNamespace(actual={}, watch=TunnelWatch(), embedded=SimpleNamespace())
         watch: Any = SimpleNamespace(suspect=lambda interface, kind: self.told.append((interface, kind)))
         self.hints = TunnelHints(self.tunnels, watch)
 
@@ -134,11 +134,12 @@ def test_without_the_right_to_listen_other_hints_go_on(
     async def run() -> None:
         told = []
         monkeypatch.setattr(module, "PathErrors", refuse)
-        tunnels: Any = SimpleNamespace(actual={}, watch=TunnelWatch())
+        tunnels: Any = SimpleNamespace(actual={}, watch=TunnelWatch(), embedded=SimpleNamespace())
         watch: Any = SimpleNamespace(suspect=lambda interface, kind: told.append((interface, kind)))
         hints = TunnelHints(tunnels, watch)
         tunnels.watch.suspect("bw-b")
-        assert told == [("bw-b", "handshake")]
+        tunnels.embedded.unanswered("bw-c")
+        assert told == [("bw-b", "handshake"), ("bw-c", "handshake")]
         hints.close()
 
     with caplog.at_level(logging.WARNING):

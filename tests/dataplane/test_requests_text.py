@@ -15,6 +15,7 @@ from babelwg.dataplane.requests import (
     Set,
     Shutdown,
     Stats,
+    Watch,
     take_command,
     take_uapi,
 )
@@ -41,6 +42,7 @@ def test_commands_are_read():
     assert command("list=1\n\n") == ListTunnels()
     assert command("stats=1\n\n") == Stats()
     assert command("handshakes=1\n\n") == Handshakes()
+    assert command("watch=1\n\n") == Watch()
     assert command("shutdown=1\n\n") == Shutdown()
 
 

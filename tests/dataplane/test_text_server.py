@@ -12,9 +12,11 @@ from babelwg.dataplane.later import Later
 from babelwg.dataplane.loop import Loop
 from babelwg.dataplane.textserver import (
     MAX_CONNECTIONS,
+    MAX_NEWS,
     MAX_REQUEST,
     HangupError,
     SocketTakenError,
+    Subscription,
     TextServer,
 )
 
@@ -35,6 +37,8 @@ def echo(received):
     del received[: end + 1]
     if line == "bye":
         raise HangupError("farewell\n")
+    if line == "watch":
+        return Subscription("watching\n")
     return f"{line}\n" * (100_000 if line == "flood" else 1)
 
 
@@ -133,6 +137,55 @@ def test_connections_beyond_the_limit_are_closed(loop, client):
     again = client()
     again.sendall(b"x\n")
     assert converse(loop, again) == (b"x\n", "open")
+
+
+def test_news_go_to_those_who_asked_for_them(loop, server, client):
+    one, other, third = client(), client(), client()
+    for each in (one, other):
+        each.sendall(b"watch\n")
+        assert converse(loop, each) == (b"watching\n", "open")
+    third.sendall(b"x\n")
+    assert converse(loop, third) == (b"x\n", "open")
+    server.tell("news\n")
+    server.tell("more\n")
+    assert converse(loop, one) == (b"news\nmore\n", "open")
+    assert converse(loop, third) == (b"", "open")
+    # It can still ask, and who has gone is told nothing.
+    other.close()
+    one.sendall(b"y\n")
+    assert converse(loop, one) == (b"y\n", "open")
+    server.tell("late\n")
+    assert converse(loop, one) == (b"late\n", "open")
+
+
+def test_news_that_come_while_a_long_answer_leaves_do_not_break_it(loop, server, client):
+    one = client()
+    one.sendall(b"watch\nflood\n")
+    for _ in range(5):
+        loop.turn(0.0)
+    server.tell("news\n")
+    data, state = converse(loop, one, turns=500)
+    assert state == "open"
+    assert data == b"watching\n" + b"flood\n" * 100_000
+
+
+def test_who_does_not_read_its_news_misses_some_and_costs_no_memory(loop, server, client):
+    one = client()
+    one.sendall(b"watch\n")
+    for _ in range(5):
+        loop.turn(0.0)
+    for number in range(200_000):
+        server.tell(f"{number:019}\n")
+        if number % 100 == 0:
+            loop.turn(0.0)
+    (connection,) = server._connections
+    assert len(connection._unsent) <= MAX_NEWS
+    data, state = converse(loop, one, turns=1000)
+    assert state == "open"
+    lines = data.split(b"\n")[1:-1]
+    assert {len(line) for line in lines} == {19} and len(lines) < 200_000
+    server.tell("again\n")
+    assert converse(loop, one) == (b"again\n", "open")
 
 
 def test_client_that_vanishes_is_forgotten(loop, server, client):

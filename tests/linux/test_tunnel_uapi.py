@@ -1,9 +1,11 @@
 """What a userspace WireGuard is told over its socket, and what its answers and failures give."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,3 +219,52 @@ def test_a_data_plane_that_hangs_is_told_with_how_long_it_was_waited_for(
         silent.listen()
         with pytest.raises(TunnelError, match=r"gave no proper answer: none within 0\.1 s$"):
             asyncio.run(read_state(tmp_path / "bw-a.sock"))
+
+
+@pytest.mark.parametrize("knows_watch", [True, False])
+def test_news_of_the_data_plane_are_heard_also_after_an_upgrade(tmp_path: Path, knows_watch: bool) -> None:
+    told: list[str] = []
+    asked: list[bytes] = []
+    ends: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(asyncio.IncompleteReadError):
+            while True:
+                asked.append(await reader.readuntil(b"\n\n"))
+                if asked[-1].startswith(b"list"):
+                    writer.write(b"interface=bw-a\nstate=open\nmtu=1\nlisten_port=1\nerrno=0\n\n")
+                elif not knows_watch:
+                    writer.write(b"message='watch' is not a command\nerrno=22\n\n")
+                    ends.append(writer)
+                else:
+                    life = len(ends)
+                    writer.write(b"errno=0\n\nunanswered=bw-%d\n\nother=1\n\nunanswered=bw-b\n\n" % life)
+                    ends.append(writer)
+
+    async def until(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(10):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    async def run() -> None:
+        lost: list[bool] = []
+        control = tmp_path / "dataplane.sock"
+        server = await asyncio.start_unix_server(serve, control)
+        backend = EmbeddedBackend(control, lambda: lost.append(True), tmp_path)
+        backend.unanswered = told.append
+        backend._made.add("bw-a")
+        await backend._ensure_running()
+        await until(lambda: len(ends) == 1)
+        await until(lambda: len(told) == 2 * knows_watch)
+        ends[0].close()  # as by an upgrade
+        await until(lambda: len(ends) == 2)
+        await until(lambda: len(told) == 4 * knows_watch)
+        assert not lost
+        await backend.detach()
+        for end in ends:
+            end.close()
+        server.close()
+
+    asyncio.run(run())
+    assert asked.count(b"watch=1\n\n") == 2
+    assert told == (["bw-0", "bw-b", "bw-1", "bw-b"] if knows_watch else [])

@@ -4,6 +4,7 @@ from babelwg.wireguard.events import (
     EndpointMoved,
     HandshakeAbandoned,
     HandshakeCompleted,
+    HandshakeUnanswered,
     SessionLost,
     describe,
 )
@@ -18,6 +19,7 @@ def test_every_event_has_its_line():
         for event in (
             HandshakeCompleted("wg0", KEY, initiator=True),
             HandshakeCompleted("wg0", KEY, initiator=False),
+            HandshakeUnanswered("wg0", KEY),
             HandshakeAbandoned("wg0", KEY),
             EndpointMoved("wg0", KEY, ("2001:db8::1", 7, 0, 0)),
             SessionLost("wg0", KEY),
@@ -25,6 +27,7 @@ def test_every_event_has_its_line():
     ] == [
         f"handshake-completed interface=wg0 peer={PEER} role=initiator",
         f"handshake-completed interface=wg0 peer={PEER} role=responder",
+        f"handshake-unanswered interface=wg0 peer={PEER}",
         f"handshake-abandoned interface=wg0 peer={PEER}",
         f"endpoint-moved interface=wg0 peer={PEER} endpoint=2001:db8::1:7",
         f"session-lost interface=wg0 peer={PEER}",

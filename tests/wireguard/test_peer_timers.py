@@ -4,8 +4,9 @@ from itertools import pairwise
 
 import pytest
 
-from babelwg.wireguard.events import HandshakeAbandoned
+from babelwg.wireguard.events import HandshakeAbandoned, HandshakeCompleted, HandshakeUnanswered
 from babelwg.wireguard.timers import TimerValues
+from tests.wireguard.conftest import ANY
 
 
 @pytest.fixture
@@ -88,6 +89,53 @@ def test_initiator_gives_up_after_90_seconds_and_starts_again_for_a_new_packet(p
     pair.passes = lambda sender, data: True
     pair.send(pair.a, packets.ipv4(b"again"))
     assert pair.b.packets == [packets.ipv4(b"again")]
+
+
+def unanswered(end):
+    """Return how often it was told that the peer does not answer, and forget all events."""
+    return [type(event) for event in end.device.events()].count(HandshakeUnanswered)
+
+
+def test_an_initiation_without_an_answer_is_told_once_when_it_is_repeated(pair, packets):
+    pair.passes = lambda sender, data: False
+    pair.send(pair.a, packets.ipv4())
+    pair.advance(4.9)
+    assert unanswered(pair.a) == 0
+    pair.advance(0.5)
+    assert sizes(pair.a) == [148] * 2
+    assert pair.a.device.events() == [HandshakeUnanswered("a", pair.b.public)]
+    for _ in range(60):  # more packets of users begin no new count
+        pair.send(pair.a, packets.ipv4())
+        pair.advance(1.0)
+    assert unanswered(pair.a) == 0
+    pair.passes = lambda sender, data: True
+    pair.advance(6.0)
+    assert HandshakeCompleted("a", pair.b.public, initiator=True) in pair.a.device.events()
+    pair.passes = lambda sender, data: False
+    pair.send(pair.a, packets.ipv4())
+    pair.advance(30.0)  # called after fifteen seconds of silence
+    assert unanswered(pair.a) == 1
+
+
+def test_who_was_given_up_and_is_called_again_in_vain_is_told_again(pair, packets):
+    pair.passes = lambda sender, data: False
+    for _ in range(2):
+        pair.send(pair.a, packets.ipv4())
+        pair.advance(120.0)
+        assert unanswered(pair.a) == 1
+
+
+def test_an_initiation_that_was_only_postponed_is_not_called_unanswered(pair, packets):
+    # b calls; a answers, but the answer is lost. When a has something to send, a response left just now.
+    pair.b.configure(public_key=pair.a.public, endpoint="192.0.2.1:51820", allowed_ips=ANY)
+    pair.passes = lambda sender, data: sender is pair.b
+    pair.send(pair.b, packets.ipv4())
+    pair.send(pair.a, packets.ipv4())
+    assert sizes(pair.a) == [92]
+    pair.passes = lambda sender, data: sender is pair.a
+    pair.advance(5.4)
+    assert sizes(pair.a) == [92, 148]
+    assert unanswered(pair.a) == 0
 
 
 @pytest.mark.conformance("W-tm-5")

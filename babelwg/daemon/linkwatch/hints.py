@@ -34,7 +34,7 @@ class TunnelHints:
         for errors in self._sockets:
             self._listen(errors)
         tunnels.watch.was_set = self._aim
-        tunnels.watch.suspect = partial(watch.suspect, kind="handshake")
+        tunnels.watch.suspect = tunnels.embedded.unanswered = partial(watch.suspect, kind="handshake")
 
     def close(self) -> None:
         """Listen no more."""

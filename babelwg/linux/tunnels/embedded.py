@@ -40,6 +40,9 @@ class EmbeddedBackend:
 
     def __init__(self, control: Path, lost: Callable[[], None], directory: Path = UAPI_DIRECTORY) -> None:
         self.started: Callable[[], None] = lambda: None  # called when a process was started
+        self.unanswered: Callable[[str], None] = lambda interface: (
+            None
+        )  # told whose handshakes are not answered
         self._control = control
         self._lost = lost
         self._directory = directory
@@ -170,15 +173,22 @@ class EmbeddedBackend:
         return [*program, "--control", str(self._control), "--uapi-dir", str(self._directory)]
 
     async def _watch_process(self) -> None:
-        """Hold a connection open: its end is the end of the process, whoever started it, or of its program."""
+        """Hold a connection open: its end is the end of the process, whoever started it, or of its program.
+
+        An older data plane refuses to tell news, and there are none.
+        """
         while True:
             try:
                 reader, writer = await asyncio.open_unix_connection(self._control)
             except OSError:
                 break
-            with contextlib.closing(writer), contextlib.suppress(OSError):  # a reset tells the same as an end
-                while await reader.read(4096):
-                    pass
+            # A reset, or what is no line, tells the same as an end.
+            with contextlib.closing(writer), contextlib.suppress(OSError, ValueError):
+                writer.write(b"watch=1\n\n")
+                while line := await reader.readline():
+                    key, _, value = line.decode(errors="replace").rstrip().partition("=")
+                    if key == "unanswered":
+                        self.unanswered(value)
             if not await self._goes_on():
                 break
             log.info("data-plane-upgraded tunnels=%d", len(self._made))
