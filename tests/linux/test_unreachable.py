@@ -180,6 +180,12 @@ class Socket:
         self.waiting: list[bytes | OSError] = []
         self.programs = 0
 
+    def __enter__(self) -> "Socket":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        raise AssertionError("it is kept open")
+
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
         self.programs += option == 26
 

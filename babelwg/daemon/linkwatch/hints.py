@@ -30,7 +30,7 @@ class TunnelHints:
         self._ignored: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._pauses: dict[PathErrors, asyncio.TimerHandle] = {}
-        self._sockets = [*filter(None, map(_open, (socket.AF_INET, socket.AF_INET6)))]
+        self._sockets = _open_sockets()
         for errors in self._sockets:
             self._listen(errors)
         tunnels.watch.was_set = self._aim
@@ -86,9 +86,11 @@ class TunnelHints:
         return found
 
 
-def _open(family: socket.AddressFamily) -> PathErrors | None:
+def _open_sockets() -> list[PathErrors]:
+    opened: list[PathErrors] = []
     try:
-        return PathErrors(family)
+        for family in (socket.AF_INET, socket.AF_INET6):
+            opened.append(PathErrors(family))
     except KernelError as error:
-        log.warning("icmp-errors-not-heard family=%s %s", family.name, error)
-        return None
+        log.warning("icmp-errors-not-heard %s", error)
+    return opened

@@ -3,6 +3,7 @@
 Anybody can forge them, so they are hints and no more.
 """
 
+import contextlib
 import errno
 import socket
 import struct
@@ -69,14 +70,15 @@ class PathErrors:
         self._family = family
         self._aimed: tuple[int, int] | None = None
         protocol = socket.IPPROTO_ICMP if family == socket.AF_INET else socket.IPPROTO_ICMPV6
-        try:
-            self._socket = socket.socket(
-                family, socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, protocol
-            )
-            _pass_types(self._socket, family)
-            attach_filter(self._socket, (NOTHING,))
-        except OSError as error:
-            raise KernelError("open", "a raw socket for ICMP errors", error.errno or 0) from error
+        kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+        with contextlib.ExitStack() as stack:
+            try:
+                self._socket = stack.enter_context(socket.socket(family, kind, protocol))
+                _pass_types(self._socket, family)
+                attach_filter(self._socket, (NOTHING,))
+            except OSError as error:
+                raise KernelError("open", "a raw socket for ICMP errors", error.errno or 0) from error
+            stack.pop_all()
 
     def fileno(self) -> int:
         return self._socket.fileno()
