@@ -94,6 +94,22 @@ def test_the_file_is_private_and_bounded_and_strangers_leave_room_for_us(tmp_pat
     first.put({f"bw-{number}": number for number in range(MAX_SLOTS)}, {})
     assert path.stat().st_size == HEADER_SIZE + MAX_SLOTS * SLOT_SIZE
     assert path.stat().st_mode & 0o777 == 0o600
+    assert len(opened(tmp_path)[1].sent) == MAX_SLOTS
+
+
+def test_who_was_heard_longest_ago_gives_way_to_a_new_neighbour(tmp_path: Path) -> None:
+    first, _ = opened(tmp_path)
+    keys = [("lan", number.to_bytes(16, "big")) for number in range(1, MAX_NEIGHBOURS + 1)]
+    first.put({"lan": 1}, {key: (1, 4.0, 9.0, True) for key in keys})
+    first.put({}, {keys[0]: (2, 4.0, 13.0, True)})
+    first.put({}, {("bw-b", BOB): (9, 4.0, 100.5, False)})
+    first.mark(keys[1], answers=False)  # has no slot any more
+    found = opened(tmp_path)[1]
+    assert found.sent == {"lan": 1}
+    assert found.heard[keys[0]][0] == 2
+    assert found.heard["bw-b", BOB] == (9, 4.0, 100.5, False)
+    assert keys[1] not in found.heard
+    assert len(found.heard) == MAX_NEIGHBOURS
 
 
 @pytest.mark.parametrize("kind", ["fifo", "endless"])

@@ -12,6 +12,7 @@ from babelwg.babel.parameters import HOLD_FACTOR, MIN_UPDATE_HOLD
 from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Neighbour, RefusedUpdate
 from babelwg.babel.tables.route import Route
+from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix, is_martian
 from babelwg.babel.wire.recognition import Passage
 from babelwg.babel.wire.tlv import INFINITY, Update
@@ -84,6 +85,33 @@ def remember_passage(state: State, neighbour: Neighbour, passage: Passage) -> No
         for route in routes:
             route.join(passage)
         neighbour.heard.passages[passage.key] = passage
+        _watch_together(state, passage, routes)
+
+
+def _watch_together(state: State, passage: Passage, routes: list[Route]) -> None:
+    """Have one timer for all routes of a passage, in the place of their own, as long as it is known."""
+
+    def look(now: float) -> None:
+        asked_about_at = min(route.asked_about_at for route in routes)
+        if now < asked_about_at:
+            state.silences.set(timer, asked_about_at)  # it was said again meanwhile
+        else:
+            routes[0].end_passage()
+
+    timer = Timer(look)
+    passage.at_end = partial(_watch_each, state, routes, timer)
+    for route in routes:
+        assert route.timer is not None, "a route in the table has its timer"
+        state.silences.cancel(route.timer)
+    state.silences.set(timer, min(route.asked_about_at for route in routes))
+
+
+def _watch_each(state: State, routes: list[Route], timer: Timer) -> None:
+    """Give the routes of a passage that has ended their own timers again."""
+    state.silences.cancel(timer)
+    for route in routes:
+        if route.timer is not None and state.routes.has(route) and route.passage is None:
+            state.silences.set(route.timer, route.asked_about_at)
 
 
 def reprice(state: State, neighbour: Neighbour, now: float) -> None:
@@ -269,15 +297,14 @@ def _restart_expiry(state: State, route: Route, interval: float, now: float) -> 
     assert route.timer is not None, "a route in the table has its timer"
     route.interval = interval
     route.hold_on(now)
-    state.silences.set(route.timer, route.asked_about_at)
+    if route.passage is None:  # which has one timer for all of its routes
+        state.silences.set(route.timer, route.asked_about_at)
 
 
 def _handle_timer(state: State, route: Route, now: float) -> None:
     """Ask about a route shortly before it expires, then retract it, then forget it (§3.5.3)."""
     assert route.timer is not None, "a route in the table has its timer"
-    if now < route.asked_about_at:
-        state.silences.set(route.timer, route.asked_about_at)  # it was said again in a passage
-    elif state.heard < route.expires:
+    if state.heard < route.expires:
         selection = state.routes.selected.get(route.prefix)
         if selection is not None and selection.route is route:
             request_refresh(state, route, now)

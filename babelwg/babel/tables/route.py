@@ -110,6 +110,7 @@ class Route(Remembered):
             if isinstance(route, Route) and route.passage is passage:
                 route.hold(route.expires, route.asked_about_at)
                 route.passage = None
+        passage.at_end()
 
     def smoothed_metric(self, now: float) -> float:
         """Return the metric smoothed exponentially over some Hello intervals (appendix A.3)."""

@@ -4,7 +4,7 @@ A single one is known by the octets that decide what it says. A passage, what st
 known as a whole, once all that it says was known one by one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from babelwg.babel.wire.prefix import Prefix
@@ -16,6 +16,10 @@ _NO_ROUTER_ID = bytes(ROUTER_ID_SIZE)  # is unusable, so it cannot be meant
 _NO_NEXT_HOP = bytes(16)
 # Implementation constant: Updates of a passage; of fewer it is cheaper to look at each
 SHORTEST_PASSAGE = 3
+
+
+def _nothing() -> None:
+    """Be what happens at an end that nobody waits for."""
 
 
 class Remembered:
@@ -32,7 +36,7 @@ class Passage:
     hops: no prefix omits octets of what stands before them.
     """
 
-    __slots__ = ("heard_at", "key", "next_hops", "octets", "prefixes", "remembered", "router_id")
+    __slots__ = ("at_end", "heard_at", "key", "next_hops", "octets", "prefixes", "remembered", "router_id")
 
     def __init__(
         self,
@@ -48,6 +52,7 @@ class Passage:
         self.next_hops = state.next_hop6, state.next_hop4
         self.prefixes = prefixes  # that later TLVs may omit octets of, by address encoding
         self.heard_at = float("-inf")  # when it was said as a whole for the last time, in seconds
+        self.at_end: Callable[[], None] = _nothing  # called when something of it has changed
 
 
 class Known:

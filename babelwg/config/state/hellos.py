@@ -45,7 +45,7 @@ class HelloFile:
         self.path = directory / HELLO_FILE
         self.boot_id = read_boot_id() if boot_id is None else boot_id
         self._slots: dict[Key, int] = {}
-        self._neighbours = 0  # slots that they have
+        self._heard: dict[Key, None] = {}  # the neighbours that have slots, who was heard longest ago first
         self._descriptor: int | None = None
 
     def load(self) -> LoadedHellos:
@@ -58,7 +58,7 @@ class HelloFile:
         heard = {key: row for key, row in found.items() if key[1] != OURSELVES}
         self.close()
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._slots, self._neighbours = {}, 0
+        self._slots, self._heard = {}, {}
         rows = b"".join(self._claim((name, OURSELVES), row) for name, row in sent.items())
         # One write, shorter than what is there or as long: a kill before the cut leaves the old slots behind it.
         os.pwrite(self._descriptor, _sealed(HEADER.pack(MAGIC, self.boot_id)) + rows, 0)
@@ -93,14 +93,25 @@ class HelloFile:
     def _claim(self, key: Key, row: HeardRow) -> bytes:
         """Return the octets of a slot, which the key has from now on; none where there is no room."""
         name = key[0].encode()
-        if key not in self._slots:
-            is_neighbour = key[1] != OURSELVES
-            full = len(self._slots) >= MAX_SLOTS or (is_neighbour and self._neighbours >= MAX_NEIGHBOURS)
-            if full or len(name) > 16:
-                return b""
-            self._slots[key] = len(self._slots)
-            self._neighbours += is_neighbour
+        if len(name) > 16 or (key not in self._slots and not self._find_slot(key)):
+            return b""
+        if key[1] != OURSELVES:
+            self._heard.pop(key, None)
+            self._heard[key] = None
         return _sealed(SLOT.pack(name, key[1], *row))
+
+    def _find_slot(self, key: Key) -> bool:
+        """Give a key a slot of its own, or that of the neighbour that was heard longest ago; False for none."""
+        is_neighbour = key[1] != OURSELVES
+        if len(self._slots) < MAX_SLOTS and not (is_neighbour and len(self._heard) >= MAX_NEIGHBOURS):
+            self._slots[key] = len(self._slots)
+            return True
+        if not self._heard:
+            return False
+        silent = next(iter(self._heard))
+        del self._heard[silent]
+        self._slots[key] = self._slots.pop(silent)
+        return True
 
     def _read(self) -> dict[Key, HeardRow]:
         try:
