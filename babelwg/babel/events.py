@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import get_args
 
 from babelwg.babel.wire.prefix import Prefix
 
@@ -214,3 +215,4 @@ Notice = (
     | TlvDropped
 )
 Event = RouteEvent | SeqnoIncreased | Notice
+NOTICES = frozenset(get_args(Notice))  # to look a type up there takes a tenth of what isinstance takes

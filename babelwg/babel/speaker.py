@@ -20,6 +20,7 @@ from babelwg.babel.operation.failure import (
     restore_link,
 )
 from babelwg.babel.operation.feasibility import start_remembered_sources
+from babelwg.babel.operation.keeping import changes_to_store, news_to_store, selected_routes
 from babelwg.babel.operation.liveness import (
     handle_hello_timer,
     remember_hello_seqno,
@@ -38,7 +39,7 @@ from babelwg.babel.operation.recovery import (
     end_interface,
     wildcard_retraction,
 )
-from babelwg.babel.operation.restoration import changes_to_store, restore_interface, selected_routes
+from babelwg.babel.operation.restoration import restore_interface
 from babelwg.babel.operation.routes import retract_v4_via_v6
 from babelwg.babel.operation.selection import retract_prefix, select_route
 from babelwg.babel.parameters import InterfaceParameters, Parameters
@@ -256,8 +257,17 @@ class Speaker(Shown):
         return hellos
 
     def routes_to_store(self) -> list[RouteRecord]:
-        """Return the changes of the selected routes since the last call."""
+        """Return the changes of the selected routes since the last call, but for those of prefixes that had none."""
         return changes_to_store(self._state) if self._state.rechosen else []
+
+    @property
+    def has_new_routes(self) -> bool:
+        """Whether prefixes have selected routes that had none, of which the shell does not know yet."""
+        return bool(self._state.newly_chosen)
+
+    def new_routes_to_store(self, most: int | None = None) -> list[RouteRecord]:
+        """Return the selected routes of prefixes that had none, `most` at a time; they may be stored at leisure."""
+        return news_to_store(self._state, most)
 
     def selected_routes(self) -> list[RouteRecord]:
         """Return all selected routes as they are stored."""

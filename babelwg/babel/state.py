@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 from random import Random
 
-from babelwg.babel.events import Event, Notice, SeqnoIncreased
+from babelwg.babel.events import NOTICES, Event, SeqnoIncreased
 from babelwg.babel.memory import Heard, Memory, RouteRecord
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.policy import Policy
@@ -53,7 +53,9 @@ class State:
         for record in () if self.memory_lost else memory.routes:
             if record.chosen is not None:
                 self.remembered.setdefault(record.chosen.interface, []).append(record)
-        self.rechosen: dict[Prefix, None] = {}  # prefixes whose selected routes the shell has to store again
+        # Prefixes whose selected routes the shell has to store again, and those of which it has stored none.
+        self.rechosen: dict[Prefix, None] = {}
+        self.newly_chosen: dict[Prefix, None] = {}
         self.source_timer: Timer | None = None
         self.routes = RouteTable()
         self.batches = Batches()
@@ -117,7 +119,7 @@ class State:
 
     def emit(self, event: Event) -> None:
         """Queue an event; of those that only inform, no more than a bounded number."""
-        if isinstance(event, Notice):
+        if type(event) in NOTICES:
             if self.notices >= self.parameters.max_undrained_notices:
                 self.count("events_suppressed")
                 return

@@ -24,6 +24,7 @@ from babelwg.babel.wire.prefix import Prefix, is_martian
 from babelwg.daemon.installer import RouteInstaller
 from babelwg.daemon.linkwatch.watched import Place
 from babelwg.daemon.recorder import Note, silent
+from babelwg.daemon.routekeeper import RouteKeeper
 from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket
 from babelwg.linux.errors import KernelError
@@ -85,6 +86,7 @@ class RoutingService:
         self._running: dict[str, tuple[int, InterfaceParameters, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._unread, self._drained = False, self._loop.time()  # datagrams wait that came since
+        self._keeper = RouteKeeper(speaker, store, lambda: self._unread)
         self._repairs: list[Route] = []  # that somebody else removed
         self._unsaid = 0  # events about routes that were not logged
         self._log_allowance, self._log_counted = LOG_BURST, self._loop.time()
@@ -93,6 +95,7 @@ class RoutingService:
     def close(self) -> None:
         """Stop reading and sending; the kernel's routes stay."""
         self.stopping = True
+        self._keeper.close()
         self._loop.remove_reader(self.socket.fileno())
         if self._timer is not None:
             self._timer.cancel()
@@ -102,6 +105,7 @@ class RoutingService:
         """Say a last Hello and nothing more, so that neighbours keep their routes until the next life."""
         self.speaker.pause(self._loop.time())
         self.pump()
+        self._keeper.finish()
         self.stopping = True
 
     def want(self, name: str, interface: WantedInterface | None) -> None:
@@ -262,6 +266,7 @@ class RoutingService:
             self._store.remember(self.speaker.sources_to_store())
             self._store.remember_hellos(*self.speaker.hellos_to_store())
             self._store.remember_routes(self.speaker.routes_to_store())
+            self._keeper.note()
             for datagram in datagrams:
                 self.socket.send(datagram)
 

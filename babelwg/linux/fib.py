@@ -128,10 +128,8 @@ class KernelRoutes:
 
     def wanted(self, place: Place) -> Route | None:
         """Return what the kernel should hold at a place."""
-        for first in (self.guards, self._sourced.own):
-            if first and (route := first.get(place)) is not None:
-                return route
-        if (route := self._by_place.get(place)) is not None:
+        route = self.guards.get(place) or self._sourced.own.get(place) or self._by_place.get(place)
+        if route is not None:
             return route
         route = self._sourced.throws.get(place) or self._halves.routes.get(place)
         return self.installed.get(place) if route is None and place in self.adopted else route
@@ -168,10 +166,10 @@ class KernelRoutes:
             self._changed, lambda place: self.guards.get(place) or self._by_place.get(place)
         )
         changed, self._changed = self._changed, set()
-        wanted = {place: self.wanted(place) for place in changed}
+        installed = self.installed
         plan = plan_routes(
-            {place: route for place, route in wanted.items() if route is not None},
-            {place: self.installed[place] for place in changed if place in self.installed},
+            {place: route for place in changed if (route := self.wanted(place)) is not None},
+            {place: installed[place] for place in changed if place in installed},
         )
         refusals = self._apply(plan) if plan else []
         # A rule comes after the routes that it leads to, and after the throws that keep it destination-first.
@@ -305,9 +303,9 @@ class KernelRoutes:
 
     def _place(self, prefix: Prefix, table: int | None) -> Place | str:
         """Return where the kernel keeps the route of a prefix, or why it has no place for it."""
-        if table in SOURCE_TABLES:
+        if table is not None and table in SOURCE_TABLES:
             return f"table {table} is one of those for source prefixes"
-        if not self._needs_table(prefix):
+        if not (prefix.source_plen and self._needs_table(prefix)):
             return table or self.table, prefix
         if table not in (None, self.table):
             return f"a source-specific route of IPv{prefix.family} cannot go to table {table}"
@@ -337,7 +335,7 @@ class KernelRoutes:
 
     def is_own_table(self, table: int) -> bool:
         """Return whether all routes of Babel's protocol in a table are ours."""
-        return table in SOURCE_TABLES or (table == self.table and not self.shared)
+        return (table == self.table and not self.shared) or table in SOURCE_TABLES
 
     def _priority(self, prefix: Prefix, table: int, metric: int = 0) -> int:
         if table in SOURCE_TABLES:
@@ -356,8 +354,9 @@ class KernelRoutes:
 
     def _apply(self, plan: list[Operation]) -> list[tuple[Prefix, Refusal]]:
         self.right = None
+        ours = None if self.shared else self.table
         requests = [
-            set_request(op.route, exclusive=self._is_exclusive(op.route))
+            set_request(op.route, exclusive=op.route.table != ours and self._is_exclusive(op.route))
             if isinstance(op, SetRoute)
             else remove_request(op.route)
             for op in plan
@@ -375,17 +374,19 @@ class KernelRoutes:
     def _note(self, operation: Operation, answer: Refusal) -> bool:
         """Book the kernel's answer to one operation; return whether the kernel now is as wanted."""
         route = operation.route
+        place = route.place
         if isinstance(operation, RemoveRoute):
-            if self.installed.get(route.place) == route:
-                del self.installed[route.place]
+            if self.installed.get(place) == route:
+                del self.installed[place]
             self.counters["route_removed"] += 1
             return answer.errno in (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
-        prefix = self.named(route)
         if answer.errno == 0:
-            self.installed[route.place] = route
-            self.refused.pop(prefix, None)
+            self.installed[place] = route
             self.counters["route_set"] += 1
+            if self.refused:
+                self.refused.pop(self.named(route), None)
             return True
+        prefix = self.named(route)
         known = self.refused.get(prefix) == answer
         self.refused[prefix] = answer
         self.counters["route_refused"] += 1

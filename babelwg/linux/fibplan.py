@@ -30,14 +30,19 @@ def plan_routes(desired: Mapping[Place, Route], actual: Mapping[Place, Route]) -
     What is set comes before what is removed, so that a packet always finds the covering route or the new one; a throw
     route comes before the route that would otherwise take its packets, and leaves after it.
     """
-    sets = [SetRoute(route) for place, route in desired.items() if actual.get(place) != route]
+    sets: list[Operation] = [
+        SetRoute(route) for place, route in desired.items() if actual.get(place) != route
+    ]
     # A route of another priority stands beside the old one instead of replacing it.
-    removals = [
+    removals: list[Operation] = [
         RemoveRoute(route)
         for place, route in actual.items()
         if place not in desired or desired[place].priority != route.priority
     ]
-    return [
-        *sorted(sets, key=lambda operation: operation.route.kind != THROW),
-        *sorted(removals, key=lambda operation: operation.route.kind == THROW),
-    ]
+    return [*_throws_first(sets), *reversed(_throws_first(removals))]
+
+
+def _throws_first(operations: list[Operation]) -> list[Operation]:
+    """Return operations with those on throw routes before the others; there may be thousands, and often none."""
+    throws = [operation for operation in operations if operation.route.kind == THROW]
+    return [*throws, *(o for o in operations if o.route.kind != THROW)] if throws else operations

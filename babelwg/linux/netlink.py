@@ -181,7 +181,7 @@ class RequestSocket:
         first = self._take_sequence(len(requests))
         # An error is always told, so that one acknowledgement, behind all, says that the others went well.
         packed = [
-            pack_message(kind, flags | NLM_F_REQUEST, sequence, payload)
+            HEADER.pack(len(payload) + 16, kind, flags | NLM_F_REQUEST, sequence, 0) + payload
             for sequence, (kind, flags, payload) in enumerate(requests[:-1], first)
         ]
         kind, flags, payload = requests[-1]

@@ -105,30 +105,28 @@ class Route(NamedTuple):
 
 def pack_route(route: Route) -> bytes:
     """Return the rtmsg and attributes of a route; an IPv4 route with an IPv6 next hop uses RTA_VIA."""
-    prefix, table, kind, next_hop, interface, source, priority, protocol = route
-    scope = SCOPE_LINK if kind == UNICAST and not next_hop else 0
-    head = RTMSG.pack(
-        FAMILIES[prefix.family],
-        prefix.plen,
-        prefix.source_plen,
-        0,
-        table if table < 256 else 0,
-        protocol,
-        scope,
-        kind,
-        0,
-    )
-    destination = pack_attribute(RTA_DST, prefix.network)
-    if prefix.source_plen:
-        destination += pack_attribute(RTA_SRC, prefix.source_network)
-    return head + destination + _pack_way(prefix.family, table, next_hop, interface, source, priority)
+    (family, network, plen, source_network, source_plen), *way = route
+    front, end = _pack_around(family, plen, source_plen, *way)
+    return front + network + (pack_attribute(RTA_SRC, source_network) if source_plen else b"") + end
 
 
 @lru_cache(WAYS)
-def _pack_way(
-    family: int, table: int, next_hop: bytes, interface: int, source: bytes, priority: int
-) -> bytes:
-    """Return the attributes that say where packets go, which thousands of routes have in common."""
+def _pack_around(
+    family: int,
+    plen: int,
+    source_plen: int,
+    table: int,
+    kind: int,
+    next_hop: bytes,
+    interface: int,
+    source: bytes,
+    priority: int,
+    protocol: int,
+) -> tuple[bytes, bytes]:
+    """Return the octets before the networks and behind them, which thousands of routes have in common."""
+    scope = SCOPE_LINK if kind == UNICAST and not next_hop else 0
+    number, octets = table if table < 256 else 0, 4 if family == 4 else 16
+    rtmsg = RTMSG.pack(FAMILIES[family], plen, source_plen, 0, number, protocol, scope, kind, 0)
     parts = [pack_attribute(RTA_TABLE, U32.pack(table))]
     if priority:
         parts.append(pack_attribute(RTA_PRIORITY, U32.pack(priority)))
@@ -140,7 +138,7 @@ def _pack_way(
         parts.append(pack_attribute(RTA_OIF, U32.pack(interface)))
     if source:
         parts.append(pack_attribute(RTA_PREFSRC, source))
-    return b"".join(parts)
+    return rtmsg + ATTRIBUTE.pack(4 + octets, RTA_DST), b"".join(parts)
 
 
 def read_route(message: Message) -> Route | None:

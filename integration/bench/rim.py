@@ -71,6 +71,7 @@ class Spoke:
         self.speaker.sources_to_store()
         self.speaker.hellos_to_store()
         self.speaker.routes_to_store()
+        self.speaker.new_routes_to_store()
         if self._timer is not None:
             self._timer.cancel()
         deadline = self.speaker.next_deadline()

@@ -40,7 +40,7 @@ from integration.chaos.witness import Witness
 
 LONGEST_HOLE = 1.0  # seconds
 REST = 5.0  # seconds after the storm, in which all becomes whole
-INTERVAL = 0.1  # seconds between two probes of a pair
+INTERVAL = 0.2  # seconds between two probes of a pair
 CALM = 3.0  # seconds of probes before the storm
 LIMIT = 120.0  # seconds
 AFTER_STALL = 0.5  # seconds until all catch up after the machine stood still

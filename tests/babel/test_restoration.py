@@ -2,6 +2,7 @@
 
 from babelwg.babel.memory import Chosen, Heard, Memory, RouteRecord, SourceRecord
 from babelwg.babel.parameters import InterfaceParameters
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY, Hello, RouteRequest, Update
 from tests.babel.bench import ORIGIN, OUR_ADDRESS, Bench, P, Q, neighbour_address, retraction, update, updates
 
@@ -146,14 +147,48 @@ def test_changes_of_the_selected_routes_are_handed_out_once() -> None:
     found.meet()
     found.receive([update(metric=50)])
     chosen = CHOSEN._replace(since=found.now)
-    assert found.speaker.routes_to_store() == [RouteRecord(P, chosen)]
+    assert found.speaker.routes_to_store() == []
+    assert found.speaker.new_routes_to_store() == [RouteRecord(P, chosen)]
     found.receive([update(metric=50)])
+    assert not found.speaker.has_new_routes
     assert found.speaker.routes_to_store() == []
     found.receive([update(metric=60)])
     assert found.speaker.routes_to_store() == [RouteRecord(P, chosen._replace(refmetric=60))]
     assert found.speaker.selected_routes() == [RouteRecord(P, chosen._replace(refmetric=60))]
     found.receive([retraction()])
     assert found.speaker.routes_to_store() == [RouteRecord(P, None)]
+
+
+def test_a_prefix_is_new_until_it_is_handed_out_or_lost() -> None:
+    found = Bench()
+    found.interface()
+    found.meet()
+    others = [Prefix.parse(f"2001:db8:{number}::/48") for number in range(1, 4)]
+    found.receive([update(prefix, 50) for prefix in others])
+    found.receive([update(others[0], 60), retraction(others[1])])
+    # Nothing that is stored has changed.
+    assert found.speaker.routes_to_store() == []
+    (first,) = found.speaker.new_routes_to_store(1)
+    assert (first.prefix, first.chosen and first.chosen.refmetric) == (others[0], 60)
+    assert [record.prefix for record in found.speaker.new_routes_to_store(1)] == [others[2]]
+    assert not found.speaker.has_new_routes
+
+
+def test_what_ends_must_be_stored_at_once_though_it_was_never_handed_out_as_new() -> None:
+    found = Bench()
+    found.interface()
+    found.meet()
+    found.receive([update(metric=50)])
+    assert [record.prefix for record in found.speaker.selected_routes()] == [P]  # the whole table is stored
+    found.receive([retraction()])
+    assert found.speaker.routes_to_store() == [RouteRecord(P, None)]
+    # Lost and back before anybody stored the loss: what is stored is wrong until then.
+    found.receive([update(metric=50)])
+    found.speaker.new_routes_to_store()
+    found.receive([retraction()])
+    found.receive([update(metric=50, seqno=9)])
+    assert [record.prefix for record in found.speaker.routes_to_store()] == [P]
+    assert not found.speaker.has_new_routes
 
 
 def test_what_was_heard_is_handed_out_once() -> None:
@@ -170,7 +205,7 @@ def test_what_was_heard_is_handed_out_once() -> None:
 def test_a_life_that_ends_at_once_leaves_the_next_one_the_same() -> None:
     found = restored()
     found.sent()
-    records = found.speaker.routes_to_store()
+    records = found.speaker.new_routes_to_store()
     assert [(r.prefix, r.chosen) for r in records] == [(P, CHOSEN), (Q, CHOSEN)]
     _, heard = found.speaker.hellos_to_store()
     assert heard["tun", ONE] == HEARD

@@ -100,7 +100,7 @@ def test_the_file_is_private_and_bounded_and_strangers_leave_room_for_us(tmp_pat
 def test_who_was_heard_longest_ago_gives_way_to_a_new_neighbour(tmp_path: Path) -> None:
     first, _ = opened(tmp_path)
     keys = [("lan", number.to_bytes(16, "big")) for number in range(1, MAX_NEIGHBOURS + 1)]
-    first.put({"lan": 1}, {key: (1, 4.0, 9.0, True) for key in keys})
+    first.put({"lan": 1}, dict.fromkeys(keys, (1, 4.0, 9.0, True)))
     first.put({}, {keys[0]: (2, 4.0, 13.0, True)})
     first.put({}, {("bw-b", BOB): (9, 4.0, 100.5, False)})
     first.mark(keys[1], answers=False)  # has no slot any more

@@ -3,7 +3,7 @@
 Nothing of it is more than a delay: the source table says what was announced, so no loop can come of it.
 """
 
-from babelwg.babel.memory import Chosen, RouteRecord
+from babelwg.babel.memory import Chosen
 from babelwg.babel.operation.acquisition import acquire
 from babelwg.babel.operation.liveness import update_link
 from babelwg.babel.operation.routes import restore_route
@@ -11,7 +11,6 @@ from babelwg.babel.parameters import HOLD_FACTOR
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
-from babelwg.babel.tables.route import Selection
 from babelwg.babel.wire.tlv import Update
 
 # Implementation constants: seconds
@@ -39,17 +38,6 @@ def restore_interface(state: State, interface: Interface, now: float) -> None:
         update_link(state, neighbour, now)
 
 
-def changes_to_store(state: State) -> list[RouteRecord]:
-    """Return the selected routes that changed since the last call, each prefix once."""
-    rechosen, state.rechosen = state.rechosen, {}
-    return [RouteRecord(prefix, _chosen(state.routes.selected.get(prefix))) for prefix in rechosen]
-
-
-def selected_routes(state: State) -> list[RouteRecord]:
-    """Return all selected routes."""
-    return [RouteRecord(prefix, _chosen(selection)) for prefix, selection in state.routes.selected.items()]
-
-
 def _restore_neighbour(state: State, interface: Interface, chosen: Chosen, now: float) -> Neighbour | None:
     heard = state.memory.heard.get((interface.name, chosen.neighbour))
     # A neighbour that lost its memory waits until all have forgotten its former life for want of Hellos, and no
@@ -66,22 +54,3 @@ def _restore_neighbour(state: State, interface: Interface, chosen: Chosen, now: 
     state.silences.set(neighbour.multicast.timer, heard.until)
     state.silences.set(neighbour.ihu_timer, now + HOLD_FACTOR * interface.parameters.ihu_interval)
     return neighbour
-
-
-def _chosen(selection: Selection | None) -> Chosen | None:
-    if selection is None:
-        return None
-    route = selection.route
-    route.stored = route.distance
-    neighbour = route.neighbour
-    return Chosen(
-        neighbour.interface.name,
-        neighbour.address,
-        route.next_hop,
-        route.router_id,
-        route.seqno,
-        route.refmetric,
-        neighbour.txcost,
-        route.interval,
-        route.since,
-    )

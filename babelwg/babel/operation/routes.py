@@ -35,7 +35,8 @@ def handle_update(state: State, neighbour: Neighbour, update: Update, now: float
         )
         _retract(state, neighbour, update.prefix, now)
     else:
-        neighbour.refused.pop(update.prefix, None)
+        if neighbour.refused:
+            neighbour.refused.pop(update.prefix, None)
         _learn(state, neighbour, update, update.prefix, now)
 
 
@@ -147,20 +148,22 @@ def retract_v4_via_v6(state: State, neighbour: Neighbour, now: float) -> None:
 
 def _refusal(state: State, neighbour: Neighbour, update: Update) -> str | None:
     """Return why a finite update must not be used, if so."""
-    assert update.prefix is not None and update.next_hop is not None, "the decoder guarantees both"
-    if is_martian(update.prefix):
+    prefix, next_hop, interface = update.prefix, update.next_hop, neighbour.interface
+    assert prefix is not None and next_hop is not None, "the decoder guarantees both"
+    if is_martian(prefix):
         return "martian"
     if update.router_id == state.router_id:
         return "own-router-id"
-    v4_via_v6 = update.prefix.family == 4 and len(update.next_hop) == 16
-    if v4_via_v6 and not may_use_v4_via_v6(state, neighbour.interface):
-        return "v4-via-v6"
-    if update.prefix.source_plen and not state.parameters.source_specific:
+    if prefix.source_plen and not state.parameters.source_specific:
         return "source-specific"
-    parameters = neighbour.interface.parameters
-    if update.next_hop in (neighbour.interface.link_local, parameters.ipv4):
+    if next_hop == neighbour.address and prefix.family == 6:
+        return None  # what is said of next hops below holds of any address that a datagram came from
+    v4_via_v6 = prefix.family == 4 and len(next_hop) == 16
+    if v4_via_v6 and not may_use_v4_via_v6(state, interface):
+        return "v4-via-v6"
+    if next_hop in (interface.link_local, interface.parameters.ipv4):
         return "own-next-hop"
-    if update.next_hop[0] in (0, 127, 0xFF) or (len(update.next_hop) == 4 and update.next_hop[0] >= 224):
+    if next_hop[0] in (0, 127, 0xFF) or (len(next_hop) == 4 and next_hop[0] >= 224):
         return "bad-next-hop"
     return None
 
@@ -188,7 +191,8 @@ def _learn(state: State, neighbour: Neighbour, update: Update, prefix: Prefix, n
         route.remember(update.octets)
         _go_on(state, route, feasible, selection is not None, now)
         return
-    _refresh(state, route, update, now)
+    else:
+        _refresh(state, route, update, now)
     select_route(state, prefix, "update", now, neighbour)
     if state.requests:
         answer_waiting(state, prefix, now)
@@ -215,6 +219,9 @@ def _create(state: State, neighbour: Neighbour, update: Update, now: float) -> R
     route = Route(neighbour, update, now)
     judge_route(state, route)
     state.routes.add(route, partial(_handle_timer, state, route))
+    route.remember(update.octets)
+    set_metric(route, now)
+    _restart_expiry(state, route, update.interval, now)
     return route
 
 

@@ -60,8 +60,7 @@ class Route(Remembered):
         self.expired = False  # retracted because no update came, not because its neighbour said so
         self.interval = update.interval
         self.passage: Passage | None = None  # whose repetitions keep this route alive
-        self.hold(now, now)
-        self.since = now
+        self._expires = self._asked_about_at = self.since = now
         self.smoothed = float(INFINITY)
         self.smoothed_at = now
         self.stored: tuple[bytes, int, int, bytes] | None = None  # its distance as the shell last stored it
@@ -203,13 +202,14 @@ class RouteTable:
     def add(self, route: Route, action: Callable[[float], None]) -> None:
         """Enter a route whose expiry does `action`."""
         assert route.prefix not in route.neighbour.routes, "one entry per neighbour and prefix"
+        prefix, neighbour = route.prefix, route.neighbour
         route.timer = Timer(action)
-        route.neighbour.routes[route.prefix] = route
+        neighbour.routes[prefix] = route
         route.set_refmetric(route.refmetric)
-        if route.prefix not in self.by_prefix:
-            self.by_prefix[route.prefix] = {}
+        if (routes := self.by_prefix.get(prefix)) is None:
+            routes = self.by_prefix[prefix] = {}
             self._in_order = None
-        self.by_prefix[route.prefix][route.neighbour] = route
+        routes[neighbour] = route
         self.count += 1
 
     def remove(self, route: Route) -> None:

@@ -56,8 +56,9 @@ class Prefix(NamedTuple):
 
 def is_martian(prefix: Prefix) -> bool:
     """Return whether destination or sources lie in a range that must never be routed (appendix C)."""
-    source = prefix.source
-    return _is_martian(prefix) or (source is not None and _is_martian(source))
+    if _is_martian(prefix):
+        return True
+    return prefix.source_plen > 0 and (source := prefix.source) is not None and _is_martian(source)
 
 
 def _is_martian(prefix: Prefix) -> bool:

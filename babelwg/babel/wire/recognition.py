@@ -14,6 +14,8 @@ PREFIX_FLAG = 0x80
 ROUTER_ID_FLAG = 0x40
 _NO_ROUTER_ID = bytes(ROUTER_ID_SIZE)  # is unusable, so it cannot be meant
 _NO_NEXT_HOP = bytes(16)
+_IPV4 = int(AddressEncoding.IPV4)
+_LENGTHS = tuple(bytes((length,)) for length in range(256))
 # Implementation constant: Updates of a passage; of fewer it is cheaper to look at each
 SHORTEST_PASSAGE = 3
 
@@ -67,16 +69,6 @@ class Known:
     def holds(self, passage: Passage) -> bool:
         """Return whether nothing of a passage has changed since it was said."""
         return self.passages.get(passage.key) is passage
-
-
-def octets_of(body: bytes, default: bytes, router_id: bytes | None, next_hop: bytes | None) -> bytes:
-    """Return all octets that decide what an Update says: its own, and what it takes from TLVs before it.
-
-    `default` are the octets that it omits from its prefix; its own length stands first, so nothing is ambiguous.
-    """
-    return b"".join(
-        (bytes((len(body),)), body, default, router_id or _NO_ROUTER_ID, next_hop or _NO_NEXT_HOP)
-    )
 
 
 @dataclass(slots=True)
@@ -158,15 +150,20 @@ def _key(data: bytes, position: int) -> bytes:
 
 
 def recognise(state: ParserState, body: bytes, known: Known) -> Remembered | None:
-    """Return what remembers an Update with these octets; None for a new one, of which the octets are noted."""
+    """Return what remembers an Update with these octets; None for a new one, of which the octets are noted.
+
+    These are all that decide what it says: its own, after their number so that nothing is ambiguous, and what it takes
+    from TLVs before it.
+    """
     if len(body) < 10 or body[1] & ROUTER_ID_FLAG:
         state.octets = b""
         return None
     encoding = body[0]
     default = state.prefixes.get(encoding, b"")[: body[3]] if body[3] else b""
-    next_hop = state.next_hop4 if encoding == AddressEncoding.IPV4 else state.next_hop6
-    state.octets = octets_of(body, default, state.router_id, next_hop)
-    heard = known.updates.get(state.octets)
+    next_hop = state.next_hop4 if encoding == _IPV4 else state.next_hop6
+    before = (state.router_id or _NO_ROUTER_ID) + (next_hop or _NO_NEXT_HOP)
+    state.octets = octets = _LENGTHS[len(body)] + body + default + before
+    heard = known.updates.get(octets)
     # What this very packet has changed before is as it says now.
     if heard is None or (state.news and (heard.prefix in state.news or None in state.news)):
         return None

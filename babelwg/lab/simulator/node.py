@@ -100,7 +100,7 @@ class SimNode:
         sent, heard = self.speaker.hellos_to_store()
         self.disk.hello_seqnos |= sent
         self.disk.heard |= heard
-        for route in self.speaker.routes_to_store():
+        for route in (*self.speaker.routes_to_store(), *self.speaker.new_routes_to_store()):
             if route.chosen is None:
                 self.disk.routes.pop(route.prefix, None)
             else:
