@@ -154,6 +154,11 @@ class Shown:
         """Return the prefixes for which routes are known, as they are from now on."""
         return self._state.routes.by_prefix.keys()
 
+    @property
+    def selected_count(self) -> int:
+        """The number of prefixes with a selected route."""
+        return len(self._state.routes.selected)
+
     def selected_metrics(self) -> dict[Prefix, int]:
         """Return the metric of the selected route of each prefix."""
         return {p: selection.route.metric for p, selection in self._state.routes.selected.items()}

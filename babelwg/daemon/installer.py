@@ -123,16 +123,19 @@ class RouteInstaller:
             self._unplaced = frozenset(p for p in self._unplaced if self._covered_endpoint(p))
             self._tell(now)
 
-    def reflect(self, metrics: Mapping[Prefix, int]) -> None:
+    def reflect(self) -> None:
         """Bring the kernel's priorities to the metrics of the selected routes, where they shall show them."""
-        for prefix, (event, _) in list(self._selected.items()) if self.reflecting else ():
+        if not self.reflecting:
+            return
+        metrics = self._speaker.selected_metrics()
+        for prefix, (event, _) in list(self._selected.items()):
             if prefix in metrics and prefix not in self._unplaced and metrics[prefix] != event.metric:
                 self._select(dataclasses.replace(event, metric=metrics[prefix]))
 
     def prune(self, known: Collection[Prefix]) -> None:
         """Forget what had no place and is known of no more, so that nobody can make us remember ever more."""
-        gone = self._unplaced.difference(known)
-        self._unplaced -= gone
+        gone = [prefix for prefix in self._unplaced if prefix not in known]
+        self._unplaced = self._unplaced.difference(gone)
         for prefix in gone:
             self._routes.forget(prefix)
 

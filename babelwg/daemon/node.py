@@ -135,9 +135,9 @@ class Node:
     async def run(self) -> None:
         """Run until somebody asks to stop."""
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._repair()), group.create_task(self._release_adopted())]
             self.links.start()
-            tasks.append(group.create_task(self.lag.run()))
+            endless = (self._repair(), self._release_adopted(), self.lag.run())
+            tasks = [group.create_task(each) for each in endless]
             self.notifier.ready(self._summary())
             tasks.append(group.create_task(self.notifier.run(self._summary)))
             if isinstance(self.config, Config):
@@ -338,40 +338,40 @@ class Node:
         while True:
             await wait_for_news(self._repair_soon, repair_interval_of(self.config))
             await self.lag.calm(LONGEST_DEFERRAL, self._repair_soon)
+            urgent = self._repair_soon.is_set()
             self._repair_soon.clear()
             async with self._changing:
-                await self._repair_kernel_side()
+                await self._repair_kernel_side(urgent)
                 await self.local.configure(babeld_of(self.config))
             await self._checkpoint()
 
-    async def _repair_kernel_side(self) -> None:
+    async def _repair_kernel_side(self, urgent: bool) -> None:
         if isinstance(self.config, Config):
             await self.kernel.apply(self.config)
             # Other programs set what is new to their taste a moment after we did.
             self.kernel.set_tunnel_sysctls(list(self.tunnels.actual))
+        if not (urgent or self._look.is_due):
+            return
         try:
-            # A look at thousands of routes takes its time, in which Hellos have to leave.
+            # It takes its time, in which Hellos have to leave.
             seen = await asyncio.to_thread(self._look.look, self.routes.tables(), self.routes.right)
             repaired = self.routes.resync(seen)
         except KernelError as error:
             log.error("kernel-refused %s", error)
             return
-        if repaired:
-            log.warning("routes-repaired count=%d", repaired)
-            wiring.note_repair(self, repaired)
+        wiring.note_repair(self, repaired)
 
     async def _checkpoint(self) -> None:
         now = asyncio.get_running_loop().time()
         speaker, installer = self.routing.speaker, self.routing.installer
         self.names.learn(now)  # also for the history, when nobody asks
-        metrics = speaker.selected_metrics()
-        installer.reflect(metrics)
+        installer.reflect()
         installer.prune(speaker.learned_prefixes())
         self.store.save(speaker.hello_seqnos())
         # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
         if not speaker.recovering:
             self.store.tidy(speaker.source_count, lambda: speaker.source_views(now))
-        self.store.tidy_routes(len(metrics), speaker.selected_routes)
+        self.store.tidy_routes(speaker.selected_count, speaker.selected_routes)
         await asyncio.to_thread(self.store.fsync)
 
     async def _release_adopted(self) -> None:

@@ -188,13 +188,10 @@ class KernelRoutes:
         allowed, known = set(interfaces), {self.table, *tables}
         self.installed = {
             route.place: route
-            for route in dump_routes(self._requests, 0)
-            if route.protocol == PROTOCOL_BABEL
-            and (
-                self.is_own_table(route.table)
-                or route.interface in allowed
-                or (route.kind == UNREACHABLE and route.table in known)
-            )
+            for route in dump_routes(self._requests, 0, only=PROTOCOL_BABEL)
+            if self.is_own_table(route.table)
+            or route.interface in allowed
+            or (route.kind == UNREACHABLE and route.table in known)
         }
         self.adopted = set(self.installed)
         return len(self.adopted)
@@ -223,7 +220,9 @@ class KernelRoutes:
                 self._apply_rules()
                 return 0
         tables = sorted(self.tables())
-        self.installed = self._ours(r for table in tables for r in dump_routes(self._requests, table))
+        self.installed = self._ours(
+            r for table in tables for r in dump_routes(self._requests, table, only=PROTOCOL_BABEL)
+        )
         self._changed.update(self.all_wanted(), self.installed)
         before = self.counters["route_set"] + self.counters["route_removed"]
         self.flush()

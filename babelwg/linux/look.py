@@ -1,14 +1,17 @@
 """A look at whole tables of the kernel now and then; what lies there octet for octet as before is not read again."""
 
+import time
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import NamedTuple
 
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import RequestSocket
-from babelwg.linux.routes import Route, dump_octets, routes_in
+from babelwg.linux.routes import PROTOCOL_BABEL, Route, dump_octets, routes_in
 
 MARK_SIZE = 16  # octets
+SHARE = 0.001  # of a processor, that looks at full tables may take: news of the kernel come at once, without any look
+LONGEST_PAUSE = 300.0  # seconds
 
 
 class Seen(NamedTuple):
@@ -23,15 +26,31 @@ class KernelLook:
 
     def __init__(self) -> None:
         self._requests: RequestSocket | None = None
+        self._due = 0.0  # monotonic seconds
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next look would not take more than its share of a processor."""
+        return time.monotonic() >= self._due
 
     def look(self, tables: Iterable[int], known: bytes | None) -> Seen:
-        """Return what some tables hold; their routes are not read where the mark is `known`. Raises KernelError."""
+        """Return what some tables hold of Babel's protocol; routes are not read where the mark is `known`.
+
+        Raises KernelError.
+        """
+        began = time.thread_time()
+        try:
+            return self._look(tables, known)
+        finally:
+            self._due = time.monotonic() + min(LONGEST_PAUSE, (time.thread_time() - began) / SHARE)
+
+    def _look(self, tables: Iterable[int], known: bytes | None) -> Seen:
         if self._requests is None:
             self._requests = RequestSocket()
         # The same numbers in the same requests, so that the same answers are the same octets.
         self._requests.restart_numbering()
         try:
-            dumped = [(table, dump_octets(self._requests, table)) for table in sorted(tables)]
+            dumped = [(table, dump_octets(self._requests, table, PROTOCOL_BABEL)) for table in sorted(tables)]
         except KernelError:
             self.close()  # what it would still tell belongs to no later request
             raise

@@ -180,16 +180,18 @@ def remove_request(route: Route) -> tuple[int, int, bytes]:
     return RTM_DELROUTE, 0, bytes(payload)
 
 
-def dump_routes(requests: RequestSocket, table: int, but: int = 0) -> list[Route]:
-    """Return the routes of one table, or of all tables for 0, both families; not those of the protocol `but`."""
-    return routes_in(dump_octets(requests, table), table, but)
+def dump_routes(requests: RequestSocket, table: int, but: int = 0, only: int = 0) -> list[Route]:
+    """Return the routes of one table, or of all tables for 0, not of the protocol `but`, `only` of one."""
+    found = routes_in(dump_octets(requests, table, only), table, but)
+    # A kernel before 4.20 tells of all.
+    return [route for route in found if route.protocol == only] if only else found
 
 
-def dump_octets(requests: RequestSocket, table: int) -> list[bytes]:
-    """Return the datagrams with which the kernel tells the routes of one table, or of all tables for 0."""
+def dump_octets(requests: RequestSocket, table: int, only: int = 0) -> list[bytes]:
+    """Return the datagrams with which the kernel tells the routes of a table, or of all for 0, `only` of a protocol."""
     found: list[bytes] = []
     for family in FAMILIES.values():
-        payload = RTMSG.pack(family, 0, 0, 0, 0, 0, 0, 0, 0)
+        payload = RTMSG.pack(family, 0, 0, 0, 0, only, 0, 0, 0)
         payload += pack_attribute(RTA_TABLE, U32.pack(table)) if table else b""
         try:
             found += requests.dump_datagrams(RTM_GETROUTE, payload)

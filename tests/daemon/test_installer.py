@@ -34,6 +34,10 @@ class Speaker:
     def __init__(self) -> None:
         self.refused: frozenset[Prefix] = frozenset()
         self.policies: list[Any] = []
+        self.metrics: dict[Prefix, int] = {}
+
+    def selected_metrics(self) -> dict[Prefix, int]:
+        return self.metrics
 
     def refuse(self, prefixes: frozenset[Prefix], now: float) -> None:
         del now
@@ -181,7 +185,8 @@ def test_the_kernels_priority_shows_the_metric_where_it_shall() -> None:
     held = bench.held("10.5.0.0/16", 60)
     assert held is not None
     assert held.priority == 1124
-    bench.installer.reflect({p("10.5.0.0/16"): 200})
+    bench.speaker.metrics = {p("10.5.0.0/16"): 200}
+    bench.installer.reflect()
     bench.routes.flush()
     held = bench.held("10.5.0.0/16", 60)
     assert held is not None

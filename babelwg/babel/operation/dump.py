@@ -44,7 +44,7 @@ def queue_dump(state: State, neighbour: Neighbour, now: float) -> None:
 
 def write_dump(state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float) -> None:
     """Write the batches that wait, each as it is true now, until the packet is full."""
-    setting = _setting(state, interface, writer.capacity)
+    setting = _setting(state, interface)
     while outbox.batches:
         batch = next(iter(outbox.batches))
         encoding = _encoding(state, interface, batch, setting, now)
@@ -60,9 +60,17 @@ def _queue(state: State, interface: Interface, outbox: Outbox) -> None:
         learned = sorted(state.routes.selected.items(), key=lambda item: (item[1].router_id, item[0]))
         state.batches.cut((*sorted(state.xroutes), *(prefix for prefix, _ in learned)))
     batches = state.batches.all()
-    outbox.batches |= dict.fromkeys(batches)
     known = interface.encodings
     interface.encodings = {batch: known[batch] for batch in batches if batch in known}
+    setting = _setting(state, interface)
+    outbox.batches |= {b: None for b in batches if not _is_silent(state, known.get(b), setting)}
+
+
+def _is_silent(state: State, known: Encoding | None, setting: Setting) -> bool:
+    """Return whether nothing is to be said of a batch, as of all that its only hearer announces himself."""
+    if known is None or known.octets or known.rest:
+        return False
+    return known.revision == state.batches.revision and known.setting == setting
 
 
 def _encoding(state: State, interface: Interface, batch: Batch, setting: Setting, now: float) -> Encoding:
@@ -96,12 +104,12 @@ def _facts(state: State, batch: Batch) -> tuple[Any, ...]:
     return tuple([selected(prefix) or xroutes(prefix) for prefix in batch.prefixes])
 
 
-def _setting(state: State, interface: Interface, capacity: int) -> Setting:
+def _setting(state: State, interface: Interface) -> Setting:
     return Setting(
         state.seqno,
         interface.update_interval,
         interface.link_local,
-        capacity,
+        interface.capacity,
         interface.parameters,
         state.parameters,
         state.policy,

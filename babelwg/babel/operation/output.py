@@ -14,7 +14,6 @@ from babelwg.babel.tables.interface import PACING_GRAIN, Interface
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.wire.encode import PacketWriter
-from babelwg.babel.wire.mac import overhead
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.seqno import seqno_add
 from babelwg.babel.wire.tlv import AcknowledgmentRequest, Hello, Ihu
@@ -72,8 +71,7 @@ def _flush_unpaced(state: State, interface: Interface, outbox: Outbox, now: floa
 
 
 def _writer(interface: Interface) -> PacketWriter:
-    capacity = interface.parameters.packet_size - overhead(interface.parameters.keys)
-    return PacketWriter(capacity, interface.link_local)
+    return PacketWriter(interface.capacity, interface.link_local)
 
 
 def _wrap(state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float) -> Datagram:

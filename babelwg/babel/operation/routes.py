@@ -91,11 +91,13 @@ def remember_passage(state: State, neighbour: Neighbour, passage: Passage) -> No
 
 def _watch_together(state: State, passage: Passage, routes: list[Route]) -> None:
     """Have one timer for all routes of a passage, in the place of their own, as long as it is known."""
+    patience = min(route.patience for route in routes)
 
     def look(now: float) -> None:
-        asked_about_at = min(route.asked_about_at for route in routes)
-        if now < asked_about_at:
-            state.silences.set(timer, asked_about_at)  # it was said again meanwhile
+        # Most were said again a moment ago, and then none of the routes needs a look.
+        due = passage.heard_at + patience
+        if now < due or now < (due := min(route.asked_about_at for route in routes)):
+            state.silences.set(timer, due)
         else:
             routes[0].end_passage()
 

@@ -10,6 +10,7 @@ from babelwg.babel.tables.delay import Probing
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.timers import Timer
+from babelwg.babel.wire.mac import overhead
 from babelwg.babel.wire.prefix import Prefix
 
 # Implementation constant: seconds of which the octets leave together, or each packet would wake both ends
@@ -105,6 +106,11 @@ class Interface:
     def timers(self) -> tuple[Timer, ...]:
         """Return all timers that end with the interface, except the outbox's and that of its Hellos."""
         return self.update_timer, self.probing.timer, self.retry_timer
+
+    @property
+    def capacity(self) -> int:
+        """The octets that a packet has for TLVs, beside what authenticates it."""
+        return self.parameters.packet_size - overhead(self.parameters.keys)
 
     def may_carry(self, prefix: Prefix) -> bool:
         """Return whether a prefix may be spoken of here: not all speakers know sources (RFC 9079, §6)."""

@@ -85,6 +85,11 @@ class Route(Remembered):
         known = self._asked_about_at
         return known if self.passage is None else max(known, _hold(self, self.passage.heard_at)[1])
 
+    @property
+    def patience(self) -> float:
+        """How long after it was said its neighbour is asked about it, in seconds."""
+        return _hold(self, 0.0)[1]
+
     def hold(self, expires: float, asked_about_at: float) -> None:
         """Let it live until `expires`, and be asked about before; both in monotonic seconds."""
         self._expires, self._asked_about_at = expires, asked_about_at

@@ -1,5 +1,6 @@
 """What the recorder hears: the speaker's events, and the notes of every service of a node."""
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.events import Event, NeighbourAcquired
@@ -10,6 +11,8 @@ from babelwg.version import __version__
 
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
+
+log = logging.getLogger(__name__)
 
 # Implementation constants
 MAX_ERRORS = 1000  # characters of what is wrong with a configuration
@@ -91,7 +94,10 @@ def note_refusal(node: "Node", errors: ConfigErrors) -> None:
 
 
 def note_repair(node: "Node", count: int) -> None:
-    """Take note that so many routes of the kernel were not as they should be."""
+    """Take note that so many routes of the kernel were not as they should be, if there were any."""
+    if not count:
+        return
+    log.warning("routes-repaired count=%d", count)
     cause = "the kernel did not hold what it should"
     node.recorder.note("routes-repaired", f"{count} routes were set right", cause, count=count)
 
