@@ -224,7 +224,6 @@ class Node:
             await apply_configuration(self)
 
     def _open_routing(self) -> None:
-        self._facts: object = None  # about links that decided, when last looked at, what is announced
         self.requests = RequestSocket()
         self._stack.callback(self.requests.close)
         self._look = KernelLook()
@@ -243,6 +242,7 @@ class Node:
             self.routes.interface_lost,
         )
         self._stack.callback(self.monitor.close)
+        self._facts = redistribution_facts(self.monitor.mirror)  # which last decided what is announced
         self.routing = RoutingService(
             Speaker(
                 router_id_of(self.config) or self.store.router_id,

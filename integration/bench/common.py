@@ -1,6 +1,7 @@
 """What the benchmarks share: daemons under test, their cost, and the printing of interleaved runs."""
 
 import os
+import socket
 import statistics
 import subprocess
 import sys
@@ -16,6 +17,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 WAIT = 120.0  # seconds
 KINDS = ("babelwg", "babeld", "BIRD")
+STATUS = b'{"jsonrpc": "2.0", "id": 1, "method": "status"}\n'
 # It announces what its kernel has as routes only, and only what Babel learned goes to the kernel.
 BIRD = """log stderr all;
 router id 192.0.2.1;
@@ -84,16 +86,21 @@ class RoutingDaemon:
             self.process: subprocess.Popen[Any] = node.popen(*argv, stdout=log, **common)
 
     def wait_until_ready(self) -> None:
-        """Return when the daemon serves its socket."""
-        wait(
-            f"{self.kind} in {self.node.name} serves its socket",
-            lambda: self.socket.exists() or self._check(),
-        )
+        """Return when the daemon answers on its socket; a daemon that is busy does so later than it listens."""
+        wait(f"{self.kind} in {self.node.name} answers", self._answers)
 
-    def _check(self) -> bool:
+    def _answers(self) -> bool:
         if self.process.poll() is not None:
             raise RuntimeError(f"{self.kind} ended: {self._log.read_text(errors='replace')[-2000:]}")
-        return False
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.settimeout(WAIT)
+            try:
+                asking.connect(str(self.socket))
+            except (FileNotFoundError, ConnectionRefusedError):
+                return False
+            if self.kind == "babelwg":
+                asking.sendall(STATUS)
+            return bool(asking.recv(1))  # the others greet
 
     def stop(self) -> None:
         self.process.terminate()
