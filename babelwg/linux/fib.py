@@ -161,6 +161,8 @@ class KernelRoutes:
 
     def flush(self) -> list[tuple[Prefix, Refusal]]:
         """Bring the changed prefixes into the kernel in one batch; return what it refused."""
+        if not (self._changed or self._sourced.is_stale or self.sources.tables or self._rules):
+            return []  # as after most datagrams
         self._changed |= self._sourced.plan(self.learned, self._by_place, self.adopted)
         self._changed |= self._halves.plan(
             self._changed, lambda place: self.guards.get(place) or self._by_place.get(place)

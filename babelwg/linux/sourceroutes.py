@@ -22,7 +22,7 @@ class SourceRoutes:
         self._main: frozenset[Prefix] = frozenset()  # the operator's destinations
         self._plan = ThrowPlan({}, (), ())
         self._moved: set[Prefix] = set()  # plain prefixes that came or went since the plan was made
-        self._stale = False
+        self.is_stale = False  # whether the throw routes have to be planned anew
 
     @property
     def throws(self) -> dict[Place, Route]:
@@ -43,31 +43,31 @@ class SourceRoutes:
                     protocol=PROTOCOL_BABEL,
                 )
         destinations = frozenset(main)
-        self._stale = self._stale or copies.keys() != self.own.keys() or destinations != self._main
+        self.is_stale = self.is_stale or copies.keys() != self.own.keys() or destinations != self._main
         before, self.own, self._main = self.own, copies, destinations
         return differing(before, copies)
 
     def clear(self) -> None:
         """Have nothing of our own any more."""
         self.own.clear()
-        self._stale = True
+        self.is_stale = True
 
     def outdate(self) -> None:
         """Plan everything anew next time."""
-        self._stale = True
+        self.is_stale = True
 
     def moved(self, prefix: Prefix) -> None:
         """Take note that a learned prefix came, went or has another place."""
         if self.tables.tables:
             self._moved.add(prefix)
-            self._stale = self._stale or prefix.source_plen > 0
+            self.is_stale = self.is_stale or prefix.source_plen > 0
 
     def plan(
         self, learned: Mapping[Prefix, Route], by_place: Collection[Place], adopted: Collection[Place]
     ) -> set[Place]:
         """Bring the throw routes up to date; return the places where they differ."""
-        if self._stale:
-            self._stale = False
+        if self.is_stale:
+            self.is_stale = False
             changed = self._plan_anew(learned, by_place, adopted) if self.tables.tables else set()
         else:
             changed = set()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.policy import AllowAll
 from babelwg.babel.tables.batch import MOST, Batch, Batches
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import INFINITY, RouteRequest, SeqnoRequest, Update
+from babelwg.babel.wire.tlv import INFINITY, Hello, RouteRequest, SeqnoRequest, Update
 from tests.babel.bench import ORIGIN, OUR_ADDRESS, OUR_ID, Bench, neighbour_address, tlvs_of
 
 OTHER = bytes.fromhex("02000000000000bb")
@@ -219,3 +220,40 @@ def test_a_batch_that_is_longer_than_a_packet_is_told_in_two() -> None:
     told = [d for _, d in keep(found, 2 * INTERVAL) if d.interface == "if1"]
     assert prefixes <= {t.prefix for d in told for t in tlvs_of(d) if isinstance(t, Update)}
     assert max(len(d.data) for d in told) <= 512
+
+
+def dumps_of(found: Bench, seconds: float) -> list[tuple[float, bool]]:
+    """Return when each periodic update began on the first interface, and whether a Hello was in the packet."""
+    told = []
+    for when, datagram in keep(found, seconds):
+        tlvs = tlvs_of(datagram)
+        if datagram.interface == "if0" and any(type(t) is Update and t.prefix == PREFIXES[0] for t in tlvs):
+            told.append((when, any(type(t) is Hello for t in tlvs)))
+    return told
+
+
+def test_a_periodic_update_shares_the_packet_of_a_hello_and_keeps_its_promise() -> None:
+    found = bench()
+    found.speaker.announce(PREFIXES[0], 0, found.now)
+    keep(found, 2 * INTERVAL)
+    told = dumps_of(found, 12 * INTERVAL)
+    assert all(with_hello for _, with_hello in told)
+    pauses = [later - before for (before, _), (later, _) in pairwise(told)]
+    assert max(pauses) <= INTERVAL
+    # Not with every Hello that comes along: no more often than by the timer alone.
+    assert min(pauses) >= 0.8 * INTERVAL
+    assert len(told) <= 12 / 0.85
+
+
+@pytest.mark.parametrize("change", [{"unicast": True}, {"update_interval": 2.0}])
+def test_an_update_that_does_not_go_where_hellos_go_or_more_often_has_its_own_packets(
+    change: dict[str, Any],
+) -> None:
+    found = bench()
+    found.speaker.announce(PREFIXES[0], 0, found.now)
+    parameters = replace(WIRED, **change)
+    found.speaker.set_interface("if0", parameters, OUR_ADDRESS, found.now)
+    keep(found, 2 * INTERVAL)
+    told = dumps_of(found, 4 * INTERVAL)
+    assert len(told) >= 4 * INTERVAL / parameters.update_interval
+    assert sum(with_hello for _, with_hello in told) < len(told) / 2

@@ -22,13 +22,34 @@ PERIODIC_JITTER = (0.85, 0.95)  # of the update interval
 
 def handle_update_timer(state: State, interface: Interface, now: float) -> None:
     """Queue the periodic update of everything (§3.7.1)."""
-    interval = choose_update_interval(state, interface, now)
-    state.timers.set(interface.update_timer, now + interval * state.rng.uniform(*PERIODIC_JITTER))
-    if not interface.neighbours:
-        return
-    for outbox in outboxes(interface):
+    _start_interval(state, interface, now)
+    for outbox in outboxes(interface) if interface.neighbours else ():
         _queue(state, interface, outbox)
         state.sending.advance(outbox.timer, now + ordinary_delay(state, interface))
+
+
+def join_hello(state: State, interface: Interface, now: float) -> None:
+    """Let the periodic update leave with the Hello that leaves now, if it is due before the next one."""
+    due, next_hello = interface.update_timer.when, interface.hello_timer.when
+    if due is None or next_hello is None or due > next_hello or not _meets_hellos(interface):
+        return
+    _start_interval(state, interface, now)
+    if interface.neighbours:
+        _queue(state, interface, interface.outbox)
+
+
+def _start_interval(state: State, interface: Interface, now: float) -> None:
+    """Have the next periodic update leave within the interval that this one promises."""
+    interval = choose_update_interval(state, interface, now)
+    # With a Hello it leaves early rather than late, and has the jitter of that.
+    share = 1.0 if _meets_hellos(interface) else state.rng.uniform(*PERIODIC_JITTER)
+    state.timers.set(interface.update_timer, now + interval * share)
+
+
+def _meets_hellos(interface: Interface) -> bool:
+    """Return whether periodic updates go where Hellos go, and less often: they then share packets."""
+    parameters = interface.parameters
+    return not parameters.unicast and parameters.update_interval >= parameters.hello_interval
 
 
 def queue_dump(state: State, neighbour: Neighbour, now: float) -> None:

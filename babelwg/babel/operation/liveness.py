@@ -4,6 +4,7 @@ from babelwg.babel.events import LinkCostChanged
 from babelwg.babel.memory import Heard
 from babelwg.babel.operation.acknowledgments import forget_neighbour
 from babelwg.babel.operation.cost import compute_cost, compute_rxcost
+from babelwg.babel.operation.dump import join_hello
 from babelwg.babel.operation.queueing import (
     queue_hello,
     queue_ihu,
@@ -41,8 +42,9 @@ def send_scheduled_hello(state: State, interface: Interface, delay: float, now: 
 
 
 def handle_hello_timer(state: State, interface: Interface, now: float) -> None:
-    """Send the Hello that was promised."""
+    """Send the Hello that was promised, and the periodic update with it, if that is soon due."""
     send_scheduled_hello(state, interface, 0.0, now)
+    join_hello(state, interface, now)
 
 
 def remember_hello_seqno(state: State, interface: Interface) -> None:
