@@ -79,7 +79,7 @@ class RoutingService:
         self.give_up: Callable[[str, str], bool] = lambda name, why: False
         self.note: Note = silent
         self.errors: dict[str, str] = {}
-        self.counters = {"internal_error": 0}
+        self.counters = {"internal_error": 0, "kernel_failed": 0}
         self._mirror = mirror
         self._store = store
         self._loop = asyncio.get_running_loop()
@@ -88,6 +88,7 @@ class RoutingService:
         self._unread, self._drained = False, self._loop.time()  # datagrams wait that came since
         self._keeper = RouteKeeper(speaker, store, lambda: self._unread)
         self._repairs: list[Route] = []  # that somebody else removed
+        self._kernel_failing = False
         self._unsaid = 0  # events about routes that were not logged
         self._log_allowance, self._log_counted = LOG_BURST, self._loop.time()
         self._loop.add_reader(socket.fileno(), self._receive)
@@ -336,7 +337,16 @@ class RoutingService:
             self._unsaid = 0
 
     def _flush_routes(self) -> None:
-        refusals = self.routes.flush()
+        try:
+            refusals = self.routes.flush()
+        except KernelError as error:
+            # Neighbours must go on hearing of us; what could not be told to the kernel is told at the next turn.
+            self.counters["kernel_failed"] += 1
+            if not self._kernel_failing:
+                log.error("kernel-failed %s: tried again at each turn", error)
+            self._kernel_failing = True
+            return
+        self._kernel_failing = False
         for prefix, refusal in refusals:
             log.error("route-refused prefix=%s errno=%d %s", prefix, refusal.errno, refusal.detail)
         for prefix, refusal in refusals[:NOTED_REFUSALS]:

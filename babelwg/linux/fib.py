@@ -160,7 +160,10 @@ class KernelRoutes:
         ]
 
     def flush(self) -> list[tuple[Prefix, Refusal]]:
-        """Bring the changed prefixes into the kernel in one batch; return what it refused."""
+        """Bring the changed prefixes into the kernel in one batch; return what it refused.
+
+        Raises KernelError when the socket fails; the changes then wait for another attempt.
+        """
         if not (self._changed or self._sourced.is_stale or self.sources.tables or self._rules):
             return []  # as after most datagrams
         self._changed |= self._sourced.plan(self.learned, self._by_place, self.adopted)
@@ -168,12 +171,15 @@ class KernelRoutes:
             self._changed, lambda place: self.guards.get(place) or self._by_place.get(place)
         )
         changed, self._changed = self._changed, set()
-        installed = self.installed
         plan = plan_routes(
             {place: route for place in changed if (route := self.wanted(place)) is not None},
-            {place: installed[place] for place in changed if place in installed},
+            {place: self.installed[place] for place in changed if place in self.installed},
         )
-        refusals = self._apply(plan) if plan else []
+        try:
+            refusals = self._apply(plan) if plan else []
+        except KernelError:
+            self._changed |= changed  # what it did of them is done again
+            raise
         # A rule comes after the routes that it leads to, and after the throws that keep it destination-first.
         return refusals + (self._apply_rules() if self.sources.rules() != self._rules else [])
 

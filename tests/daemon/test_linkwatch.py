@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -251,6 +252,25 @@ def test_without_a_carrier_a_link_that_never_answered_is_given_up_too_until_its_
         bench.routing.listeners[0]([LinkRestored("bw-b", 12.0)])
         bench.turn(0.6, 1, 1)
         assert bench.watch.links["bw-b"].detector.state is State.ALIVE
+
+    on_bench(monkeypatch, talk)
+
+
+def test_what_one_neighbour_answers_says_nothing_of_another_that_takes_its_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6, 1, 1)
+        bench.turn(0.6, 1, 1)
+        assert bench.answering == {("bw-b", THEIRS)}
+        bench.echo.answering = False
+        bench.routing.known = [replace(PLACE, neighbour=OTHERS)]
+        bench.routing.listeners[0]([NeighbourAcquired("bw-b", OTHERS)])
+        for _ in range(40):
+            bench.turn(sent=1)
+        assert bench.watch.links["bw-b"].key == ("bw-b", OTHERS)
+        assert not bench.routing.failed, "it never answered, as behind a firewall"
+        assert not bench.answering
 
     on_bench(monkeypatch, talk)
 

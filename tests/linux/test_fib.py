@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.fibplan import RemoveRoute, SetRoute, plan_routes
 from babelwg.linux.netlink import Refusal
@@ -75,6 +76,29 @@ def test_a_refused_route_is_told_once_counted_and_does_not_block_others() -> Non
     ours.flush()
     assert set(kernel.table) == {LAN, NET}
     assert ours.refused == {}
+
+
+def test_what_a_failing_socket_did_not_do_is_done_at_the_next_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel)
+    ours.learn(LAN, NEXT_HOP, 3, b"")
+    ours.flush()
+
+    def fail(requests: object) -> None:
+        raise KernelError("talk to", "rtnetlink", errno.ENOBUFS)
+
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.forget(LAN)
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel, "request", fail)
+        for _ in range(2):
+            with pytest.raises(KernelError):
+                ours.flush()
+    assert ours.flush() == []
+    assert set(kernel.table) == {NET}
+    assert {prefix for _, prefix in ours.installed} == {NET}
 
 
 def test_a_guard_wins_over_a_learned_route_and_gives_way_again() -> None:

@@ -318,7 +318,7 @@ class LinkWatch:
             elif is_dead and name not in failed:
                 del self.links[name]  # the interface was made anew
         for name, link in self.links.items():
-            if name in places and link.place.index == places[name].index:
+            if name in places and link.is_at(places[name]):
                 link.place = places[name]
                 link.detector.hello_interval = link.place.hello_interval
         new = {n: p for n, p in places.items() if n not in self.links or self.links[n].place != p}
@@ -328,7 +328,9 @@ class LinkWatch:
                 detector = LinkDetector(self.bounds, now, place.hello_interval, partial(self._is_alone, name))
                 link = WatchedLink(place, counted, self._own(place), detector)
                 detector.answers = self._store.answers(link.key)
-                self.links[name] = link
+                former, self.links[name] = self.links.get(name), link
+                if former is not None and former.key != link.key:
+                    self._store.remember_answers(former.key, answers=False)
         for name in failed:
             if name not in self.links or self.links[name].detector.state is not State.DEAD:
                 # Nobody would try it again.

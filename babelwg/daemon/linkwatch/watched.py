@@ -54,6 +54,10 @@ class WatchedLink:
         """The interface and the neighbour's packed address."""
         return self.place.interface, self.place.neighbour
 
+    def is_at(self, place: Place) -> bool:
+        """Return whether a place is this link's, with the same neighbour: what another one answers is not known."""
+        return (place.index, place.neighbour) == (self.place.index, self.place.neighbour)
+
     def look(self, packets: Packets, own: Packets, now: float) -> bool:
         """Tell the detector what was carried since the last look; return whether packets of users were."""
         received, incoming = self._received.look(packets.received, own.received)
