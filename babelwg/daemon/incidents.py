@@ -10,6 +10,7 @@ Kind = Literal[
     "clock-set-back",
     "data-plane-lost",
     "interface-lost",
+    "interface-renamed",
     "route-lost",
     "rule-lost",
     "seqno-behind",
@@ -41,6 +42,7 @@ HEARD: dict[str, tuple[Kind, str]] = {
     "sysctl-changed-by-another": ("sysctl-changed", "setting"),
     "tunnel-changed-by-another": ("tunnel-changed", "peer"),
     "tunnel-lost-its-address": ("address-lost", "peer"),
+    "tunnel-renamed": ("interface-renamed", "peer"),
     "tunnel-vanished": ("interface-lost", "peer"),
 }
 

@@ -268,8 +268,8 @@ class Node:
         # Not beside --socket: the data plane outlives this daemon, and the next one must find it.
         control = RUN_DIRECTORY / "dataplane.sock"
         self.kernel = KernelSide(self.iproute, self.requests, table_of(self.config))
-        set_sysctls = self.kernel.set_new_tunnel_sysctls
-        self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, set_sysctls)
+        set_sysctls, mirror = self.kernel.set_new_tunnel_sysctls, self.monitor.mirror
+        self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, set_sysctls, mirror)
         self._stack.push_async_callback(self.tunnels.close)
         self.hints = TunnelHints(self.tunnels, self.links)
         self._stack.callback(self.hints.close)
@@ -313,7 +313,7 @@ class Node:
             apply_interfaces(self)
             self.gateways.links_changed()
             self.routing.sync_interfaces()
-            self.tunnels.mend_addresses(self.monitor.mirror)
+            self.tunnels.mend_addresses()
         if "overrun" in what:
             self.recorder.note("kernel-overrun", "news of the kernel were lost", "too many came at once")
         if what & {"rule", "overrun"}:

@@ -23,8 +23,8 @@ def mistake(error: Exception) -> Problem:
 
 
 def alias_for(tunnel: Tunnel) -> str:
-    """Return the mark by which we know an interface as ours: it names the node's public key."""
-    return f"{OUR_MARK}{public_of(tunnel.private_key)}"
+    """Return the mark by which we know an interface as ours: the node's public key, and the interface's own name."""
+    return f"{OUR_MARK}{public_of(tunnel.private_key)} {tunnel.interface}"
 
 
 def tunnel_to(

@@ -12,8 +12,8 @@ from babelwg.daemon.handshakes import HandshakeClock
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
 from babelwg.daemon.survey import PATIENCE, Survey, Told
+from babelwg.daemon.tunnel_names import TunnelNames
 from babelwg.daemon.tunnel_notes import (
-    OUR_MARK,
     Problem,
     alias_for,
     mistake,
@@ -24,7 +24,7 @@ from babelwg.daemon.tunnel_notes import (
 from babelwg.daemon.tunnel_watch import TunnelWatch
 from babelwg.daemon.waiting import wait_for_news
 from babelwg.linux.errors import KernelError
-from babelwg.linux.links import IpRoute, alias_of, set_up_tunnel
+from babelwg.linux.links import IpRoute, set_up_tunnel
 from babelwg.linux.monitor import Mirror
 from babelwg.linux.tunnels.embedded import EmbeddedBackend
 from babelwg.linux.tunnels.kernel import KernelBackend, choose_backend
@@ -61,12 +61,15 @@ class TunnelService:
         store: Store,
         control: Path,
         sysctls: Callable[[list[str]], None],
+        mirror: Mirror,
     ) -> None:
         self.actual: dict[str, Tunnel] = {}
         self.problems: dict[str, Problem] = {}
         self.backend_name: str | None = None
         self.config: Config | None = None
         self.watch = TunnelWatch()
+        self._names = TunnelNames(iproute, mirror, self.watch.tell)
+        self._mirror = mirror
         self._iproute = iproute
         self._routing = routing
         self._store = store
@@ -176,21 +179,23 @@ class TunnelService:
             resolver.close()
         await self.embedded.detach()
 
-    def mend_addresses(self, mirror: Mirror) -> None:
+    def mend_addresses(self) -> None:
         """Set up again the tunnels that are up without their link-local address: going down takes it away."""
         for name, tunnel in [*self.actual.items()]:
-            link = mirror.link(name)
-            if link is not None and link.up and mirror.link_local(link.index) != tunnel.link_local:
+            link = self._mirror.link(name)
+            if link is not None and link.up and self._mirror.link_local(link.index) != tunnel.link_local:
                 log.warning("tunnel-lost-its-address interface=%s: set again", name)
                 self.watch.tell("lost-its-address", tunnel, "lost its link-local address", "it went down")
                 del self.actual[name]
                 self.wake()
 
     def interface_missing(self, name: str) -> None:
-        """Make a tunnel anew whose interface went away behind our back."""
+        """Make a tunnel anew whose interface went away behind our back, or rename it back."""
         if (tunnel := self.actual.pop(name, None)) is not None:
-            self.watch.tell("vanished", tunnel, "vanished and is made again", "not our doing")
-            log.warning("tunnel-vanished interface=%s: made again", name)
+            if self._names.astray(tunnel) is None:
+                self._names.forget(name)
+                self.watch.tell("vanished", tunnel, "vanished and is made again", "not our doing")
+                log.warning("tunnel-vanished interface=%s: made again", name)
             self.wake()
 
     def _data_plane_lost(self) -> None:
@@ -297,9 +302,9 @@ class TunnelService:
             await self._create(backend, tunnel)
         await backend.configure(tunnel, previous)
         if previous is None or (previous.mtu, previous.link_local) != (tunnel.mtu, tunnel.link_local):
-            await set_up_tunnel(
-                self._iproute, tunnel.interface, tunnel.mtu, tunnel.link_local, alias_for(tunnel)
-            )
+            name, alias = tunnel.interface, alias_for(tunnel)
+            index = await set_up_tunnel(self._iproute, name, tunnel.mtu, tunnel.link_local, alias)
+            self._names.learn(name, index)
             self._sysctls([tunnel.interface])
         self.actual[tunnel.interface] = tunnel
         log.info("tunnel-set interface=%s peer=%s backend=%s", tunnel.interface, tunnel.peer, tunnel.backend)
@@ -308,15 +313,10 @@ class TunnelService:
 
     async def _create(self, backend: TunnelBackend, tunnel: Tunnel) -> None:
         name = tunnel.interface
+        await self._names.restore(tunnel)
         known = name in self._store.tunnels()
-        # The alias outlives the state directory: without it a tunnel of ours would be a stranger's for ever.
-        # It names a key, which may be another since: so any mark of ours counts.
-        alias = None if known else await alias_of(self._iproute, name)
-        if alias is not None and not alias.startswith(OUR_MARK):
-            raise TunnelError(
-                f"the interface name {name} is taken by something that is not ours",
-                f"remove it (`ip link del {name}`), or give the peer another `interface`",
-            )
+        if not known:
+            await self._names.refuse_stranger(name)
         # Remembered before it is made: a kill in between leaves nothing that nobody owns.
         self._store.add_tunnel(name, tunnel.backend)
         try:
@@ -330,6 +330,8 @@ class TunnelService:
         self._routing.want(tunnel.interface, None)
         # First forgotten, so that its disappearance is no surprise.
         self.actual.pop(tunnel.interface, None)
+        await self._names.restore(tunnel)  # what has its name meanwhile is not ours to remove
+        self._names.forget(tunnel.interface)
         await self._backend(tunnel.backend).remove(tunnel.interface)
         self._store.drop_tunnel(tunnel.interface)
         log.info("tunnel-removed interface=%s peer=%s", tunnel.interface, tunnel.peer)

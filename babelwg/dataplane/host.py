@@ -141,9 +141,12 @@ class Host:
 
     def _create(self, name: str, mtu: int) -> None:
         tunnel = self._tunnels.get(name)
-        if tunnel is not None:
+        if tunnel is not None and tunnel.is_in_place():
             tunnel.set_mtu(mtu)
             return
+        if tunnel is not None:
+            log.warning("the interface %s was renamed or moved by another program; it is made anew", name)
+            self._remove(name)
         if (leaving := self._leaving.pop(name, None)) is not None:
             leaving.wait()
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)

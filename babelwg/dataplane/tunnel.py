@@ -51,6 +51,10 @@ class HostedTunnel:
         """Return the descriptor of the TUN device."""
         return self._tun.fileno()
 
+    def is_in_place(self) -> bool:
+        """Return whether the interface is still where we made it, under its name."""
+        return self._tun.is_in_place()
+
     def set_mtu(self, mtu: int) -> None:
         """Change the MTU in octets; raises TunError."""
         self._tun.set_mtu(mtu)

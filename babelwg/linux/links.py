@@ -133,6 +133,20 @@ async def _remove_other_link_locals(iproute: IpRoute, index: int, link_local: by
             await iproute.addr("del", index=index, family=socket.AF_INET6, address=address, prefixlen=64)
 
 
+async def rename_link(iproute: IpRoute, index: int, name: str) -> None:
+    """Give an interface another name; it goes down for it where the kernel wants that. Raises KernelError."""
+    try:
+        try:
+            await iproute.link("set", index=index, ifname=name)
+        except netlink_error() as error:
+            if error.code != errno.EBUSY:
+                raise
+            await iproute.link("set", index=index, state="down")
+            await iproute.link("set", index=index, ifname=name)
+    except netlink_error() as error:
+        raise KernelError("rename interface to", name, error.code) from error
+
+
 async def remove_link(iproute: IpRoute, name: str) -> None:
     """Delete an interface; nothing when it is gone already."""
     for index in await iproute.link_lookup(ifname=name):

@@ -48,7 +48,7 @@ GROUPS = (
     19,
 )  # link, ipv4 address, ipv4 route, ipv4 rule, ipv6 address, ipv6 route, ipv6 rule
 IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_RUNNING, IFF_MULTICAST = 0x1, 0x8, 0x10, 0x40, 0x1000
-IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_INFO_KIND = 3, 4, 10, 18, 1
+IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_INFO_KIND = 3, 4, 10, 18, 20, 1
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 IFA_F_TENTATIVE, IFA_F_DADFAILED = 0x40, 0x08
 IFINFO = struct.Struct("=BxHiII")
@@ -73,6 +73,7 @@ class Link:
     flags: int
     kind: str
     master: int = 0  # the index of the bridge, bond or VRF that it belongs to
+    alias: str = ""
 
     @property
     def up(self) -> bool:
@@ -305,12 +306,12 @@ class Monitor:
         found = attributes(message.payload[16:])
         if IFLA_MTU not in found or IFLA_IFNAME not in found:
             return  # news of a wireless driver, not of the interface
-        name = found[IFLA_IFNAME].rstrip(b"\0").decode(errors="replace")
+        name, alias = _text(found[IFLA_IFNAME]), _text(found.get(IFLA_IFALIAS, b""))
         mtu = struct.unpack("=I", found[IFLA_MTU])[0]
         info = attributes(found[IFLA_LINKINFO]) if IFLA_LINKINFO in found else {}
-        kind = info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode(errors="replace")
+        kind = _text(info.get(IFLA_INFO_KIND, b""))
         master = struct.unpack("=I", found[IFLA_MASTER])[0] if IFLA_MASTER in found else 0
-        link = Link(index, name, mtu, flags, kind, master)
+        link = Link(index, name, mtu, flags, kind, master, alias)
         before = self.mirror.links.get(index)
         if before is not None and before.flags & IFF_UP and not flags & IFF_UP:
             self._lose_link(index)
@@ -349,6 +350,10 @@ class Monitor:
 def is_link_local(address: bytes) -> bool:
     """Return whether a packed address is link-local IPv6 (fe80::/10)."""
     return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
+def _text(octets: bytes) -> str:
+    return octets.rstrip(b"\0").decode(errors="replace")
 
 
 def _is_multicast(address: bytes) -> bool:

@@ -10,6 +10,7 @@ import struct
 CLONE_DEVICE = "/dev/net/tun"
 TUNSETIFF = 0x400454CA
 TUNSETPERSIST = 0x400454CB
+TUNGETIFF = 0x800454D2
 IFF_TUN = 0x0001
 IFF_NO_PI = 0x1000
 IFF_MULTICAST = 0x1000
@@ -54,6 +55,14 @@ class Tun:
     def fileno(self) -> int:
         """Return the descriptor to read and write packets with."""
         return self._descriptor
+
+    def is_in_place(self) -> bool:
+        """Return whether the device still has its name, and is in our network namespace."""
+        try:
+            answer = fcntl.ioctl(self._descriptor, TUNGETIFF, bytes(_REQUEST.size))
+        except OSError:
+            return False  # somebody else has removed it
+        return _REQUEST.unpack(answer)[0].rstrip(b"\0") == self.name.encode() and exists(self.name)
 
     def set_mtu(self, mtu: int) -> None:
         """Set the largest packet in octets; raises TunError."""

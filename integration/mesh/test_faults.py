@@ -321,6 +321,35 @@ def test_routes_and_rules_that_somebody_removes_come_back(
     m.wait("the tunnel is back", lambda: reaches_b(m))
 
 
+@pytest.mark.parametrize("backend", ["embedded", "wireguard-go"])
+def test_a_renamed_tunnel_gets_its_name_back(
+    mesh: Callable[..., Mesh], needs: Callable[..., None], backend: str
+) -> None:
+    needs("ping", *[backend] * (backend != "embedded"))
+    m = mesh("a b", "a-b", backend=backend)
+    m.wait("a reaches b", lambda: reaches_b(m))
+    a, tunnel, log = m.nodes["a"], m.tunnel("a", "b"), m.home("a") / "daemon.log"
+    for number, rename in enumerate(
+        (f"link set {tunnel} name other", f"link set {tunnel} down name other"), 1
+    ):
+        a.ip(rename)
+        m.wait("it is noticed", lambda n=number: log.read_text().count("tunnel-renamed") == n)
+        m.wait("the name and the routes are back", lambda: reaches_b(m))
+    m.wait("packets go", lambda: "1 received" in a.run("ping", "-c1", "-W1", B6, check=False))
+    assert "other" not in a.run("ip", "link")
+    assert "tunnel-vanished" not in log.read_text()
+    # Also where nobody was there to see it, and where something else has the name for a while.
+    m.stop_daemon("a", signal.SIGKILL)
+    a.ip(f"link set {tunnel} name other")
+    a.ip(f"link add {tunnel} type veth peer name beside")
+    m.start_daemon("a")
+    m.wait("the reason is told", lambda: "renamed" in str(m.answers("a") and state_of(m, "a", "b")[1]))
+    assert "taken meanwhile" in str(state_of(m, "a", "b")[1])
+    a.ip("link del beside")
+    m.wait("the name and the routes are back again", lambda: reaches_b(m))
+    assert state_of(m, "a", "b") == ("up", None)
+
+
 def test_what_wg_set_changes_is_put_back(mesh: Callable[..., Mesh], needs: Callable[..., None]) -> None:
     needs("wg")
     m = mesh("a b", "a-b")

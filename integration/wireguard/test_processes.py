@@ -89,6 +89,20 @@ def test_interface_that_somebody_deletes_is_reported_and_the_rest_goes_on(star, 
     assert lost not in hub.control("list=1\n\n")
 
 
+def test_interface_that_somebody_renames_is_made_anew_when_it_is_asked_for(star):
+    hub, spokes = star
+    hub.node.ip("link set wg2 name other")
+    assert hub.control("create=wg2\nmtu=1400\n\n") == "errno=0\n\n"
+    assert " wg2: " in hub.node.run("ip", "link")
+    assert " other: " not in hub.node.run("ip", "link")
+    assert pings(spokes[0], 1)
+    hub.node.ip("link set wg2 name other")
+    hub.node.ip("link add wg2 type veth peer name beside")
+    assert "is taken by something" in hub.control("create=wg2\nmtu=1400\n\n")
+    hub.node.ip("link del beside")
+    assert hub.control("create=wg2\nmtu=1400\n\n") == "errno=0\n\n"
+
+
 def test_flood_of_garbage_stops_nothing(star, until):
     hub, spokes = star
     assert pings(spokes[0], 1)

@@ -1,6 +1,7 @@
 """The tunnel service over back ends that fail in every way."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,10 +16,14 @@ from babelwg.config import Config
 from babelwg.config.addresses import Endpoint
 from babelwg.config.keys import generate_private, public_of
 from babelwg.config.model import BabelConfig, NodeConfig, PeerConfig, TunnelsConfig
+from babelwg.daemon import tunnel_names as names_module
 from babelwg.daemon import tunnels as service_module
 from babelwg.daemon.endpoints import EndpointResolver
 from babelwg.daemon.store import Store
+from babelwg.daemon.tunnel_notes import alias_for
 from babelwg.daemon.tunnels import TunnelService
+from babelwg.linux.errors import KernelError
+from babelwg.linux.monitor import Link, Mirror
 from babelwg.linux.tunnels.tunnel import Tunnel, TunnelError, TunnelGone, TunnelState, settings_of
 
 FIRST, SECOND = (bytes([192, 0, 2, 1]), 7), (bytes([192, 0, 2, 2]), 7)
@@ -78,7 +83,9 @@ class Lab:
     def restarted(self) -> TunnelService:
         """Return the service of a next life, which knows what the store knows."""
         iproute: Any = None
-        service = TunnelService(iproute, self.routing, self.store, Path("/nowhere"), lambda names: None)
+        self.mirror = Mirror()
+        nowhere = Path("/nowhere")
+        service = TunnelService(iproute, self.routing, self.store, nowhere, lambda names: None, self.mirror)
         self.embedded, self.program = FakeBackend("embedded"), FakeBackend("program")
         fakes: Any = {"embedded": self.embedded, "program": self.program}
         service.embedded, service._programs = fakes["embedded"], fakes
@@ -100,7 +107,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
         return None
 
     monkeypatch.setattr(service_module, "set_up_tunnel", nothing)
-    monkeypatch.setattr(service_module, "alias_of", nothing)
+    monkeypatch.setattr(names_module, "alias_of", nothing)
     made = Lab(tmp_path)
     yield made
     made.store.close()
@@ -211,9 +218,102 @@ def test_an_interface_with_our_mark_is_ours_whatever_the_key(
     async def alias_of(*arguments: object) -> str:
         return alias
 
-    monkeypatch.setattr(service_module, "alias_of", alias_of)
+    monkeypatch.setattr(names_module, "alias_of", alias_of)
     asyncio.run(lab.service.configure(lab.config("a")))
     assert ("bw-a" in lab.service.actual) is made
+
+
+def link(index: int, name: str, alias: str = "") -> Link:
+    return Link(index, name, 1420, 1, "tun", alias=alias)
+
+
+class Renaming:
+    """Takes the requests for names that go to the kernel, and refuses them with `errors`, the first one first."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *errors: int) -> None:
+        self.asked: list[tuple[int, str]] = []
+        self.errors = list(errors)
+        monkeypatch.setattr(names_module, "rename_link", self.rename)
+
+    async def rename(self, iproute: object, index: int, name: str) -> None:
+        self.asked.append((index, name))
+        if self.errors and (error := self.errors.pop(0)):
+            raise KernelError("rename interface to", name, error)
+
+
+def renamed(lab: Lab, notes: list[str], backend: str = "program") -> None:
+    """Make a tunnel and have another program rename its interface."""
+    lab.service.watch.note = lambda event, *words, **fields: notes.append(event)
+    asyncio.run(lab.service.configure(lab.config("a", backend=backend)))
+    lab.mirror.set_link(link(5, "zzz", alias_for(lab.service.actual["bw-a"])))
+    notes.clear()
+    lab.service.interface_missing("bw-a")
+
+
+@pytest.mark.parametrize("backend", ["program", "embedded"])
+def test_a_renamed_interface_gets_its_name_back(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    notes: list[str] = []
+    kernel = Renaming(monkeypatch)
+    renamed(lab, notes, backend)
+    asyncio.run(lab.service.reconcile())
+    assert kernel.asked == [(5, "bw-a")]
+    assert "bw-a" in lab.service.actual
+    assert notes == ["tunnel-renamed", "tunnel-set"]
+
+
+def test_a_renamed_interface_is_known_by_its_index_too(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def set_up(*arguments: object) -> int:
+        return 5
+
+    monkeypatch.setattr(service_module, "set_up_tunnel", set_up)
+    kernel = Renaming(monkeypatch)
+    asyncio.run(lab.service.configure(lab.config("a")))
+    lab.mirror.set_link(link(5, "zzz", "somebody's words"))
+    lab.service.interface_missing("bw-a")
+    asyncio.run(lab.service.reconcile())
+    assert kernel.asked == [(5, "bw-a")]
+    # Once it is gone, what has its index is another's.
+    lab.mirror.drop_link(5)
+    lab.service.interface_missing("bw-a")
+    lab.mirror.set_link(link(5, "eth0"))
+    asyncio.run(lab.service.reconcile())
+    assert kernel.asked == [(5, "bw-a")]
+
+
+def test_a_name_that_is_taken_meanwhile_is_a_problem_until_it_is_free(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = Renaming(monkeypatch, errno.EEXIST, errno.EPERM)
+    renamed(lab, [])
+    lab.mirror.set_link(link(6, "bw-a"))
+    asyncio.run(lab.service.reconcile())
+    taken = "another program renamed bw-a to zzz, and its own name is taken meanwhile"
+    assert lab.service.problems["bw-a"].reason == taken
+    assert kernel.asked == []
+    lab.mirror.drop_link(6)  # now only the kernel knows of an interface with this name
+    asyncio.run(lab.service.reconcile())
+    assert lab.service.problems["bw-a"].reason == taken
+    asyncio.run(lab.service.reconcile())
+    assert "cannot be renamed back" in lab.service.problems["bw-a"].reason
+    asyncio.run(lab.service.reconcile())
+    assert kernel.asked == [(5, "bw-a")] * 3
+    assert not lab.service.problems
+    assert "bw-a" in lab.service.actual
+
+
+def test_a_renamed_interface_is_removed_and_not_what_has_its_name(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = Renaming(monkeypatch)
+    renamed(lab, [])
+    lab.mirror.set_link(link(6, "bw-a"))
+    asyncio.run(lab.service.configure(lab.config()))
+    assert "remove bw-a" not in lab.program.calls
+    lab.mirror.drop_link(6)
+    asyncio.run(lab.service.reconcile())
+    assert (kernel.asked, lab.program.calls[-1]) == ([(5, "bw-a")], "remove bw-a")
 
 
 def test_endpoints_turn_only_where_no_octet_came(lab: Lab) -> None:

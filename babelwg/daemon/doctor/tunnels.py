@@ -35,6 +35,12 @@ MENDED: dict[Kind, tuple[str, str, str, str]] = {
         "another program removed the interface",
         "ip monitor link",
     ),
+    "interface-renamed": (
+        "tunnel",
+        "the tunnel's interface was renamed, and has its name back",
+        "another program renamed it: a person, or a rule of udev or of a network manager",
+        "ip monitor link",
+    ),
     "tunnel-changed": (
         "allowed-ips",
         "somebody changed the tunnel, and it was set again",
