@@ -44,6 +44,9 @@ class Parameters:
     # Implementation constants: what a stranger can make grow is bounded.
     max_neighbours_per_interface: int = 512
     max_neighbours_per_tunnel: int = 4  # one is expected, and another while its address changes
+    # How many new neighbours an interface takes in: a LAN of a hundred may start together, after that few come.
+    acquisition: float = 4.0  # neighbours a second
+    acquisition_burst: int = 128  # neighbours at once
     max_routes_per_neighbour: int = 32768
     max_routes: int = 262144
     max_sources: int = 262144

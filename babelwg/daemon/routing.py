@@ -6,21 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from babelwg.babel.events import (
-    Event,
-    PacketDropped,
-    RouteFlushed,
-    RouteRetracted,
-    RouteSelected,
-    RoutesRefused,
-    SeqnoIncreased,
-    SeqnoRequested,
-    TlvDropped,
-)
+from babelwg.babel.events import Event, SeqnoIncreased
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.prefix import Prefix, is_martian
+from babelwg.daemon.eventlog import EventLog
 from babelwg.daemon.installer import RouteInstaller
 from babelwg.daemon.linkwatch.watched import Place
 from babelwg.daemon.recorder import Note, silent
@@ -41,9 +32,6 @@ ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour t
 PUMP_ROUNDS = 8
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
 NOTED_REFUSALS = 5  # of the kernel, at once
-LOG_BURST, LOG_RATE = 100.0, 20.0  # lines about routes at once, and a second
-ABOUT_ROUTES = (RouteSelected, RouteRetracted, RouteFlushed, SeqnoRequested, SeqnoIncreased)
-DROPS = (PacketDropped, TlvDropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +77,7 @@ class RoutingService:
         self._keeper = RouteKeeper(speaker, store, lambda: self._unread)
         self._repairs: list[Route] = []  # that somebody else removed
         self._kernel_failing = False
-        self._unsaid = 0  # events about routes that were not logged
-        self._log_allowance, self._log_counted = LOG_BURST, self._loop.time()
+        self._log = EventLog()
         self._loop.add_reader(socket.fileno(), self._receive)
 
     def close(self) -> None:
@@ -257,7 +244,7 @@ class RoutingService:
                 if isinstance(event, SeqnoIncreased):
                     self._store.reserve(event.seqno)
             self.installer.handle(events, now)
-            self._log(events)
+            self._log.write(events, now)
             # Nothing is announced before the kernel has what it describes.
             self._flush_routes()
             if events:
@@ -315,26 +302,6 @@ class RoutingService:
         except Exception:
             log.exception("internal-error")
             self.counters["internal_error"] += 1
-
-    def _log(self, events: list[Event]) -> None:
-        """Write each event, or only the number of those about routes when too many come at once."""
-        now = self._loop.time()
-        grown = self._log_allowance + (now - self._log_counted) * LOG_RATE
-        self._log_allowance, self._log_counted = min(LOG_BURST, grown), now
-        for event in events:
-            about_routes = isinstance(event, ABOUT_ROUTES)
-            if about_routes and self._log_allowance < 1:
-                self._unsaid += 1
-                log.debug("%s", event)
-            elif isinstance(event, DROPS):
-                # What strangers can cause at will is counted, and told only to those who look closely.
-                log.debug("%s", event)
-            else:
-                self._log_allowance -= about_routes
-                log.log(logging.WARNING if isinstance(event, RoutesRefused) else logging.INFO, "%s", event)
-        if self._unsaid and self._log_allowance > LOG_BURST / 2:
-            log.info("events-not-logged count=%d: --log-level debug shows them", self._unsaid)
-            self._unsaid = 0
 
     def _flush_routes(self) -> None:
         try:

@@ -3,7 +3,7 @@
 import time
 from itertools import pairwise
 
-from babelwg.babel.parameters import Parameters
+from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import (
     INFINITY,
@@ -295,3 +295,19 @@ def test_a_table_of_old_seqnos_is_looked_at_in_parts_between_which_packets_have_
         looks.append(counters["request_suppressed.neighbour-limit"] - before)
     assert sum(looks) == count
     assert max(looks) == 500
+
+
+def test_ever_new_addresses_on_a_lan_are_taken_in_slowly() -> None:
+    found = Bench()
+    for name in ("lan", "other"):
+        found.interface(name, InterfaceParameters.wired())
+    for number in range(1000):
+        found.receive([Hello(1, 4.0), found.ihu()], number, "lan")
+    assert len(found.snapshot().neighbours) == 128
+    assert found.speaker.counters["neighbour_refused.rate"] == 872
+    found.receive([Hello(1, 4.0)], 1, "other")
+    assert found.neighbour(1, "other") is not None, "another interface has its own measure"
+    found.wait(1.0)
+    for number in range(1000, 2000):
+        found.receive([Hello(1, 4.0), found.ihu()], number, "lan")
+    assert len(found.snapshot().neighbours) == 128 + 1 + 4

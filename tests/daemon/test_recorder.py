@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from babelwg.babel.events import Event, RouteFlushed, RouteRetracted, RouteSelected
+from babelwg.babel.events import (
+    Event,
+    LinkCostChanged,
+    NeighbourAcquired,
+    RouteFlushed,
+    RouteRetracted,
+    RouteSelected,
+)
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.feed import Feed
 from babelwg.daemon.recorder import About, Recorder
@@ -351,3 +358,19 @@ def test_flaps_are_counted_for_a_bounded_number_of_prefixes() -> None:
         counter.note({"event": "route-retracted", "prefix": f"net-{number}", "old_interface": "e0"}, 0.0)
     assert len(counter.top(2 * MAX_PREFIXES, 0.0)) == MAX_PREFIXES
     assert counter.of("net-0", 0.0)["changes"] == 0
+
+
+def test_a_storm_on_a_lan_does_not_push_out_what_the_node_did() -> None:
+    async def story(recorder: Recorder) -> None:
+        await recorder.configure(5000, None)
+        recorder.note("daemon-started", "it runs")
+        for number in range(1000):
+            recorder.listen([LinkCostChanged("e0", B, 96 + 200 * (number % 2), 96, 96)])
+        recorder.listen([NeighbourAcquired("bw-bravo", B)])
+
+    recorder = play(story)
+    found = records(recorder)
+    assert [record["event"] for record in (found[0], found[-2])] == ["daemon-started", "neighbour-acquired"]
+    assert len([record for record in found if record["event"] == "link-cost-changed"]) == 300
+    assert (found[-1]["event"], found[-1]["interface"], found[-1]["count"]) == ("events-lost", "e0", 700)
+    assert recorder.counters["lost"] == 700

@@ -43,7 +43,7 @@ def handle_hello(state: State, interface: Interface, address: bytes, hello: Hell
         # What it has used up is not given back for a restart.
         neighbour.route_work, neighbour.link_work = former.route_work, former.link_work
         neighbour.source_work = former.source_work
-    if neighbour is None and (neighbour := acquire(state, interface, address)) is None:
+    if neighbour is None and (neighbour := _welcome(state, interface, address, now)) is None:
         return
     record_hello(state, neighbour, hello, now)
     if hello.interval:
@@ -79,6 +79,15 @@ def acquire(state: State, interface: Interface, address: bytes) -> Neighbour | N
     interface.neighbours[address] = neighbour
     state.emit(NeighbourAcquired(interface.name, address))
     return neighbour
+
+
+def _welcome(state: State, interface: Interface, address: bytes, now: float) -> Neighbour | None:
+    """Enter a neighbour that was not known, unless too many come at once: anybody on a LAN can have any address."""
+    parameters = state.parameters
+    if not interface.acquisitions.spend(1, parameters.acquisition_burst, parameters.acquisition, now):
+        state.count("neighbour_refused.rate")
+        return None
+    return acquire(state, interface, address)
 
 
 def _starts_anew(neighbour: Neighbour, hello: Hello, now: float) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from babelwg.babel.parameters import InterfaceParameters
+from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.tables.association import Association
 from babelwg.babel.tables.batch import Batch, Encoding
 from babelwg.babel.tables.delay import Probing
@@ -48,6 +49,7 @@ class Interface:
     """An interface on which the speaker speaks."""
 
     __slots__ = (
+        "acquisitions",
         "asked",
         "associations",
         "counter",
@@ -86,6 +88,7 @@ class Interface:
         self.hello_seqno = hello_seqno  # of the last Hello sent
         self.hellos_since_ihu = 0
         self.neighbours: dict[bytes, Neighbour] = {}
+        self.acquisitions = Allowance()
         self.outbox = Outbox(group, actions.send)
         self.encodings: dict[Batch, Encoding] = {}  # of what was last announced here
         self.pacer = Pacer()

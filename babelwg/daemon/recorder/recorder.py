@@ -15,6 +15,7 @@ import msgspec
 from babelwg.babel.events import Event
 from babelwg.config.model import HISTORY
 from babelwg.daemon.feed import Feed
+from babelwg.daemon.limits import ABOUT_LINKS, Limits
 from babelwg.daemon.recorder.about import About, Entry, names_in
 from babelwg.daemon.recorder.file import HistoryFile
 from babelwg.daemon.recorder.flaps import FlapCounter
@@ -29,9 +30,12 @@ PAUSE = 0.004  # seconds until the next ones, unless somebody waits: routes are 
 SHARES = 1024  # of all that waits, one at once where that is more than a slice
 OCTETS = 600  # of memory for each record, on average; 10,000 records take 6 MB at most
 MAX_PENDING = 50_000  # events that wait to be told
+TELL_PAUSE = 60.0  # seconds until it is told how much of links was not recorded
 # Of all records those that are not about routes have a share of their own: a storm of routes must not push out
 # when the node started and which tunnels failed.
 OTHERS_SHARE = 5
+# Nor may what anybody on a link can cause: at this rate the others fill their share in three hours.
+LINKS_BURST, LINKS_RATE = 300.0, 0.2  # records of the neighbours on one interface, at once and a second
 ROUTE_EVENTS = ("route-", "seqno-")
 EVENT_HEAD = b'{"jsonrpc": "2.0", "method": "event", "params": '
 
@@ -61,6 +65,8 @@ class Recorder:
         self._seq = 0
         self._stamped, self._stamp = 0.0, _stamp(0.0)
         self._unsaid = 0  # events that found no room since this was last told
+        self._links = Limits(LINKS_BURST, LINKS_RATE)
+        self._telling: asyncio.TimerHandle | None = None  # how much of links was not recorded
         self._feeds: dict[Feed, About | None] = {}
         self._set_limit(HISTORY)
 
@@ -122,6 +128,9 @@ class Recorder:
         """Tell all that happened, and wait for the disk."""
         while self._pending:
             self._tell_slice()
+        if self._telling is not None:
+            self._telling.cancel()
+            self._tell_withheld()
         if self.file is not None:
             await self.file.close()
 
@@ -153,7 +162,7 @@ class Recorder:
             now, event = self._pending.popleft()
             try:
                 record = event if isinstance(event, dict) else self._narrator.tell(event, now)
-                if record is not None:
+                if record is not None and self._is_told(event):
                     self._keep(now, record)
             except Exception:
                 # A mistake of ours in telling one event must not end the telling of all others.
@@ -164,6 +173,24 @@ class Recorder:
             why = "more happened at once than could be told"
             text = f"{lost} events were not recorded: {why}"
             self._keep(time.time(), {"event": "events-lost", "count": lost, "cause": why, "text": text})
+
+    def _is_told(self, event: Event | Record) -> bool:
+        if not isinstance(event, ABOUT_LINKS) or self._links.admits(event.interface, time.monotonic()):
+            return True
+        self.counters["lost"] += 1
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(TELL_PAUSE, self._tell_withheld)
+        return False
+
+    def _tell_withheld(self) -> None:
+        """Say how much of what happened on links was not recorded."""
+        self._telling = None
+        for interface, count in self._links.take_unsaid().items():
+            why = f"too much happens among the neighbours on {interface}"
+            about = {"event": "events-lost", "interface": interface, "count": count}
+            self._keep(
+                time.time(), about | {"cause": why, "text": f"{count} events were not recorded: {why}"}
+            )
 
     def _keep(self, now: float, record: Record) -> None:
         self._flaps.note(record, now)
