@@ -24,6 +24,8 @@ UDP_IPV6_OVERHEAD = 48  # octets, §4
 # Implementation constants: shorter promises are legal, but to act on each would make a neighbour's clock ours.
 MIN_UPDATE_HOLD = 1.0  # seconds, what a shorter interval of an update or an IHU counts as
 MIN_HELLO_INTERVAL = 0.05  # seconds, what a shorter interval of a Hello counts as
+# seconds, what a longer interval of a Hello counts as while its sender never said that it hears us
+MAX_UNCONFIRMED_INTERVAL = 60.0
 LONGEST_HOLD = 2294.0  # seconds; 3.5 times the longest interval that fits in an update
 
 Kind = Literal["tunnel", "wired", "wireless"]

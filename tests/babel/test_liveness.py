@@ -320,11 +320,85 @@ def test_neighbours_beyond_the_limit_are_refused_and_counted() -> None:
     found = Bench(Parameters(max_neighbours_per_interface=2))
     found.interface()
     for number in (1, 2, 3):
-        found.receive([found.hello(number)], number)
+        found.receive([found.hello(number), found.ihu()], number)
     assert len(found.snapshot().neighbours) == 2
     assert found.speaker.counters["neighbour_refused.interface-limit"] == 1
-    found.receive([found.hello(1), found.ihu()], 1)
     assert cost(found) == 96
+
+
+def test_a_neighbour_that_never_heard_us_gives_way_to_a_new_one() -> None:
+    found = Bench(Parameters(max_neighbours_per_interface=3))
+    found.interface("lan", InterfaceParameters.wired())
+    found.receive([found.hello(1, "lan"), found.ihu(INFINITY)], 1, "lan")
+    found.meet(2, "lan")
+    found.receive([found.hello(3, "lan")], 3, "lan")
+    found.receive([found.hello(4, "lan")], 4, "lan")
+    assert [found.neighbour(number, "lan") is not None for number in (1, 2, 3, 4)] == [
+        False,
+        True,
+        True,
+        True,
+    ]
+    found.receive([found.hello(5, "lan")], 5, "lan")
+    assert [found.neighbour(number, "lan") is not None for number in (2, 3, 4, 5)] == [
+        True,
+        False,
+        True,
+        True,
+    ]
+    assert found.speaker.counters["neighbour_displaced.unconfirmed"] == 2
+    assert "neighbour_refused.interface-limit" not in found.speaker.counters
+
+
+def test_a_neighbour_that_is_reachable_no_more_gives_way_after_those_that_never_were() -> None:
+    found = Bench(Parameters(max_neighbours_per_interface=2))
+    found.interface("lan", InterfaceParameters.wired())
+    for number in (1, 2):
+        found.meet(number, "lan", hellos=3)
+    found.keep((2,), "lan", 20)  # the first is silent, and unreachable for it
+    found.meet(3, "lan")
+    assert [found.neighbour(number, "lan") is not None for number in (1, 2, 3)] == [False, True, True]
+    assert found.speaker.counters["neighbour_displaced.unreachable"] == 1
+    found.receive([found.hello(4, "lan")], 4, "lan")
+    assert [found.neighbour(number, "lan") is not None for number in (2, 3, 4)] == [True, True, False]
+    assert found.speaker.counters["neighbour_refused.interface-limit"] == 1
+
+
+def test_hellos_from_anywhere_lock_nobody_out() -> None:
+    found = Bench(Parameters(max_neighbours_per_interface=64))
+    found.interface("lan", InterfaceParameters.wired())
+    for number in range(64):  # each promises its next Hello in eleven minutes
+        found.receive([Hello(1, 655.35)], 1000 + number, "lan")
+    assert len(found.snapshot().neighbours) == 64
+    found.receive([found.hello(1, "lan"), found.ihu()], 1, "lan")
+    neighbour = found.neighbour(1, "lan")
+    assert neighbour is not None
+    assert neighbour.cost == 96
+    for number in range(100):
+        found.receive([Hello(1, 655.35)], 5000 + number, "lan")
+        if number % 4 == 0:
+            found.receive([found.hello(1, "lan"), found.ihu()], 1, "lan")
+        found.wait(0.5)
+    assert found.speaker.counters["neighbour_displaced.unconfirmed"] == 101
+    assert found.neighbour(1, "lan") is not None, "who is reachable never gives way"
+
+
+def test_a_long_promise_counts_once_its_sender_has_heard_us() -> None:
+    found = Bench()
+    found.interface("lan", InterfaceParameters.wired())
+    found.receive([Hello(1, 600.0)], 1, "lan")
+    found.receive([Hello(1, 600.0), found.ihu(interval=655.0)], 2, "lan")
+    found.receive([Hello(1, 600.0)], 3, "lan")
+    found.wait(80)
+    found.receive([found.ihu(interval=655.0)], 3, "lan")
+    found.wait(880 - 80)
+    assert found.neighbour(1, "lan") is not None
+    for number in (2, 3):  # not one Hello is missed of the fifteen minutes that it has
+        view = found.neighbour(number, "lan")
+        assert view is not None
+        assert view.cost == 96
+    found.wait(120)
+    assert found.neighbour(1, "lan") is None, "sixteen minutes without the seventeen Hellos that it was given"
 
 
 def test_hello_seqnos_go_on_after_a_restart_and_after_an_interface_was_away() -> None:

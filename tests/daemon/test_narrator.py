@@ -122,6 +122,7 @@ def test_causes_are_words(cause: str, by: Origin, words: str) -> None:
         ("silent", "bravo fell silent"),
         ("hello-seqno-jump", "bravo began anew"),
         ("interface-removed", "the interface to bravo is gone"),
+        ("displaced", "bravo was not reachable, and another neighbour took its place"),
         ("another", "bravo was lost"),
     ],
 )

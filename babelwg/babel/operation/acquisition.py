@@ -68,11 +68,7 @@ def lose_neighbour(state: State, neighbour: Neighbour, reason: str, now: float) 
 
 def acquire(state: State, interface: Interface, address: bytes) -> Neighbour | None:
     """Enter a neighbour into the table, and return it; None when there is no room."""
-    parameters = state.parameters
-    most = parameters.max_neighbours_per_interface
-    if interface.parameters.point_to_point:
-        most = min(most, parameters.max_neighbours_per_tunnel)
-    if len(interface.neighbours) >= most:
+    if len(interface.neighbours) >= _most_neighbours(state, interface):
         state.count("neighbour_refused.interface-limit")
         return None
     neighbour = Neighbour(interface, address, _actions(state, interface, address))
@@ -87,7 +83,28 @@ def _welcome(state: State, interface: Interface, address: bytes, now: float) -> 
     if not interface.acquisitions.spend(1, parameters.acquisition_burst, parameters.acquisition, now):
         state.count("neighbour_refused.rate")
         return None
+    if len(interface.neighbours) >= _most_neighbours(state, interface):
+        _make_room(state, interface, now)
     return acquire(state, interface, address)
+
+
+def _make_room(state: State, interface: Interface, now: float) -> None:
+    """Forget the neighbour that is most likely none; one to which packets go both ways never gives way."""
+    # Those that never said that they hear us come first, and then those that do not any more; the oldest of them.
+    useless = [n for n in interface.neighbours.values() if not n.reachable]
+    if useless:
+        former = min(useless, key=lambda neighbour: neighbour.has_heard_us)
+        state.count(
+            "neighbour_displaced.unreachable" if former.has_heard_us else "neighbour_displaced.unconfirmed"
+        )
+        lose_neighbour(state, former, "displaced", now)
+
+
+def _most_neighbours(state: State, interface: Interface) -> int:
+    """Return how many neighbours an interface may have."""
+    parameters = state.parameters
+    most = parameters.max_neighbours_per_interface
+    return min(most, parameters.max_neighbours_per_tunnel) if interface.parameters.point_to_point else most
 
 
 def _starts_anew(neighbour: Neighbour, hello: Hello, now: float) -> bool:

@@ -12,7 +12,13 @@ from babelwg.babel.operation.queueing import (
     urgent_delay,
 )
 from babelwg.babel.operation.routes import reprice
-from babelwg.babel.parameters import HOLD_FACTOR, IHU_INTERVAL_FACTOR, MIN_HELLO_INTERVAL, MIN_UPDATE_HOLD
+from babelwg.babel.parameters import (
+    HOLD_FACTOR,
+    IHU_INTERVAL_FACTOR,
+    MAX_UNCONFIRMED_INTERVAL,
+    MIN_HELLO_INTERVAL,
+    MIN_UPDATE_HOLD,
+)
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import HelloHistory, Neighbour
@@ -80,8 +86,14 @@ def _await_next(state: State, neighbour: Neighbour, history: HelloHistory, hello
         history.interval = history.interval or neighbour.interface.parameters.hello_interval
     else:
         return
-    state.silences.set(history.timer, now + FIRST_MISS * history.interval)
-    history.until = now + (FIRST_MISS + NEXT_MISS) * history.interval
+    interval = _believed(neighbour, history)
+    state.silences.set(history.timer, now + FIRST_MISS * interval)
+    history.until = now + (FIRST_MISS + NEXT_MISS) * interval
+
+
+def _believed(neighbour: Neighbour, history: HelloHistory) -> float:
+    """Return the seconds between Hellos: a promise of minutes holds a place in the table only for who hears us."""
+    return history.interval if neighbour.has_heard_us else min(history.interval, MAX_UNCONFIRMED_INTERVAL)
 
 
 def confirm(state: State, neighbour: Neighbour, now: float) -> None:
@@ -105,7 +117,7 @@ def record_missed_hello(state: State, neighbour: Neighbour, history: HelloHistor
     history.miss()
     if not (neighbour.multicast.bits or neighbour.unicast.bits):
         return False
-    state.silences.set(history.timer, now + NEXT_MISS * history.interval)
+    state.silences.set(history.timer, now + NEXT_MISS * _believed(neighbour, history))
     update_link(state, neighbour, now)
     return True
 
@@ -119,8 +131,19 @@ def handle_ihu(state: State, neighbour: Neighbour, ihu: Ihu, now: float) -> None
     if hears_again and neighbour.rxcost < INFINITY and interface.parameters.point_to_point:
         # It may have found the link alive only now, and waits to be told that we hear it (§3.4.2: an IHU out of turn).
         queue_ihu(state, neighbour, 0.0, now)
+    if ihu.rxcost < INFINITY and not neighbour.has_heard_us:
+        _believe(state, neighbour, now)
     neighbour.txcost, neighbour.former_txcost = ihu.rxcost, None
     state.silences.set(neighbour.ihu_timer, now + HOLD_FACTOR * max(ihu.interval, MIN_UPDATE_HOLD))
+
+
+def _believe(state: State, neighbour: Neighbour, now: float) -> None:
+    """Wait for the Hellos of a neighbour for as long as it promised: it hears us."""
+    neighbour.has_heard_us = True
+    for history in (neighbour.multicast, neighbour.unicast):
+        if history.timer.when is not None and history.interval > MAX_UNCONFIRMED_INTERVAL:
+            history.until = now + (FIRST_MISS + NEXT_MISS) * history.interval
+            state.silences.set(history.timer, now + FIRST_MISS * history.interval)
 
 
 def handle_ihu_timeout(state: State, neighbour: Neighbour, now: float) -> None:

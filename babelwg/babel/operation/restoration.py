@@ -49,7 +49,7 @@ def _restore_neighbour(state: State, interface: Interface, chosen: Chosen, now: 
     state.heard_hellos[interface.name, neighbour.address] = (
         heard  # for the next life, should this one be short
     )
-    neighbour.last_heard = now
+    neighbour.last_heard, neighbour.has_heard_us = now, True
     neighbour.multicast.presume(*heard)
     state.silences.set(neighbour.multicast.timer, heard.until)
     state.silences.set(neighbour.ihu_timer, now + HOLD_FACTOR * interface.parameters.ihu_interval)

@@ -131,6 +131,7 @@ class Neighbour:
         "dump_timer",
         "finite",
         "former_txcost",
+        "has_heard_us",
         "heard",
         "holds",
         "ihu_timer",
@@ -168,6 +169,7 @@ class Neighbour:
         self.former_txcost: int | None = None  # before the link failed, until an IHU says what it is now
         self.refusal_told = float("-inf")  # when it was last said that it announces too much, in seconds
         self.trusted_at = 0.0  # when the former one is taken for that of now, in seconds
+        self.has_heard_us = False  # whether any IHU of it was for us
         self.rxcost = INFINITY
         self.cost = INFINITY
         self.last_heard = 0.0

@@ -26,6 +26,7 @@ CAUSES = {
 LOSSES = {
     "silent": "{who} fell silent",
     "hello-seqno-jump": "{who} began anew",
+    "displaced": "{who} was not reachable, and another neighbour took its place",
     "interface-removed": "the interface to {who} is gone",
 }
 
