@@ -50,6 +50,7 @@ class RouteInstaller:
         self._selected: dict[Prefix, Selected] = {}
         self.guarded: frozenset[Prefix] = frozenset()  # main leads there
         self._unplaced: frozenset[Prefix] = frozenset()  # no table, or an endpoint of ours
+        self._impossible: frozenset[Prefix] = frozenset()  # of them, whose ways the kernel refused
         self._copying = False
 
     def handle(self, events: Iterable[Event], now: float) -> None:
@@ -118,12 +119,30 @@ class RouteInstaller:
             self._routes.prefer_sources(self.source_for)
 
     def reconsider(self, now: float) -> None:
-        """Let the speaker try what had no place, when a place has become free."""
+        """Keep the speaker from what the kernel refused, and let it try what had no place when one has become free."""
+        if failed := self._routes.take_failed():
+            self._impossible |= failed
+            self._unplaced |= failed
+            self._tell(now)
         if self._routes.take_freed() and self._unplaced:
-            self._unplaced = frozenset(p for p in self._unplaced if self._covered_endpoint(p))
+            kept = (p for p in self._unplaced if p in self._impossible or self._covered_endpoint(p))
+            self._unplaced = frozenset(kept)
             self._tell(now)
 
-    def reflect(self) -> None:
+    def retry(self, now: float) -> None:
+        """Let the speaker try again what the kernel refused: an interface or an address may be there now."""
+        if self._impossible:
+            self._unplaced -= self._impossible
+            self._impossible = frozenset()
+            self._tell(now)
+
+    def tidy(self, now: float) -> None:
+        """Do what is due now and then: try again, forget what nobody knows any more, and show the metrics of all."""
+        self.retry(now)
+        self._prune(self._speaker.learned_prefixes())
+        self._reflect()
+
+    def _reflect(self) -> None:
         """Bring the kernel's priorities to the metrics of the selected routes, where they shall show them."""
         if not self.reflecting:
             return
@@ -132,10 +151,12 @@ class RouteInstaller:
             if prefix in metrics and prefix not in self._unplaced and metrics[prefix] != event.metric:
                 self._select(dataclasses.replace(event, metric=metrics[prefix]))
 
-    def prune(self, known: Collection[Prefix]) -> None:
+    def _prune(self, known: Collection[Prefix]) -> None:
         """Forget what had no place and is known of no more, so that nobody can make us remember ever more."""
         gone = [prefix for prefix in self._unplaced if prefix not in known]
-        self._unplaced = self._unplaced.difference(gone)
+        self._unplaced, self._impossible = (
+            places.difference(gone) for places in (self._unplaced, self._impossible)
+        )
         for prefix in gone:
             self._routes.forget(prefix)
 
@@ -152,7 +173,7 @@ class RouteInstaller:
 
     def _reinstall(self, now: float) -> None:
         """Decide anew for every selected route, and let the speaker try again what had no place."""
-        self._unplaced = frozenset()
+        self._unplaced = self._impossible = frozenset()
         for event, _ in list(self._selected.values()):
             self._select(event)
         self._tell(now)
@@ -180,7 +201,8 @@ class RouteInstaller:
     def _flush(self, prefix: Prefix) -> None:
         self._selected.pop(prefix, None)
         if prefix in self._unplaced:
-            return  # the reason stays to be seen
+            self._routes.leave(prefix)
+            return
         if self._is_ours_alone(prefix):
             self._routes.retract(prefix)
         else:

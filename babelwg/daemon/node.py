@@ -240,6 +240,7 @@ class Node:
             self._kernel_changed,
             lambda route: self.routing.route_lost(route),
             self.routes.interface_lost,
+            lambda route: self.routing.route_set(route),
         )
         self._stack.callback(self.monitor.close)
         self._facts = redistribution_facts(self.monitor.mirror)  # which last decided what is announced
@@ -365,8 +366,7 @@ class Node:
         now = asyncio.get_running_loop().time()
         speaker, installer = self.routing.speaker, self.routing.installer
         self.names.learn(now)  # also for the history, when nobody asks
-        installer.reflect()
-        installer.prune(speaker.learned_prefixes())
+        installer.tidy(now)
         self.store.save(speaker.hello_seqnos())
         # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
         if not speaker.recovering:

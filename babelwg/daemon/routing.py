@@ -126,6 +126,7 @@ class RoutingService:
     def sync_interfaces(self) -> None:
         """Follow the kernel: run on the wanted interfaces that are up and have a link-local address."""
         now = self._loop.time()
+        self.socket.mend()
         for name in [*self._running.keys() - self.wanted.keys()]:
             self._drop_interface(name, "Babel is not wanted there any more", now)
         for name, wanted in self.wanted.items():
@@ -144,6 +145,7 @@ class RoutingService:
             except KernelError as error:
                 self.errors[name] = str(error)
         self.routes.retry()
+        self.installer.retry(now)
         self.pump()
 
     def guard(self) -> None:
@@ -170,11 +172,19 @@ class RoutingService:
     def route_lost(self, route: Route) -> None:
         """Put back a route that somebody else removed."""
         if not self.stopping and self.routes.lost(route):
-            log.debug("route-removed-by-another prefix=%s", route.prefix)
-            # Not now: the news that its interface went too may stand behind it in the same batch.
-            if not self._repairs:
-                self._loop.call_soon(self._put_back)
-            self._repairs.append(route)
+            self._put_back_soon(route)
+
+    def route_set(self, route: Route) -> None:
+        """Put back a route of ours that somebody else set another in the place of."""
+        if not self.stopping and (held := self.routes.replaced(route)) is not None:
+            self._put_back_soon(held)
+
+    def _put_back_soon(self, route: Route) -> None:
+        log.debug("route-removed-by-another prefix=%s", route.prefix)
+        # Not now: the news that its interface went too may stand behind it in the same batch.
+        if not self._repairs:
+            self._loop.call_soon(self._put_back)
+        self._repairs.append(route)
 
     def _put_back(self) -> None:
         lost, self._repairs = self._repairs, []

@@ -4,12 +4,24 @@ import errno
 import socket
 import struct
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from babelwg.babel.datagram import Datagram
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import set_receive_buffer
+from babelwg.linux.socketfilter import (
+    ALL,
+    AND,
+    INTERFACE_INDEX,
+    JUMP_IF_EQUAL,
+    LOAD_HALF,
+    LOAD_WORD,
+    NETWORK_HEADER,
+    NOTHING,
+    Step,
+    attach_filter,
+)
 
 # Specification constants (RFC 8966, section 5)
 PORT = 6696
@@ -21,6 +33,8 @@ PKTINFO = struct.Struct("=16sI")
 # Linux constants that Python does not name (asm-generic/socket.h)
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@ll")  # seconds and nanoseconds
+MEMBERSHIPS = Path("/proc/net/igmp6")
+MAX_STEPS = 4000  # of those that tell interfaces apart; the kernel takes 4096 in all
 ANCILLARY = 128  # octets: the interface and the time of a datagram
 OLDEST_STAMP = 15.0  # seconds, as behind a full table; an older one shows that a clock was set
 
@@ -78,14 +92,13 @@ class BabelSocket:
             return
         self.leave(name)
         try:
-            self._socket.setsockopt(
-                socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP, self._group + struct.pack("=I", index)
-            )
+            self._ask_for_group(socket.IPV6_JOIN_GROUP, index)
         except OSError as error:
             if error.errno != errno.EADDRINUSE:  # joined already
                 raise KernelError("join the Babel group on", name, error.errno or 0) from error
         self._names[index] = name
         self._indices[name] = index
+        self._listen()
 
     def leave(self, name: str) -> None:
         """Leave an interface; nothing when it was not joined or is gone."""
@@ -93,12 +106,33 @@ class BabelSocket:
         if index is None:
             return
         del self._names[index]
+        self._listen()
         try:
-            self._socket.setsockopt(
-                socket.IPPROTO_IPV6, socket.IPV6_LEAVE_GROUP, self._group + struct.pack("=I", index)
-            )
+            self._ask_for_group(socket.IPV6_LEAVE_GROUP, index)
         except OSError:
             self._count("leave_failed")  # the interface took the membership with it
+
+    def mend(self) -> None:
+        """Join again where the kernel forgot that we take part, as when an interface had no IPv6 for a moment."""
+        try:
+            lines = MEMBERSHIPS.read_text().splitlines()
+        except OSError:
+            return
+        members = {int(index) for index, _, group, *_ in map(str.split, lines) if group == self._group.hex()}
+        for index in self._names.keys() - members:
+            for what in (socket.IPV6_LEAVE_GROUP, socket.IPV6_JOIN_GROUP):
+                try:
+                    self._ask_for_group(what, index)
+                except OSError as error:
+                    # The socket may have forgotten it too; and where there is no IPv6 yet, the next time will do.
+                    self._count(f"join_failed.{errno.errorcode.get(error.errno or 0, 'unknown')}")
+
+    def _ask_for_group(self, what: int, index: int) -> None:
+        self._socket.setsockopt(socket.IPPROTO_IPV6, what, self._group + struct.pack("=I", index))
+
+    def _listen(self) -> None:
+        """Have the kernel keep away what is not of a neighbour, before it takes the room of what is."""
+        attach_filter(self._socket, _from_neighbours(sorted(self._names)))
 
     def receive(self, now: float, limit: int) -> Iterable[Datagram]:
         """Yield at most `limit` datagrams that wait; those of interfaces not joined are counted and dropped."""
@@ -142,6 +176,20 @@ class BabelSocket:
 
     def _count(self, reason: str) -> None:
         self.counters[reason] = self.counters.get(reason, 0) + 1
+
+
+def _from_neighbours(indices: Sequence[int]) -> list[Step]:
+    """Accept what a link-local address sends by one of some interfaces; by any where they are too many for a filter."""
+    wanted = [step for index in indices for step in ((JUMP_IF_EQUAL, 0, 1, index), ALL)]
+    return [
+        (LOAD_HALF, 0, 0, NETWORK_HEADER + 8),  # the source of an IPv6 packet
+        (AND, 0, 0, 0xFFC0),
+        (JUMP_IF_EQUAL, 1, 0, 0xFE80),
+        NOTHING,
+        (LOAD_WORD, 0, 0, INTERFACE_INDEX),
+        *(wanted if len(wanted) <= MAX_STEPS else [ALL]),
+        NOTHING,
+    ]
 
 
 def _packet_info(ancillary: list[tuple[int, int, bytes]]) -> tuple[bytes, int, float | None]:

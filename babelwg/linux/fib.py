@@ -23,8 +23,8 @@ from babelwg.linux.routes import (
     remove_request,
     set_request,
 )
-from babelwg.linux.rules import SOURCE_PRIORITIES, Rule, apply_rules, read_rules
 from babelwg.linux.sourceroutes import SourceRoutes, differing
+from babelwg.linux.sourcerules import SourceRules
 from babelwg.linux.sourcetables import MAX_SOURCES, SOURCE_TABLES
 
 
@@ -60,11 +60,11 @@ class KernelRoutes:
         self.refused: dict[Prefix, Refusal] = {}
         self.counters = {"route_set": 0, "route_removed": 0, "route_refused": 0, "route_repaired": 0}
         self._requests = requests
+        self._rules = SourceRules(requests, self.sources, self.refused)
         self._halves = Halves()
         self._changed: set[Place] = set()
         self._by_place: dict[Place, Route] = {}
-        self._rules: set[Rule] = set()
-        self._idle: set[Prefix] = set()  # what no rule leads to because one was refused
+        self._failed: set[Prefix] = set()  # whose ways the kernel refused since somebody asked
         self.right: bytes | None = None  # the mark of a look that showed all as it is wanted, and still is
 
     def learn(
@@ -107,6 +107,10 @@ class KernelRoutes:
         self.refused.pop(prefix, None)
         self._want(prefix, None)
 
+    def leave(self, prefix: Prefix) -> None:
+        """Want nothing for a prefix whose way was refused; why stays to be seen."""
+        self._want(prefix, None)
+
     def guard(
         self, guards: Iterable[Route], main: Iterable[Prefix] = (), own: Mapping[Prefix, Route] | None = None
     ) -> None:
@@ -120,6 +124,11 @@ class KernelRoutes:
         self._halves.guard(kept)
         served = {prefix: route for prefix, route in (own or {}).items() if self._needs_table(prefix)}
         self._changed |= self._sourced.guard(main, served)
+
+    def take_failed(self) -> set[Prefix]:
+        """Return the learned prefixes whose ways the kernel refused since the last call."""
+        failed, self._failed = self._failed, set()
+        return failed
 
     def take_freed(self) -> bool:
         """Return whether a source prefix has given its table back, so that another may have it, once each time."""
@@ -164,7 +173,7 @@ class KernelRoutes:
 
         Raises KernelError when the socket fails; the changes then wait for another attempt.
         """
-        if not (self._changed or self._sourced.is_stale or self.sources.tables or self._rules):
+        if not (self._changed or self._sourced.is_stale or self.sources.tables or self._rules.rules):
             return []  # as after most datagrams
         self._changed |= self._sourced.plan(self.learned, self._by_place, self.adopted)
         self._changed |= self._halves.plan(
@@ -180,8 +189,12 @@ class KernelRoutes:
         except KernelError:
             self._changed |= changed  # what it did of them is done again
             raise
+        if self._stop_former_ways():
+            refusals += self.flush()
         # A rule comes after the routes that it leads to, and after the throws that keep it destination-first.
-        return refusals + (self._apply_rules() if self.sources.rules() != self._rules else [])
+        if not self._rules.are_right:
+            refusals += self._apply_rules()
+        return refusals
 
     def adopt(self, interfaces: Iterable[int], tables: Iterable[int] = ()) -> int:
         """Take over our routes of an earlier life until `release()`; return how many.
@@ -190,8 +203,7 @@ class KernelRoutes:
         `tables` what is held unreachable too, since nobody else writes such routes with Babel's number.
         """
         self.right = None
-        self._rules = read_rules(self._requests, SOURCE_PRIORITIES)
-        self.sources.adopt(self._rules)
+        self._rules.adopt()
         self._sourced.outdate()
         allowed, known = set(interfaces), {self.table, *tables}
         self.installed = {
@@ -262,6 +274,13 @@ class KernelRoutes:
         self._touch(route.place)
         return self.wanted(route.place) is not None
 
+    def replaced(self, route: Route) -> Route | None:
+        """Take note that somebody else set a route; return ours that it took the place of, if we still want one."""
+        held = self.installed.get(route.place)
+        if held is None or held == route or held.priority != route.priority:
+            return None
+        return held if self.lost(held) else None
+
     def prefer_sources(self, source_of: Callable[[Prefix], bytes]) -> None:
         """Have all learned routes prefer the source address (packed) that this function gives for their prefix."""
         for prefix, route in list(self.learned.items()):
@@ -323,22 +342,9 @@ class KernelRoutes:
         return slot, prefix.destination
 
     def _apply_rules(self) -> list[tuple[Prefix, Refusal]]:
-        """Bring the rules of the source tables into the kernel; return what has no effect where it refused one."""
-        rules = self.sources.rules()
-        try:
-            apply_rules(self._requests, rules, SOURCE_PRIORITIES)
-        except KernelError as error:
-            refusal = Refusal(error.errno, str(error))
-            idle = [p for p, route in self.learned.items() if route.table in SOURCE_TABLES]
-            news = [(prefix, refusal) for prefix in idle if self.refused.get(prefix) != refusal]
-            self.refused |= dict.fromkeys(idle, refusal)
-            self._idle = {*idle}
-            self.counters["route_refused"] += len(idle)
-            return news
-        for prefix in self._idle:
-            self.refused.pop(prefix, None)
-        self._rules, self._idle = rules, set()
-        return []
+        news = self._rules.apply(self.learned)
+        self.counters["route_refused"] += len(news)
+        return news
 
     def is_own_table(self, table: int) -> bool:
         """Return whether all routes of Babel's protocol in a table are ours."""
@@ -374,6 +380,17 @@ class KernelRoutes:
                 refusals.append((self.named(operation.route), answer))
         return refusals
 
+    def _stop_former_ways(self) -> bool:
+        """Refuse packets where the kernel still follows a way that it would not replace; return whether it does any.
+
+        They could go in a circle: neighbours hear that we use another one, or none.
+        """
+        failed = [(p, self.learned[p]) for p in self._failed if p in self.learned]
+        former = [p for p, r in failed if r.kind == UNICAST and self.installed.get(r.place, r) != r]
+        for prefix in former:
+            self.retract(prefix)
+        return bool(former)
+
     def _is_exclusive(self, route: Route) -> bool:
         """Return whether a route may be somebody else's that is there already."""
         return not self.is_own_table(route.table) and route.place not in self.installed
@@ -390,10 +407,12 @@ class KernelRoutes:
         if answer.errno == 0:
             self.installed[place] = route
             self.counters["route_set"] += 1
-            if self.refused:
+            if self.refused and route.kind != UNREACHABLE:
                 self.refused.pop(self.named(route), None)
             return True
         prefix = self.named(route)
+        if self.learned.get(prefix) == route and route.kind == UNICAST:
+            self._failed.add(prefix)
         known = self.refused.get(prefix) == answer
         self.refused[prefix] = answer
         self.counters["route_refused"] += 1

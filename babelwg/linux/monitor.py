@@ -158,7 +158,8 @@ class Monitor:
     """Feeds a mirror from the kernel's notifications and calls back with what changed.
 
     `changed(what)` is called once per batch with a set of "link", "address", "main" (the routes of main and of the
-    watched tables) and "rule"; `route_lost(route)` for each route of our protocol that goes from any table, and
+    watched tables) and "rule"; `route_lost(route)` for each route of our protocol that goes from any table,
+    `route_set(route)` for any that comes, perhaps in the place of one of ours, and
     `link_lost(index)` for an interface that goes down or away: the kernel then drops the IPv4 routes over it without
     a word. After an overrun everything is read anew and `changed` gets "overrun" besides. Routes of Babel's
     protocol that come and go because `requests` asked for it are no news.
@@ -170,6 +171,7 @@ class Monitor:
         changed: Callable[[set[str]], None],
         route_lost: Callable[[Route], None],
         link_lost: Callable[[int], None],
+        route_set: Callable[[Route], None] = lambda route: None,
     ) -> None:
         self.mirror = Mirror()
         self.overruns = 0
@@ -178,6 +180,7 @@ class Monitor:
         self._changed = changed
         self._route_lost = route_lost
         self._link_lost = link_lost
+        self._route_set = route_set
         self._routes_are_stale = False
         self._socket = socket.socket(
             socket.AF_NETLINK,
@@ -275,13 +278,15 @@ class Monitor:
             changed.add("rule")
 
     def _handle_route(self, message: Message, changed: set[str]) -> None:
+        route = read_route(message)
+        if route is not None and message.type == RTM_NEWROUTE:
+            self._route_set(route)
         if message.payload[PROTOCOL_OFFSET] == PROTOCOL_BABEL:
-            # Those that others make come up at the next comparison, and nobody looks for them in the mirror.
-            if message.type == RTM_DELROUTE and (lost := read_route(message)) is not None:
-                self._route_lost(lost)
+            # Nobody looks for them in the mirror.
+            if route is not None and message.type == RTM_DELROUTE:
+                self._route_lost(route)
             return
         self.foreign_news += 1
-        route = read_route(message)
         if route is not None and route.table in self.mirror.tables:
             key, routes = _route_key(route), self.mirror.tables[route.table]
             if message.type == RTM_NEWROUTE:

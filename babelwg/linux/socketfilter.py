@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 SO_ATTACH_FILTER = 26
 NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF
+INTERFACE_INDEX = 0xFFFFF008  # SKF_AD_OFF + SKF_AD_IFINDEX
 LOAD_WORD, LOAD_HALF, LOAD_BYTE, AND, JUMP_IF_EQUAL, RETURN = 0x20, 0x28, 0x30, 0x54, 0x15, 0x06
 JUMP_IF_GREATER, JUMP_IF_NOT_LESS, SHIFT_LEFT = 0x25, 0x35, 0x64
 # With the second register: X octets further on; what it is set to

@@ -350,6 +350,46 @@ def test_a_renamed_tunnel_gets_its_name_back(
     assert state_of(m, "a", "b") == ("up", None)
 
 
+def test_a_route_that_somebody_replaces_is_put_back_at_once(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b")
+    m.wait("a reaches b", lambda: reaches_b(m))
+    for family, prefix in (("-6", "fd00:77::2/128"), ("-4", "10.23.0.2/32")):
+        place = ["metric", "1024", "table", "6696"]
+        for protocol in ("boot", "babel"):
+            m.nodes["a"].run(
+                "ip", family, "route", "replace", "unreachable", prefix, *place, "proto", protocol
+            )
+            tables = ["ip", family, "route", "show", "table", "6696"]
+            # Long before the next comparison with the kernel.
+            m.wait(
+                "our route is back",
+                lambda tables=tables: "unreachable" not in m.nodes["a"].run(*tables),
+                deadline=5.0,
+            )
+    assert reaches_b(m)
+
+
+def test_an_interface_that_had_no_ipv6_for_a_moment_is_heard_again(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b")
+    m.wait("a reaches b", lambda: reaches_b(m))
+    tunnel = m.tunnel("a", "b")
+    m.nodes["a"].ip(f"link set {tunnel} mtu 1000", f"link set {tunnel} mtu 1420")
+
+    def is_member() -> bool:
+        lines = m.nodes["a"].run("cat", "/proc/net/igmp6").splitlines()
+        groups = [line.split()[2] for line in lines if line.split()[1] == tunnel]
+        return "ff020000000000000000000000010006" in groups
+
+    m.wait("a is in Babel's group again", is_member)
+    m.wait("a reaches b again", lambda: reaches_b(m))
+
+
 def test_what_wg_set_changes_is_put_back(mesh: Callable[..., Mesh], needs: Callable[..., None]) -> None:
     needs("wg")
     m = mesh("a b", "a-b")

@@ -35,6 +35,10 @@ class Speaker:
         self.refused: frozenset[Prefix] = frozenset()
         self.policies: list[Any] = []
         self.metrics: dict[Prefix, int] = {}
+        self.known: set[Prefix] = set()
+
+    def learned_prefixes(self) -> set[Prefix]:
+        return self.known
 
     def selected_metrics(self) -> dict[Prefix, int]:
         return self.metrics
@@ -105,8 +109,34 @@ def test_what_had_no_place_and_is_known_no_more_is_forgotten() -> None:
     texts = [f"0.0.0.0/0 from 10.{number}.0.0/16" for number in range(40)]
     bench.tell(*(selected(text) for text in texts))
     assert len(bench.speaker.refused) == 24
-    bench.installer.prune({p(texts[20])})
+    bench.speaker.known = {p(texts[20])}
+    bench.installer.tidy(0.0)
     assert set(bench.routes.refused) == {p(texts[20])}
+
+
+def test_the_speaker_is_kept_from_what_the_kernel_refuses_and_may_try_again_now_and_then() -> None:
+    bench = Bench()
+    bench.kernel.refuse_next_hops[NEXT_HOP] = 113
+    bench.tell(selected("2001:db8::/32"))
+    prefix = p("2001:db8::/32")
+    assert bench.speaker.refused == {prefix}
+    bench.tell(RouteRetracted(prefix, "refused"))
+    held = bench.held("2001:db8::/32")
+    assert held is not None
+    assert held.kind == UNREACHABLE
+    bench.tell(RouteFlushed(prefix, "acknowledged"))
+    assert bench.held("2001:db8::/32") is None
+    assert bench.routes.refused[prefix].errno == 113
+    bench.speaker.known = {prefix}
+    bench.installer.tidy(0.0)
+    assert bench.speaker.refused == frozenset()
+    bench.tell(selected("2001:db8::/32"))
+    assert bench.speaker.refused == {prefix}
+    bench.kernel.refuse_next_hops.clear()
+    bench.installer.retry(0.0)
+    bench.tell(selected("2001:db8::/32"))
+    assert bench.speaker.refused == frozenset()
+    assert bench.routes.refused == {}
 
 
 def test_a_filter_names_table_and_source_also_of_what_is_there() -> None:
@@ -186,7 +216,7 @@ def test_the_kernels_priority_shows_the_metric_where_it_shall() -> None:
     assert held is not None
     assert held.priority == 1124
     bench.speaker.metrics = {p("10.5.0.0/16"): 200}
-    bench.installer.reflect()
+    bench.installer.tidy(0.0)
     bench.routes.flush()
     held = bench.held("10.5.0.0/16", 60)
     assert held is not None

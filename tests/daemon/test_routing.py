@@ -49,6 +49,9 @@ class BusySocket:
     def join(self, name: str, index: int) -> None:
         del name, index
 
+    def mend(self) -> None:
+        pass
+
     def leave(self, name: str) -> None:
         del name
 

@@ -27,6 +27,7 @@ class FakeKernel:
         self.places: dict[Place, Route] = {}
         self.rules: set[Rule] = set()
         self.refuse: dict[Prefix, int] = {}
+        self.refuse_next_hops: dict[bytes, int] = {}
         self.refuse_rules = 0
         self.subtrees = True
         self.policy_rules = True
@@ -72,6 +73,8 @@ class FakeKernel:
             return Refusal(errno.EINVAL)
         if route.prefix in self.refuse:
             return Refusal(self.refuse[route.prefix])
+        if kind == RTM_NEWROUTE and route.next_hop in self.refuse_next_hops:
+            return Refusal(self.refuse_next_hops[route.next_hop])
         if kind == RTM_NEWROUTE:
             self.places[route.place] = route
             return Refusal(0)

@@ -78,6 +78,45 @@ def test_a_refused_route_is_told_once_counted_and_does_not_block_others() -> Non
     assert ours.refused == {}
 
 
+def test_where_a_replacement_is_refused_the_former_way_ends() -> None:
+    kernel = FakeKernel()
+    bad = bytes.fromhex("20010db8") + bytes(11) + b"\x01"
+    kernel.refuse_next_hops[bad] = errno.EHOSTUNREACH
+    ours = routes(kernel)
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.learn(LAN, NEXT_HOP, 3, b"")
+    ours.flush()
+    assert ours.take_failed() == set()
+    ours.learn(NET, bad, 4, b"")
+    assert ours.flush() == [(NET, Refusal(errno.EHOSTUNREACH))]
+    assert kernel.table[NET].kind == UNREACHABLE, "packets must not go where nobody is told that they go"
+    assert ours.take_failed() == {NET}
+    assert ours.refused == {NET: Refusal(errno.EHOSTUNREACH)}, "why stays to be seen"
+    assert ours.resync() == 0
+    ours.leave(NET)
+    ours.flush()
+    assert set(kernel.table) == {LAN}
+    assert NET in ours.refused
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.flush()
+    assert (ours.refused, ours.take_failed()) == ({}, set())
+
+
+def test_a_route_that_somebody_else_replaced_is_set_again() -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel)
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.flush()
+    mine = kernel.table[NET]
+    assert ours.replaced(mine) is None, "it is what it was"
+    assert ours.replaced(mine._replace(kind=UNREACHABLE, priority=5)) is None, "it stands beside ours"
+    assert ours.replaced(mine._replace(table=254, kind=UNREACHABLE)) is None
+    kernel.places[mine.place] = mine._replace(kind=UNREACHABLE, next_hop=b"", interface=0, protocol=3)
+    assert ours.replaced(kernel.table[NET]) == mine
+    ours.flush()
+    assert kernel.table[NET] == mine
+
+
 def test_what_a_failing_socket_did_not_do_is_done_at_the_next_attempt(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
