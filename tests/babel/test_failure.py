@@ -251,3 +251,20 @@ def test_what_is_more_than_a_whole_burst_is_allowed_once_nothing_is_spent() -> N
     assert not allowance.spend(13, 12, 3, 4.0)
     assert not allowance.spend(12, 12, 3, 4.0)
     assert allowance.spend(13, 12, 3, 4.5)
+
+
+def test_hellos_alone_do_not_say_that_a_dead_link_carries_packets_both_ways() -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    for _ in range(5):
+        bench.receive([bench.hello(1, "one")], 1, "one")
+        bench.receive([bench.hello(2, "two"), bench.ihu()], 2, "two")
+        bench.wait(3.8)
+    # Heard as often as on a living one, it is spoken to again; but nobody says that he hears us.
+    assert not bench.speaker.failed_links()
+    view = bench.neighbour(1, "one")
+    assert view is not None and (view.txcost, view.cost) == (INFINITY, INFINITY)
+    assert bench.selected() == SECOND
+    bench.receive([bench.hello(1, "one"), bench.ihu()], 1, "one")
+    view = bench.neighbour(1, "one")
+    assert view is not None and view.cost < INFINITY

@@ -13,7 +13,7 @@ from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.wire.decode import NOTHING_KNOWN, decode_packet
 from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.recognition import Known, Passage
+from babelwg.babel.wire.recognition import LONGEST_PASSAGE, Known, Passage
 from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, Update
 from tests.babel.bench import ORIGIN, Bench, neighbour_address, retraction, update
 
@@ -271,3 +271,29 @@ def take(bench: Bench, step: Any) -> None:
 @given(steps=STEPS)
 def test_it_makes_no_difference_whether_passages_are_known(steps: list[Any]) -> None:
     assert live(steps, decode_packet) == live(steps, single)
+
+
+def test_what_says_nothing_more_makes_no_passage(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = body(*table())
+    twice = body(*table(), table()[5])
+    # Without padding and repetition it is known as a whole the third time, and so is it not with them.
+    for octets, is_known in ((said, True), (said + bytes(2000), True), (twice, False)):
+        bench = with_neighbours()
+        for _ in range(4):
+            say(bench, octets)
+        assert bool(known(bench).passages) == is_known
+        assert all(len(passage.octets) <= len(said) for passage in known(bench).passages.values())
+    # Padding in its middle parts it.
+    bench = with_neighbours()
+    first, rest = body(*table()[:3]), body(*table())[len(body(*table()[:3])) :]
+    for _ in range(4):
+        say(bench, first, bytes(3000), rest)
+    assert {len(passage.remembered) for passage in known(bench).passages.values()} <= {3}
+
+
+def test_the_octets_of_a_passage_are_bounded() -> None:
+    bench = with_neighbours()
+    for _ in range(4):
+        bench.receive(update(Prefix.parse(f"2001:db8:{n:x}::/48"), 128) for n in range(1, 400))
+    assert all(len(passage.octets) <= LONGEST_PASSAGE for passage in known(bench).passages.values())
+    assert bench.snapshot().routes[0].metric < INFINITY

@@ -89,6 +89,9 @@ def note_promised_hello(state: State, interface: Interface, now: float) -> None:
     interface.heard_since += 1
     if interface.heard_since >= HELLOS_ENOUGH:
         state.count("link_restored_by_hellos")
+        for neighbour in interface.neighbours.values():
+            # That we hear it says nothing of whether it hears us: only an IHU that came since does.
+            neighbour.former_txcost = None
         restore_link(state, interface, now)
 
 

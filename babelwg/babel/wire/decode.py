@@ -1,10 +1,20 @@
 """From octets to TLVs in one pass that no input can break (RFC 8966, sections 4.2 to 4.6)."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from struct import Struct
 
-from babelwg.babel.wire.prefix import LINK_LOCAL_NETWORK, Prefix
+from babelwg.babel.wire.parts import (
+    LINK_LOCAL,
+    MalformedTlv,
+    need,
+    read_address,
+    read_prefix,
+    read_source_prefix,
+    read_sub_tlvs,
+)
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.recognition import (
     PREFIX_FLAG,
     ROUTER_ID_FLAG,
@@ -20,7 +30,6 @@ from babelwg.babel.wire.tlv import (
     HEADER_SIZE,
     INFINITY,
     MAGIC,
-    MANDATORY,
     ROUTER_ID_SIZE,
     UNUSABLE_ROUTER_IDS,
     VERSION,
@@ -32,7 +41,6 @@ from babelwg.babel.wire.tlv import (
     RouteRequest,
     SeqnoRequest,
     SubTlv,
-    SubTlvType,
     Tlv,
     TlvType,
     Update,
@@ -62,14 +70,6 @@ class Packet:
     # The MAC extension signs the body and keeps its TLVs here; nothing else is allowed in it (§4.2).
     trailer: bytes = b""
     passages: tuple[Passage, ...] = ()  # that are known from now on, unless what they say has changed
-
-
-class MalformedTlv(Exception):
-    """A TLV that has to be ignored; the reason is for counters, the message for people."""
-
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def decode_packet(data: bytes, source: bytes, known: Known = NOTHING_KNOWN) -> Packet:
@@ -106,7 +106,8 @@ def _read_body(
             break
         tlv_type = data[position]
         if tlv_type == _PAD1:
-            position += 1
+            finder.close(position)
+            position = _skip_padding(data, position, end)
             continue
         begin, start = position, position + 2
         if start > end or (position := start + data[start - 1]) > end:
@@ -143,30 +144,37 @@ def _read_body(
     return tlvs, complaints
 
 
+def _skip_padding(data: bytes, position: int, end: int) -> int:
+    """Return where the Pad1s that begin at a position end; there may be thousands."""
+    padding = _PAD1S.match(data, position, end)
+    assert padding is not None, "a Pad1 is there"
+    return padding.end()
+
+
 def _read_acknowledgment_request(state: ParserState, body: bytes) -> Tlv:
-    _need(body, 6, "Acknowledgment Request")
+    need(body, 6, "Acknowledgment Request")
     _, opaque, interval = _THREE_SHORTS.unpack_from(body)
-    sub_tlvs = _read_sub_tlvs(body, 6)
+    sub_tlvs = read_sub_tlvs(body, 6)
     _refuse_zero(interval, "Acknowledgment Request")
     return AcknowledgmentRequest(opaque, interval / 100, sub_tlvs)
 
 
 def _read_acknowledgment(state: ParserState, body: bytes) -> Tlv:
-    _need(body, 2, "Acknowledgment")
-    return Acknowledgment(int.from_bytes(body[:2], "big"), _read_sub_tlvs(body, 2))
+    need(body, 2, "Acknowledgment")
+    return Acknowledgment(int.from_bytes(body[:2], "big"), read_sub_tlvs(body, 2))
 
 
 def _read_hello(state: ParserState, body: bytes) -> Tlv:
-    _need(body, 6, "Hello")
+    need(body, 6, "Hello")
     flags, seqno, interval = _THREE_SHORTS.unpack_from(body)
-    return Hello(seqno, interval / 100, bool(flags & UNICAST_FLAG), _read_sub_tlvs(body, 6))
+    return Hello(seqno, interval / 100, bool(flags & UNICAST_FLAG), read_sub_tlvs(body, 6))
 
 
 def _read_ihu(state: ParserState, body: bytes) -> Tlv:
-    _need(body, 6, "IHU")
+    need(body, 6, "IHU")
     encoding, _, rxcost, interval = _IHU.unpack_from(body)
-    address, end = _read_address(encoding, body, 6, "IHU") if encoding else (None, 6)
-    sub_tlvs = _read_sub_tlvs(body, end)
+    address, end = read_address(encoding, body, 6, "IHU") if encoding else (None, 6)
+    sub_tlvs = read_sub_tlvs(body, end)
     _refuse_zero(interval, "IHU")
     return Ihu(address, rxcost, interval / 100, sub_tlvs)
 
@@ -174,25 +182,25 @@ def _read_ihu(state: ParserState, body: bytes) -> Tlv:
 def _read_router_id(state: ParserState, body: bytes) -> None:
     if len(body) < 10:
         state.router_id = None
-    _need(body, 10, "Router-Id")
+    need(body, 10, "Router-Id")
     state.router_id = _usable(body[2:10])
-    _read_sub_tlvs(body, 10)
+    read_sub_tlvs(body, 10)
     if state.router_id is None:
         raise MalformedTlv("unusable-router-id", "Router-Id is all zeros or all ones")
 
 
 def _read_next_hop(state: ParserState, body: bytes) -> None:
-    _need(body, 2, "Next Hop")
+    need(body, 2, "Next Hop")
     encoding = body[0]
     if encoding == AddressEncoding.IPV4:
         state.next_hop4 = None
-        state.next_hop4, end = _read_address(encoding, body, 2, "Next Hop")
+        state.next_hop4, end = read_address(encoding, body, 2, "Next Hop")
     elif encoding in (AddressEncoding.IPV6, AddressEncoding.LINK_LOCAL):
         state.next_hop6 = None
-        state.next_hop6, end = _read_address(encoding, body, 2, "Next Hop")
+        state.next_hop6, end = read_address(encoding, body, 2, "Next Hop")
     else:
         raise MalformedTlv("unknown-ae", f"Next Hop has address encoding {encoding}")
-    _read_sub_tlvs(body, end)
+    read_sub_tlvs(body, end)
 
 
 def _read_update(state: ParserState, body: bytes) -> Tlv:
@@ -200,7 +208,7 @@ def _read_update(state: ParserState, body: bytes) -> Tlv:
     interval, seqno, metric = _UPDATE.unpack_from(body, 4)
     sub_tlvs: tuple[SubTlv, ...] = ()
     if end < len(body):
-        prefix, sub_tlvs = _read_source_prefix(body[0], prefix, body, end)
+        prefix, sub_tlvs = read_source_prefix(body[0], prefix, body, end)
     _refuse_zero(interval, "Update")
     state.news.add(prefix)
     if metric == INFINITY:
@@ -218,18 +226,18 @@ def _read_update(state: ParserState, body: bytes) -> Tlv:
 def _read_update_prefix(state: ParserState, body: bytes) -> tuple[Prefix | None, int]:
     """Return the prefix of an Update and where it ends, having updated the parser state (§4.5)."""
     try:
-        _need(body, 10, "Update")
+        need(body, 10, "Update")
         encoding, flags, plen, omitted = body[:4]
         if encoding == _WILDCARD:
             if plen or omitted:
                 raise MalformedTlv("wildcard-plen", "Update for the wildcard prefix has a length")
             return None, 10
         default = state.prefixes.get(encoding, b"")
-        prefix, end = _read_prefix(encoding, plen, body, 10, default, omitted)
+        prefix, end = read_prefix(encoding, plen, body, 10, default, omitted)
     except MalformedTlv:
         _forget_defaults(state, body)
         raise
-    if flags & PREFIX_FLAG and encoding != _LINK_LOCAL:
+    if flags & PREFIX_FLAG and encoding != LINK_LOCAL:
         state.prefixes[encoding] = prefix.network
     if flags & ROUTER_ID_FLAG:
         state.router_id = _usable(prefix.network[-ROUTER_ID_SIZE:].rjust(ROUTER_ID_SIZE, b"\0"))
@@ -246,113 +254,30 @@ def _forget_defaults(state: ParserState, body: bytes) -> None:
 
 
 def _read_route_request(state: ParserState, body: bytes) -> Tlv:
-    _need(body, 2, "Route Request")
+    need(body, 2, "Route Request")
     if body[0] == AddressEncoding.WILDCARD:
-        _, sub_tlvs = _read_source_prefix(body[0], None, body, 2)
+        _, sub_tlvs = read_source_prefix(body[0], None, body, 2)
         if body[1]:
             raise MalformedTlv("wildcard-plen", "Route Request for the wildcard prefix has a length")
         return RouteRequest(None, sub_tlvs)
-    destination, end = _read_prefix(body[0], body[1], body, 2)
-    prefix, sub_tlvs = _read_source_prefix(body[0], destination, body, end)
+    destination, end = read_prefix(body[0], body[1], body, 2)
+    prefix, sub_tlvs = read_source_prefix(body[0], destination, body, end)
     return RouteRequest(prefix, sub_tlvs)
 
 
 def _read_seqno_request(state: ParserState, body: bytes) -> Tlv:
-    _need(body, 14, "Seqno Request")
+    need(body, 14, "Seqno Request")
     encoding, plen, seqno, hop_count, _, router_id = _SEQNO_REQUEST.unpack_from(body)
     if encoding == AddressEncoding.WILDCARD:
         raise MalformedTlv("wildcard-seqno-request", "Seqno Request names no prefix")
-    destination, end = _read_prefix(encoding, plen, body, 14)
-    prefix, sub_tlvs = _read_source_prefix(encoding, destination, body, end)
+    destination, end = read_prefix(encoding, plen, body, 14)
+    prefix, sub_tlvs = read_source_prefix(encoding, destination, body, end)
     assert prefix is not None, "a source is added to the destination"
     if hop_count == 0:
         raise MalformedTlv("zero-hop-count", "Seqno Request has hop count 0")
     if _usable(router_id) is None:
         raise MalformedTlv("unusable-router-id", "Seqno Request has an unusable router-id")
     return SeqnoRequest(prefix, router_id, seqno, hop_count, sub_tlvs)
-
-
-def _read_prefix(
-    encoding: int, plen: int, body: bytes, start: int, default: bytes = b"", omitted: int = 0
-) -> tuple[Prefix, int]:
-    """Return a prefix whose first `omitted` octets come from `default`, and where it ends (§4.6.9)."""
-    if (form := _PREFIX_FORMS.get(encoding)) is None:
-        raise MalformedTlv("unknown-ae", f"address encoding {encoding} is not known")
-    family, size = form
-    if encoding == _LINK_LOCAL:
-        if omitted:
-            raise MalformedTlv("bad-omitted", "a link-local prefix omits octets")
-        default, omitted = LINK_LOCAL_NETWORK, 8
-    octets = (plen + 7) >> 3
-    if octets > size:
-        raise MalformedTlv("bad-plen", f"prefix length is {plen}, at most {8 * size} expected")
-    if omitted > octets or omitted > len(default):
-        raise MalformedTlv(
-            "bad-omitted", f"{omitted} octets are omitted without an earlier prefix to take them from"
-        )
-    end = start + octets - omitted
-    if end > len(body):
-        raise MalformedTlv("short-prefix", f"a /{plen} prefix is cut off")
-    network = default[:omitted] + body[start:end]
-    if plen & 7:
-        network = network[:-1] + bytes((network[-1] & (0xFF00 >> (plen & 7)) & 0xFF,))
-    return Prefix(family, network.ljust(size, b"\0"), plen), end
-
-
-def _read_address(encoding: int, body: bytes, start: int, name: str) -> tuple[bytes, int]:
-    if (size := _ADDRESS_SIZES.get(encoding)) is None:
-        raise MalformedTlv("unknown-ae", f"{name} has address encoding {encoding}")
-    end = start + size
-    if end > len(body):
-        raise MalformedTlv("short-tlv", f"the address of {name} is cut off")
-    address = body[start:end]
-    return (LINK_LOCAL_NETWORK + address if encoding == AddressEncoding.LINK_LOCAL else address), end
-
-
-def _read_source_prefix(
-    encoding: int, destination: Prefix | None, body: bytes, start: int
-) -> tuple[Prefix | None, tuple[SubTlv, ...]]:
-    """Return a destination with the sources that a sub-TLV names, and the other sub-TLVs (RFC 9079, §7.1)."""
-    sub_tlvs = _read_sub_tlvs(body, start, SubTlvType.SOURCE_PREFIX)
-    sources = [sub.body for sub in sub_tlvs if sub.type == SubTlvType.SOURCE_PREFIX]
-    if not sources:
-        return destination, sub_tlvs
-    if len(sources) > 1:
-        raise MalformedTlv("repeated-source-prefix", "a TLV has more than one source prefix")
-    if destination is None:
-        raise MalformedTlv("wildcard-source-prefix", "a TLV for the wildcard prefix has a source prefix")
-    if not sources[0] or sources[0][0] == 0:
-        raise MalformedTlv("source-bad-plen", "a source prefix has no length, or the length 0")
-    try:
-        source, _ = _read_prefix(encoding, sources[0][0], sources[0], 1)
-    except MalformedTlv as error:
-        raise MalformedTlv(f"source-{error.reason}", f"source prefix: {error}") from error
-    others = tuple(sub for sub in sub_tlvs if sub.type != SubTlvType.SOURCE_PREFIX)
-    return destination.with_source(source), others
-
-
-def _read_sub_tlvs(body: bytes, start: int, known: int | None = None) -> tuple[SubTlv, ...]:
-    """Return the sub-TLVs from `start` on; a mandatory one that is not `known` condemns its TLV (§4.4)."""
-    sub_tlvs: list[SubTlv] = []
-    position = start
-    while position < len(body):
-        sub_type = body[position]
-        if sub_type == SubTlvType.PAD1:
-            position += 1
-            continue
-        first = position + 2
-        if first > len(body) or (position := first + body[first - 1]) > len(body):
-            raise MalformedTlv("truncated-sub-tlv", "a sub-TLV runs past the end of its TLV")
-        if sub_type & MANDATORY and sub_type != known:
-            raise MalformedTlv("mandatory-sub-tlv", f"mandatory sub-TLV {sub_type} is not known")
-        if sub_type != SubTlvType.PADN:
-            sub_tlvs.append(SubTlv(sub_type, body[first:position]))
-    return tuple(sub_tlvs)
-
-
-def _need(body: bytes, size: int, name: str) -> None:
-    if len(body) < size:
-        raise MalformedTlv("short-tlv", f"{name} body is {len(body)} octets, expected {size}")
 
 
 def _refuse_zero(interval: int, name: str) -> None:
@@ -367,11 +292,8 @@ def _usable(router_id: bytes) -> bytes | None:
 UNICAST_FLAG = 0x8000
 # As plain numbers: to compare with a member of an IntEnum takes four times as long, and this is done for each TLV.
 _PAD1, _UPDATE_TYPE, _ROUTER_ID = int(TlvType.PAD1), int(TlvType.UPDATE), int(TlvType.ROUTER_ID)
-_WILDCARD, _IPV4, _LINK_LOCAL = (
-    int(AddressEncoding.WILDCARD),
-    int(AddressEncoding.IPV4),
-    int(AddressEncoding.LINK_LOCAL),
-)
+_PAD1S = re.compile(rb"\0+")
+_WILDCARD, _IPV4 = int(AddressEncoding.WILDCARD), int(AddressEncoding.IPV4)
 READERS: dict[int, Callable[[ParserState, bytes], Tlv | None]] = {
     TlvType.ACKNOWLEDGMENT_REQUEST: _read_acknowledgment_request,
     TlvType.ACKNOWLEDGMENT: _read_acknowledgment,
@@ -393,17 +315,6 @@ _IGNORED = frozenset(
         TlvType.CHALLENGE_REPLY,
     }
 )
-_ADDRESS_SIZES: dict[int, int] = {
-    AddressEncoding.IPV4: 4,
-    AddressEncoding.IPV6: 16,
-    AddressEncoding.LINK_LOCAL: 8,
-}
-_PREFIX_FORMS: dict[int, tuple[int, int]] = {  # family and octets
-    AddressEncoding.IPV4: (4, 4),
-    AddressEncoding.IPV6: (6, 16),
-    AddressEncoding.LINK_LOCAL: (6, 16),
-    AddressEncoding.V4_VIA_V6: (4, 4),
-}
 _THREE_SHORTS = Struct(">HHH")
 _IHU = Struct(">BBHH")
 _UPDATE = Struct(">HHH")  # behind the octets that say how the prefix is written

@@ -4,7 +4,7 @@ A single one is known by the octets that decide what it says. A passage, what st
 known as a whole, once all that it says was known one by one.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from babelwg.babel.wire.prefix import Prefix
@@ -16,8 +16,9 @@ _NO_ROUTER_ID = bytes(ROUTER_ID_SIZE)  # is unusable, so it cannot be meant
 _NO_NEXT_HOP = bytes(16)
 _IPV4 = int(AddressEncoding.IPV4)
 _LENGTHS = tuple(bytes((length,)) for length in range(256))
-# Implementation constant: Updates of a passage; of fewer it is cheaper to look at each
-SHORTEST_PASSAGE = 3
+# Implementation constants: Updates of a passage, of fewer it is cheaper to look at each; and octets, so that nobody can
+# make us keep more than a packet of an ordinary link for so few routes
+SHORTEST_PASSAGE, LONGEST_PASSAGE = 3, 1500
 
 
 def _nothing() -> None:
@@ -43,7 +44,7 @@ class Passage:
     def __init__(
         self,
         octets: bytes,
-        remembered: Sequence[Remembered],
+        remembered: Iterable[Remembered],
         state: "ParserState",
         prefixes: dict[int, bytes],
     ) -> None:
@@ -91,7 +92,7 @@ class PassageFinder:
         self._data = data
         self._state = state
         self._start = 0  # of the open passage, 0 if there is none
-        self._remembered: list[Remembered] = []
+        self._remembered: dict[Remembered, None] = {}
         self._prefixes: dict[int, bytes] = {}
 
     def open(self, position: int) -> None:
@@ -104,16 +105,17 @@ class PassageFinder:
         if not self._start:
             return
         encoding = body[0]
-        if body[3] and encoding not in self._prefixes:
-            self.abandon()  # its prefix begins with octets from before the passage
+        if (body[3] and encoding not in self._prefixes) or heard in self._remembered:
+            self.abandon()  # its prefix begins with octets from before the passage, or it is said twice
             return
-        self._remembered.append(heard)
+        self._remembered[heard] = None
         if body[1] & PREFIX_FLAG:
             self._prefixes[encoding] = heard.prefix.network
 
     def close(self, position: int) -> None:
         """Take note of something else, or of the end, before which an open passage ends."""
-        if self._start and len(self._remembered) >= SHORTEST_PASSAGE:
+        length = position - self._start
+        if self._start and len(self._remembered) >= SHORTEST_PASSAGE and length <= LONGEST_PASSAGE:
             octets = self._data[self._start : position]
             self.found.append(Passage(octets, self._remembered, self._state, self._prefixes))
         self.abandon()
@@ -121,7 +123,7 @@ class PassageFinder:
     def abandon(self) -> None:
         """Take note of an Update that says something new: the whole of the passage is wanted later, and no part."""
         if self._start:
-            self._start, self._remembered, self._prefixes = 0, [], {}
+            self._start, self._remembered, self._prefixes = 0, {}, {}
 
 
 def recognise_passage(
