@@ -29,7 +29,7 @@ from babelwg.config.model import (
     TunnelsConfig,
     WebConfig,
 )
-from babelwg.config.state import HelloFile, RouteJournal, SourceJournal, State
+from babelwg.config.state import HelloFile, Journal, Loaded, RouteJournal, SourceJournal, State
 from babelwg.config.toml import load
 
 __all__ = [
@@ -46,8 +46,10 @@ __all__ = [
     "HelloFile",
     "InstallResult",
     "InterfaceAddress",
+    "Journal",
     "Key",
     "Listen",
+    "Loaded",
     "NodeConfig",
     "PeerConfig",
     "RouteJournal",

@@ -202,9 +202,8 @@ class Node:
 
     async def _start(self) -> None:
         check_permission()
-        self.store = open_store(
-            self._state_dir, owner_of(self.config), wants_random_id(self.config), self._stack
-        )
+        owner, is_random = owner_of(self.config), wants_random_id(self.config)
+        self.store = open_store(self._state_dir, owner, is_random, self._socket_path, self._stack)
         await wiring.configure_recorder(self, read_back=True)
         self._stack.push_async_callback(self.recorder.close)
         self._open_routing()
@@ -246,7 +245,7 @@ class Node:
         self._facts = redistribution_facts(self.monitor.mirror)  # which last decided what is announced
         self.routing = RoutingService(
             Speaker(
-                router_id_of(self.config) or self.store.router_id,
+                self.store.identity(router_id_of(self.config)),
                 # A kernel that has no place at all for source-specific routes must not be given any (RFC 9079, §4).
                 replace(parameters_of(self.config), source_specific=subtrees or has_rules(self.requests)),
                 SystemRandom(),

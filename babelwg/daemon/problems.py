@@ -88,7 +88,7 @@ def _kernel_problems(node: "Node", summary: Summary) -> list[dict[str, str]]:
 
 def _service_problems(node: "Node", summary: Summary) -> list[dict[str, str]]:
     """Return what is wrong with files and sockets of ours, and with the daemon itself."""
-    problems = _state_problems(node.store.directory, node.store.counters)
+    problems = _state_problems(node.store.directory, node.store.counters, node.store.failing)
     if node.web.problem is not None:
         problems.append(_problem("web", f"the page is not served: {node.web.problem}", "web"))
     if node.local.error:
@@ -121,8 +121,14 @@ def _clashes(node: "Node", now: float) -> list[dict[str, str]]:
     ]
 
 
-def _state_problems(directory: Path, failures: Mapping[str, int]) -> list[dict[str, str]]:
-    """Return that the state directory could not be written, however many files were meant."""
+def _state_problems(
+    directory: Path, failures: Mapping[str, int], failing: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """Return that the state directory cannot be written, or could not, however many files are meant."""
+    if failing:
+        why = ", ".join(sorted({*failing.values()}))
+        reason = f"{directory} cannot be written: {why}; a restart will find nothing of now"
+        return [_problem("state-directory", reason, "doctor")]
     if not (count := sum(failures.values())):
         return []
     return [_problem("state-directory", f"writing to {directory} failed {times(count)}", "doctor")]

@@ -33,20 +33,32 @@ def check_permission() -> None:
         raise Fatal("needs CAP_NET_ADMIN: run it as root", code=4)
 
 
-def open_store(directory: Path, owner: str, fresh_router_id: bool, stack: AsyncExitStack) -> Store:
+def open_store(
+    directory: Path, owner: str, fresh_router_id: bool, socket: Path, stack: AsyncExitStack
+) -> Store:
     """Lock and load the state directory until `stack` ends: two daemons with one identity would ruin each other."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(directory / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        descriptor = _open_lock(directory)
         stack.callback(os.close, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        store = Store(directory, owner, fresh_router_id)
+        # Beside the socket there is room where the disk is full or fails, until the next boot.
+        store = Store(directory, owner, fresh_router_id, Path(f"{socket}.doubt"))
     except BlockingIOError as error:
         raise Fatal(f"another daemon uses {directory}: stop it first") from error
     except OSError as error:
-        raise Fatal(f"cannot write the state directory {directory}: {error.strerror}") from error
+        raise Fatal(f"cannot use the state directory {directory}: {error.strerror}") from error
     stack.callback(store.close)
     return store
+
+
+def _open_lock(directory: Path) -> int:
+    """Open what two daemons cannot lock both: a file, or the directory itself where none can be made."""
+    path = directory / "lock"
+    try:
+        return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return os.open(path if path.is_file() else directory, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def bind(parameters: Parameters) -> BabelSocket:

@@ -4,15 +4,18 @@ import logging
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from babelwg.babel.memory import Heard, Memory, RouteRecord, SourceRecord
 from babelwg.babel.snapshot import SourceView
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config import HelloFile, RouteJournal, SourceJournal, State
+from babelwg.config import HelloFile, Journal, Loaded, RouteJournal, SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
 from babelwg.daemon.clock import ClockWatch
 
 log = logging.getLogger(__name__)
+
+Row = TypeVar("Row", bound=tuple[Any, ...])
 
 LISTEN_PORT = "/"  # the listen port among the ports of interfaces, whose names have no slash
 
@@ -20,36 +23,46 @@ LISTEN_PORT = "/"  # the listen port among the ports of interfaces, whose names 
 class Store:
     """The state directory; a disk that fails is logged and counted, and routing goes on."""
 
-    def __init__(self, directory: Path, owner: str, fresh_router_id: bool = False) -> None:
-        """Load what an earlier life left. Raises OSError when the directory cannot be made or written."""
+    def __init__(
+        self, directory: Path, owner: str, fresh_router_id: bool = False, doubt: Path | None = None
+    ) -> None:
+        """Load what an earlier life left, and go on without where the disk refuses to be written.
+
+        `doubt` is a file elsewhere that tells the next life not to believe journals which could be neither written nor
+        emptied. Raises OSError when the directory cannot be made.
+        """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
         self.counters: dict[str, int] = {}
+        self.failing: dict[str, str] = {}  # what cannot be written at present, and why
         self.clock = ClockWatch(directory)
-        self._state, lost, reasons = State.load(directory, owner)
-        if fresh_router_id:
-            self._state.router_id = generate_router_id()
-        self._first_seqno = self._state.seqno_limit
-        self._journal = SourceJournal(directory)
-        self._sources = self._journal.load()
+        self._doubt = doubt
+        self._doubted = doubt is not None and doubt.exists()
+        self._journal, self._routes = SourceJournal(directory), RouteJournal(directory)
         self._hellos = HelloFile(directory)
-        sent, self._heard = self._hellos.load()
+        self._state, lost, reasons = State.load(directory, owner)
+        self._first_seqno = self._state.seqno_limit
+        self._take_identity(fresh_router_id)
+        sent, self._heard = self._hellos.read()
         self._state.hello_seqnos |= sent
+        self._attempt("hellos", lambda: self._hellos.begin(sent))
         self._answering = {key for key, (*_, answers) in self._heard.items() if answers}
-        self._routes = RouteJournal(directory)
-        self._former_routes = () if lost else self._routes.load().records
+        self._sources = self._take("journal", self._journal, keep=True)
         # Those that come to life again are stored again; what two lives ago was selected may close a loop.
-        self._routes.compact(())
+        routes = self._take("routes", self._routes, keep=False).records
+        self._former_routes = () if lost else routes
         if lost or self._sources.lost:
             log.info("memory-lost %s", "; ".join([*reasons, self._sources.reason]).strip("; "))
-        # The first updates carry this seqno, so it counts as used from now on.
-        self._state.reserve(self._first_seqno)
-        self._state.save(directory)
+        self._note_doubt()
 
     @property
     def router_id(self) -> bytes:
         """Our router-id, 8 octets."""
         return self._state.router_id
+
+    def identity(self, configured: bytes | None) -> bytes:
+        """Return the router-id to use where another may be configured: never one whose seqnos are not reserved."""
+        return configured if configured and not self.is_provisional else self._state.router_id
 
     def set_owner(self, owner: str) -> None:
         """Take note of the node's new public key, so that the next life knows this state as its own."""
@@ -80,7 +93,7 @@ class Store:
 
     def remember_hellos(self, sent: Mapping[str, int], heard: Mapping[tuple[str, bytes], Heard]) -> None:
         """Write where our Hellos are, by interface, before they leave, and those of neighbours."""
-        if sent or heard:
+        if (sent or heard) and self._hellos.is_open:
             rows = {key: (*row, key in self._answering) for key, row in heard.items()}
             self._attempt("hellos", lambda: self._hellos.put(sent, rows))
 
@@ -92,7 +105,8 @@ class Store:
         """Write whether a neighbour answers when its link is probed, where that is news."""
         if self.answers(neighbour) != answers:
             self._answering ^= {neighbour}
-            self._attempt("hellos", lambda: self._hellos.mark(neighbour, answers))
+            if self._hellos.is_open:
+                self._attempt("hellos", lambda: self._hellos.mark(neighbour, answers))
 
     def remember_routes(self, records: Iterable[RouteRecord]) -> None:
         """Write changes of the selected routes."""
@@ -111,13 +125,15 @@ class Store:
 
     def save_hello_seqnos(self, hello_seqnos: Mapping[str, int]) -> None:
         """Write down where the Hellos are; may wait for the disk."""
-        if dict(hello_seqnos) != self._state.hello_seqnos:
+        if dict(hello_seqnos) != self._state.hello_seqnos or "state" in self.failing:
             self._state.hello_seqnos = dict(hello_seqnos)
             self._save()
 
     def save(self, hello_seqnos: Mapping[str, int]) -> None:
-        """Write down what the next life needs besides the journals."""
+        """Write down what the next life needs besides the journals, and what could not be written before."""
         self.save_hello_seqnos(hello_seqnos)
+        if not self._hellos.is_open:
+            self._attempt("hellos", lambda: self._hellos.begin(hello_seqnos))
         self._attempt("clock", self.clock.keep)
 
     def tidy(self, live: int, sources: Callable[[], Iterable[SourceView]]) -> None:
@@ -128,7 +144,8 @@ class Store:
 
     def fsync(self) -> None:
         """Wait until the disk holds the journal."""
-        self._attempt("journal", self._journal.fsync)
+        if self._journal.is_open:
+            self._attempt("journal", self._journal.fsync)
 
     def tunnels(self) -> dict[str, str]:
         """Return the interfaces that we made in this or an earlier life, with their back ends."""
@@ -179,13 +196,59 @@ class Store:
     def _save(self) -> None:
         self._attempt("state", lambda: self._state.save(self.directory))
 
+    def _take_identity(self, fresh_router_id: bool) -> None:
+        """Reserve seqnos on the disk; without that the router-id is new, or a later life would use them again."""
+        if fresh_router_id:
+            self._state.router_id = generate_router_id()
+        # The first updates carry this seqno, so it counts as used from now on.
+        self._state.reserve(self._first_seqno)
+        self._save()
+        self.is_provisional = "state" in self.failing
+        if self.is_provisional:
+            self._state.router_id = generate_router_id()
+            log.error("router-id-new: the seqnos of the old one cannot be reserved in %s", self.directory)
+
+    def _take(self, what: str, journal: Journal[Row], keep: bool) -> Loaded[Row]:
+        """Return what a journal holds, and begin it anew, with the same or with nothing."""
+        loaded = journal.read()
+        if self._doubted:
+            loaded = Loaded((), True, f"{journal.path}: an earlier life could not write it")
+        self._attempt(what, lambda: journal.begin(loaded.records if keep else ()))
+        if journal.is_stale:
+            # An earlier life that could not write it either would have left it as it is now.
+            return Loaded((), True, f"{journal.path}: cannot be written")
+        return loaded
+
     def _attempt(self, what: str, action: Callable[[], None]) -> None:
+        """Write something, and note whether that works; what fails is told once, and counted each time."""
         try:
             action()
         except OSError as error:
-            name = f"store_failed.{what}"
+            name, why = f"store_failed.{what}", error.strerror or str(error)
             self.counters[name] = self.counters.get(name, 0) + 1
-            log.error("store-failed %s directory=%s: %s", what, self.directory, error.strerror)
+            if self.failing.get(what) != why:
+                log.error("store-failed %s directory=%s: %s", what, self.directory, why)
+            self.failing[what] = why
+            self._note_doubt()
+            return
+        if self.failing.pop(what, None) is not None:
+            log.info("store-works-again %s directory=%s", what, self.directory)
+            self._note_doubt()
+
+    def _note_doubt(self) -> None:
+        """Leave word for the next life while a journal tells what is no longer true."""
+        doubted = self._journal.is_stale or self._routes.is_stale
+        if self._doubt is None or doubted == self._doubted:
+            return
+        try:
+            if doubted:
+                self._doubt.touch(mode=0o600)
+            else:
+                self._doubt.unlink(missing_ok=True)
+            self._doubted = doubted
+        except OSError as error:
+            self.counters["store_failed.doubt"] = self.counters.get("store_failed.doubt", 0) + 1
+            log.error("store-failed doubt path=%s: %s", self._doubt, error.strerror)
 
 
 def _holder(names: Sequence[str], saved: Mapping[str, int], listen_port: int) -> str | None:

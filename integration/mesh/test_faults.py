@@ -390,6 +390,54 @@ def test_an_interface_that_had_no_ipv6_for_a_moment_is_heard_again(
     m.wait("a reaches b again", lambda: reaches_b(m))
 
 
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_a_node_starts_where_its_state_cannot_be_written(
+    mesh: Callable[..., Mesh], needs: Callable[..., None], fault: str
+) -> None:
+    needs("mount", "dd")
+    m = mesh("a b", "a-b", start=False)
+    a, state = m.nodes["a"], m.home("a") / "state"
+    state.mkdir()
+    a.run("mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(state))
+    m.start()
+    m.wait("the mesh has converged", m.converged)
+    before = m.ask("a", "status")["router_id"]
+
+    def problem() -> str:
+        problems = m.ask("a", "status")["problems"]
+        return "; ".join(p["reason"] for p in problems if p["subject"] == "state-directory")
+
+    def restart() -> None:
+        m.start_daemon("a")
+        m.wait("a answers", lambda: m.answers("a"))
+        m.wait("the mesh has converged again", m.converged)
+
+    m.stop_daemon("a", signal.SIGKILL)
+    if fault == "full":
+        a.run("dd", "if=/dev/zero", f"of={state / 'filler'}", "bs=4k", check=False)
+    else:
+        a.run("mount", "-o", "remount,ro", str(state))
+    restart()
+    during = m.ask("a", "status")["router_id"]
+    assert during != before
+    assert "cannot be written: " in problem()
+    doctor = [*m.command(), "doctor", "--socket", str(m.home("a") / "control.sock")]
+    assert "FAIL  state-directory" in a.run(*doctor, check=False)
+    assert m.ask("a", "stats")["counters"]["store.store_failed.state"] >= 1
+    if fault == "full":
+        a.run("rm", str(state / "filler"))
+    else:
+        a.run("mount", "-o", "remount,rw", str(state))
+    a.ip(
+        "rule add priority 100 lookup main"
+    )  # has the daemon look after things now, and not in half a minute
+    m.wait("all can be written", lambda: "cannot be written" not in problem())
+    m.stop_daemon("a", signal.SIGKILL)
+    restart()
+    assert m.ask("a", "status")["router_id"] == during
+    assert not problem()
+
+
 def test_what_wg_set_changes_is_put_back(mesh: Callable[..., Mesh], needs: Callable[..., None]) -> None:
     needs("wg")
     m = mesh("a b", "a-b")

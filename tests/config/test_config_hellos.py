@@ -15,7 +15,9 @@ NOTHING = LoadedHellos({}, {})
 
 def opened(directory: Path, boot: bytes = BOOT) -> tuple[HelloFile, LoadedHellos]:
     file = HelloFile(directory, boot)
-    return file, file.load()
+    found = file.read()
+    file.begin(found.sent)
+    return file, found
 
 
 def test_hellos_come_back_without_closing_the_file(tmp_path: Path) -> None:
@@ -57,7 +59,7 @@ def test_a_damaged_slot_is_forgotten_alone(tmp_path: Path) -> None:
         slot = (position - HEADER_SIZE) // SLOT_SIZE
         kept = {} if slot < 0 else {"bw-a": 5, "bw-b": 6}
         kept.pop(("bw-a", "bw-b")[slot], None)
-        assert HelloFile(tmp_path, BOOT).load().sent == kept, f"octet {position}"
+        assert opened(tmp_path)[1].sent == kept, f"octet {position}"
 
 
 def test_a_torn_tail_is_forgotten_alone(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from babelwg.config.state import SourceJournal, SourceRow
+from babelwg.config.state import Loaded, SourceJournal, SourceRow
 from babelwg.config.state.journal import HEADER_SIZE, JOURNAL_FILE, MAX_SIZE, RECORD_SIZE
 
 BOOT = bytes(range(16))
@@ -18,78 +18,85 @@ def journal(directory: Path, boot: bytes = BOOT) -> SourceJournal:
     return SourceJournal(directory, boot)
 
 
+def load(journal: SourceJournal) -> Loaded[SourceRow]:
+    """Return what a journal holds, which goes on from there."""
+    loaded = journal.read()
+    journal.begin(loaded.records)
+    return loaded
+
+
 def test_first_start_counts_as_lost(tmp_path: Path) -> None:
-    loaded = journal(tmp_path).load()
+    loaded = load(journal(tmp_path))
     assert (loaded.records, loaded.lost) == ((), True)
     assert loaded.reason.endswith("sources.journal: there is none")
 
 
 def test_records_come_back_without_closing_the_file(tmp_path: Path) -> None:
     first = journal(tmp_path)
-    first.load()
+    load(first)
     first.append([ONE, TWO])
     first.append([(*ONE[:6], 6, 0)])
-    assert journal(tmp_path).load() == (((*ONE[:6], 6, 0), TWO), False, "")
+    assert load(journal(tmp_path)) == (((*ONE[:6], 6, 0), TWO), False, "")
     first.close()
 
 
 def test_removed_source_does_not_come_back(tmp_path: Path) -> None:
     first = journal(tmp_path)
-    first.load()
+    load(first)
     first.append([ONE, TWO, GONE])
-    assert journal(tmp_path).load().records == (TWO,)
+    assert load(journal(tmp_path)).records == (TWO,)
     first.close()
 
 
 def test_sources_of_one_destination_are_kept_apart(tmp_path: Path) -> None:
     specific: SourceRow = (*ONE[:3], ONE[1], 48, b"routerid", 9, 300)
     first = journal(tmp_path)
-    first.load()
+    load(first)
     first.append([ONE, specific, GONE])
-    assert journal(tmp_path).load().records == (specific,)
+    assert load(journal(tmp_path)).records == (specific,)
     first.close()
 
 
 def test_a_journal_without_source_prefixes_counts_as_lost(tmp_path: Path) -> None:
-    journal(tmp_path).load()
+    load(journal(tmp_path))
     path = tmp_path / JOURNAL_FILE
     path.write_bytes(path.read_bytes().replace(b"bwg-src2", b"bwg-src1"))
-    loaded = journal(tmp_path).load()
+    loaded = load(journal(tmp_path))
     assert (loaded.records, loaded.lost) == ((), True)
     assert loaded.reason.endswith("an earlier version wrote it, without source prefixes")
 
 
 def test_new_boot_counts_as_lost(tmp_path: Path) -> None:
     first = journal(tmp_path)
-    first.load()
+    load(first)
     first.append([ONE])
     first.close()
-    loaded = journal(tmp_path, bytes(15) + b"\1").load()
+    loaded = load(journal(tmp_path, bytes(15) + b"\1"))
     assert (loaded.records, loaded.lost) == ((), True)
     assert "started anew" in loaded.reason
 
 
 def test_unknown_boot_counts_as_lost(tmp_path: Path) -> None:
-    journal(tmp_path, bytes(16)).load()
-    assert journal(tmp_path, bytes(16)).load().lost
+    load(journal(tmp_path, bytes(16)))
+    assert load(journal(tmp_path, bytes(16))).lost
 
 
 @pytest.mark.parametrize("cut", [1, RECORD_SIZE - 1, RECORD_SIZE + 3, 2 * RECORD_SIZE + 1])
 def test_torn_tail_counts_as_lost(tmp_path: Path, cut: int) -> None:
     first = journal(tmp_path)
-    first.load()
+    load(first)
     first.append([ONE, TWO])
     first.close()
     path = tmp_path / JOURNAL_FILE
     os.truncate(path, path.stat().st_size - cut)
-    loaded = journal(tmp_path).load()
+    loaded = load(journal(tmp_path))
     assert (loaded.records, loaded.lost) == ((), True)
     assert "torn" in loaded.reason
 
 
 def test_any_changed_octet_counts_as_lost(tmp_path: Path) -> None:
     first = journal(tmp_path)
-    first.load()
+    load(first)
     first.append([ONE])
     first.close()
     path = tmp_path / JOURNAL_FILE
@@ -99,12 +106,12 @@ def test_any_changed_octet_counts_as_lost(tmp_path: Path) -> None:
         damaged = bytearray(whole)
         damaged[position] ^= 0x40
         path.write_bytes(damaged)
-        assert journal(tmp_path).load().lost, f"octet {position}"
+        assert load(journal(tmp_path)).lost, f"octet {position}"
 
 
 def test_compaction_keeps_what_lives_and_shrinks_the_file(tmp_path: Path) -> None:
     first = journal(tmp_path)
-    first.load()
+    load(first)
     for seqno in range(5000):
         first.append([(*ONE[:6], seqno, 96)])
     assert first.needs_compaction(live=1)
@@ -113,7 +120,7 @@ def test_compaction_keeps_what_lives_and_shrinks_the_file(tmp_path: Path) -> Non
     first.append([TWO])
     first.fsync()
     assert (tmp_path / JOURNAL_FILE).stat().st_size == HEADER_SIZE + 2 * RECORD_SIZE
-    assert journal(tmp_path).load().records == ((*ONE[:6], 4999, 96), TWO)
+    assert load(journal(tmp_path)).records == ((*ONE[:6], 4999, 96), TWO)
     first.close()
 
 
@@ -121,7 +128,7 @@ def test_failed_write_leaves_a_journal_that_nobody_trusts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = journal(tmp_path)
-    first.load()
+    load(first)
     first.append([ONE])
 
     def refuse(descriptor: int, data: bytes) -> int:
@@ -133,12 +140,33 @@ def test_failed_write_leaves_a_journal_that_nobody_trusts(
             first.append([TWO])
     assert not first.is_open
     first.append([TWO])
-    assert journal(tmp_path).load().lost
+    assert load(journal(tmp_path)).lost
+
+
+def test_a_journal_that_can_be_neither_written_nor_emptied_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = journal(tmp_path)
+    load(first)
+    first.append([ONE])
+
+    def refuse(*arguments: object) -> int:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", refuse)
+        patch.setattr(os, "truncate", refuse)
+        with pytest.raises(OSError, match="Read-only"):
+            first.append([TWO])
+    assert first.is_stale
+    assert journal(tmp_path).read().records == (ONE,)
+    first.begin([TWO])
+    assert not first.is_stale
 
 
 def test_journal_is_private(tmp_path: Path) -> None:
     first = journal(tmp_path)
-    first.load()
+    load(first)
     assert (tmp_path / JOURNAL_FILE).stat().st_mode & 0o777 == 0o600
     first.close()
 
@@ -154,11 +182,11 @@ def test_what_is_no_journal_is_lost_and_replaced_at_once(tmp_path: Path, kind: s
         path.touch()
         os.truncate(path, MAX_SIZE + 1)
     first = journal(tmp_path)
-    loaded = first.load()
+    loaded = load(first)
     assert (loaded.records, loaded.lost) == ((), True)
     assert loaded.reason.endswith("is larger than 256 MiB" if kind == "large" else "is not a regular file")
     first.append([ONE])
     first.close()
     assert path.is_file()
     assert not path.is_symlink()
-    assert journal(tmp_path).load().records == (ONE,)
+    assert load(journal(tmp_path)).records == (ONE,)

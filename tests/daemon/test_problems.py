@@ -49,13 +49,16 @@ def test_an_address_of_ours_that_another_node_announces_is_a_problem() -> None:
 
 
 def test_a_state_directory_that_failed_is_one_problem() -> None:
-    assert _state_problems(Path("/s"), {}) == []
-    (problem,) = _state_problems(Path("/s"), {"store_failed.state": 2, "store_failed.clock": 1})
+    assert _state_problems(Path("/s"), {}, {}) == []
+    (problem,) = _state_problems(Path("/s"), {"store_failed.state": 2, "store_failed.clock": 1}, {})
     assert problem == {
         "subject": "state-directory",
         "reason": "writing to /s failed 3 times",
         "hint": "doctor",
     }
+    full = "No space left on device"
+    (problem,) = _state_problems(Path("/s"), {"store_failed.state": 2}, {"state": full, "hellos": full})
+    assert problem["reason"] == f"/s cannot be written: {full}; a restart will find nothing of now"
 
 
 def test_tunnels_whose_state_is_old_are_one_problem_unless_their_own_says_it() -> None:

@@ -1,5 +1,9 @@
 """What the daemon remembers, over restarts, lost files and failing disks."""
 
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -205,3 +209,111 @@ def test_a_disk_that_fails_is_counted_and_the_next_life_knows(
     assert not third.memory().lost
     assert third.memory().sources == (SourceRecord(NET, ROUTER, 5, 96),)
     third.close()
+
+
+@contextmanager
+def failing_disk(monkeypatch: pytest.MonkeyPatch, number: int) -> Iterator[None]:
+    """Refuse all new files; a full disk (ENOSPC) lets old ones be made shorter, a read-only one does not."""
+
+    def refuse(*arguments: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("babelwg.config.files.create", refuse)
+        patch.setattr("os.write", refuse)
+        if number != errno.ENOSPC:
+            patch.setattr("os.truncate", refuse)
+            patch.setattr("os.pwrite", refuse)
+        yield
+
+
+CHOSEN = Chosen("bw-a", ROUTER * 2, ROUTER * 2, ROUTER, 5, 96, 110, 16.0, 1234.5)
+
+
+def killed(directory: Path) -> Store:
+    """Return a life that has told something and was killed."""
+    store = Store(directory, "key", doubt=directory.with_suffix(".doubt"))
+    store.remember([SourceRecord(NET, ROUTER, 5, 96)])
+    store.remember_routes([RouteRecord(NET, CHOSEN)])
+    store.remember_hellos({"bw-a": 30}, {})
+    store.close()
+    return store
+
+
+def test_a_full_disk_at_start_costs_the_router_id_and_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = killed(tmp_path)
+    with failing_disk(monkeypatch, errno.ENOSPC):
+        second = Store(tmp_path, "key")
+        assert second.router_id != first.router_id
+        assert second.identity(b"\7" * 8) == second.router_id
+        memory = second.memory()
+        assert (memory.lost, memory.sources) == (False, (SourceRecord(NET, ROUTER, 5, 96),))
+        assert memory.routes == (RouteRecord(NET, CHOSEN),)
+        assert memory.hello_seqnos == {"bw-a": 30}
+        assert second.counters == {f"store_failed.{what}": 1 for what in ("state", "journal", "routes")}
+        second.save({"bw-a": 31})
+        assert second.counters["store_failed.state"] == 2
+        assert second.failing.keys() == {"state", "journal", "routes"}
+        second.close()
+    assert "router-id-new" in caplog.text
+    assert caplog.text.count("store-failed state") == 1
+    # The life after finds the old router-id, whose seqnos nobody used meanwhile, and no sources that are out of date.
+    third = Store(tmp_path, "key")
+    assert third.router_id == first.router_id
+    assert third.memory().seqno == memory.seqno
+    assert third.memory().lost
+    assert third.identity(b"\7" * 8) == b"\7" * 8
+    third.close()
+
+
+def test_all_is_kept_again_from_when_the_disk_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(tmp_path)
+    with failing_disk(monkeypatch, errno.EROFS):
+        second = Store(tmp_path, "key")
+        assert second.failing.keys() == {"state", "hellos", "journal", "routes"}
+    second.reserve(second.memory().seqno + 20)
+    second.save({"bw-a": 40})
+    second.tidy(1, lambda: [SourceView(OTHER, ROUTER, 6, 96, 0.0)])
+    second.tidy_routes(1, lambda: [RouteRecord(OTHER, CHOSEN)])
+    assert not second.failing
+    second.remember_hellos({"bw-a": 41}, {})
+    third = reopened(tmp_path, second)
+    assert third.router_id == second.router_id
+    assert third.memory().seqno > second.memory().seqno + 20
+    assert third.memory().sources == (SourceRecord(OTHER, ROUTER, 6, 96),)
+    assert third.memory().routes == (RouteRecord(OTHER, CHOSEN),)
+    assert third.memory().hello_seqnos == {"bw-a": 41}
+    third.close()
+
+
+@pytest.mark.parametrize("during", ["start", "life"])
+def test_what_could_be_neither_written_nor_emptied_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, during: str
+) -> None:
+    directory, doubt = tmp_path / "state", tmp_path / "state.doubt"
+    killed(directory)
+    second = Store(directory, "key", doubt=doubt) if during == "life" else None
+    with failing_disk(monkeypatch, errno.EROFS):
+        second = second or Store(directory, "key", doubt=doubt)
+        assert second.memory().lost is (during == "start")
+        second.remember([SourceRecord(NET, ROUTER, 6, 96)])
+        second.close()
+    assert doubt.exists()
+    third = Store(directory, "key", doubt=doubt)
+    assert third.memory().lost
+    assert third.memory().routes == ()
+    assert not doubt.exists()
+    third.close()
+    fourth = Store(directory, "key", doubt=doubt)
+    assert not fourth.memory().lost
+    fourth.close()
+
+
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError):
+        Store(tmp_path / "file" / "state", "key")

@@ -106,11 +106,16 @@ def test_managers_are_seen_in_our_namespace_only(tmp_path: Path) -> None:
 
 
 def test_state_directory(tmp_path: Path) -> None:
-    assert check_state_directory(tmp_path, {})[0].verdict == "ok"
+    assert check_state_directory(tmp_path, {}, {})[0].verdict == "ok"
     assert list(tmp_path.iterdir()) == []
-    (finding,) = check_state_directory(tmp_path, {"store_failed.state": 2, "store_failed.journal": 1})
+    (finding,) = check_state_directory(tmp_path, {"store_failed.state": 2, "store_failed.journal": 1}, {})
     assert (finding.verdict, "failed 3 times" in finding.found) == ("warn", True)
-    assert check_state_directory(tmp_path / "gone", {})[0].verdict == "fail"
+    (finding,) = check_state_directory(
+        tmp_path, {"store_failed.state": 2}, {"state": "Read-only file system"}
+    )
+    assert finding.verdict == "fail"
+    assert "state in" in finding.found and "Read-only file system" in str(finding.cause)
+    assert check_state_directory(tmp_path / "gone", {}, {})[0].verdict == "fail"
 
 
 def test_daemon() -> None:

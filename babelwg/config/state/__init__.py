@@ -2,11 +2,12 @@
 
 from babelwg.config.state.hellos import HelloFile, LoadedHellos
 from babelwg.config.state.identity import LoadedState, State
-from babelwg.config.state.journal import Loaded, SourceJournal, SourceRow
+from babelwg.config.state.journal import Journal, Loaded, SourceJournal, SourceRow
 from babelwg.config.state.routes import RouteJournal
 
 __all__ = [
     "HelloFile",
+    "Journal",
     "Loaded",
     "LoadedHellos",
     "LoadedState",

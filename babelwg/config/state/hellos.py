@@ -39,7 +39,7 @@ class LoadedHellos(NamedTuple):
 
 
 class HelloFile:
-    """The Hellos of one node; `load` first, then `put` before each datagram with a Hello."""
+    """The Hellos of one node; `read` and `begin` first, then `put` before each datagram with a Hello."""
 
     def __init__(self, directory: Path, boot_id: bytes | None = None) -> None:
         self.path = directory / HELLO_FILE
@@ -48,22 +48,36 @@ class HelloFile:
         self._heard: dict[Key, None] = {}  # the neighbours that have slots, who was heard longest ago first
         self._descriptor: int | None = None
 
-    def load(self) -> LoadedHellos:
-        """Return what this boot has sent and heard as far as that is known, and begin to write. Raises OSError.
+    @property
+    def is_open(self) -> bool:
+        """Whether what is put reaches the file; after a failed `begin` only another one opens it."""
+        return self._descriptor is not None
+
+    def read(self) -> LoadedHellos:
+        """Return what this boot has sent and heard as far as that is known."""
+        try:
+            found = self._read()
+        except OSError:
+            found = {}
+        sent = {key[0]: row[0] for key, row in found.items() if key[1] == OURSELVES}
+        return LoadedHellos(sent, {key: row for key, row in found.items() if key[1] != OURSELVES})
+
+    def begin(self, sent: Mapping[str, int]) -> None:
+        """Begin to write a file of what was sent, by interface. Raises OSError.
 
         What was heard is told once: who is heard no more has no slot in the next life.
         """
-        found = self._read()
-        sent = {key[0]: row for key, row in found.items() if key[1] == OURSELVES}
-        heard = {key: row for key, row in found.items() if key[1] != OURSELVES}
         self.close()
         self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._slots, self._heard = {}, {}
-        rows = b"".join(self._claim((name, OURSELVES), row) for name, row in sent.items())
-        # One write, shorter than what is there or as long: a kill before the cut leaves the old slots behind it.
-        os.pwrite(self._descriptor, _sealed(HEADER.pack(MAGIC, self.boot_id)) + rows, 0)
-        os.ftruncate(self._descriptor, HEADER_SIZE + len(rows))
-        return LoadedHellos({name: row[0] for name, row in sent.items()}, heard)
+        rows = b"".join(self._claim((n, OURSELVES), (seqno, 0.0, 0.0, False)) for n, seqno in sent.items())
+        try:
+            # One write, shorter than what is there or as long: a kill before the cut leaves the old slots behind it.
+            os.pwrite(self._descriptor, _sealed(HEADER.pack(MAGIC, self.boot_id)) + rows, 0)
+            os.ftruncate(self._descriptor, HEADER_SIZE + len(rows))
+        except OSError:
+            self.close()
+            raise
 
     def put(self, sent: Mapping[str, int], heard: Mapping[Key, HeardRow]) -> None:
         """Write the seqnos of Hellos that are about to leave, by interface, and what was heard. Raises OSError."""

@@ -45,7 +45,7 @@ class Loaded(NamedTuple, Generic[Row]):
 
 
 class Journal(Generic[Row]):
-    """The journal of one table; `load` first, then `append` before others hear of a change.
+    """The journal of one table; `read` and `begin` first, then `append` before others hear of a change.
 
     Of the rows with the same key, their first `KEY_FIELDS`, the last counts; with None after the key it is gone.
     """
@@ -59,6 +59,7 @@ class Journal(Generic[Row]):
         self.path = directory / self.FILE
         self.boot_id = read_boot_id() if boot_id is None else boot_id
         self.length = 0  # records in the file
+        self.is_stale = False  # what the file tells is out of date, and it could not be emptied
         self._descriptor: int | None = None
 
     @property
@@ -74,16 +75,24 @@ class Journal(Generic[Row]):
         """Return the row of a record's fields; raises ValueError."""
         raise NotImplementedError
 
-    def load(self) -> Loaded[Row]:
-        """Return what an earlier run of this boot knew, and begin to append. Raises OSError."""
+    def read(self) -> Loaded[Row]:
+        """Return what an earlier run of this boot knew."""
         try:
-            loaded = Loaded(tuple(self._latest(self._read())), False, "")
+            return Loaded(tuple(self._latest(self._read())), False, "")
         except FileNotFoundError:
-            loaded = Loaded((), True, f"{self.path}: there is none")
+            return Loaded((), True, f"{self.path}: there is none")
+        except OSError as error:
+            return Loaded((), True, f"{self.path}: {error.strerror or error}")
         except ValueError as error:
-            loaded = Loaded((), True, f"{self.path}: {error}")
-        self.compact(loaded.records)
-        return loaded
+            return Loaded((), True, f"{self.path}: {error}")
+
+    def begin(self, records: Iterable[Row]) -> None:
+        """Begin to append to a file of just these records. Raises OSError, after which a restart finds it lost."""
+        try:
+            self.compact(records)
+        except OSError:
+            self._empty(self.path)
+            raise
 
     def append(self, records: Iterable[Row]) -> None:
         """Write records at once. Raises OSError, after which a restart finds the journal lost."""
@@ -109,6 +118,7 @@ class Journal(Generic[Row]):
         rows = list(records)
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_whole(self.path, self._header() + b"".join(_sealed(self.pack(row)) for row in rows))
+        self.is_stale = False
         self.close()
         self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self.length = len(rows)
@@ -157,11 +167,17 @@ class Journal(Generic[Row]):
 
     def _give_up(self) -> None:
         assert self._descriptor is not None, "a journal that is closed is not written"
+        self._empty(self._descriptor)
+        self.close()
+
+    def _empty(self, file: int | Path) -> None:
         # An empty file reads as torn, so nobody trusts a table with a hole; this works on a full disk too.
         try:
-            os.ftruncate(self._descriptor, 0)
-        finally:
-            self.close()
+            os.truncate(file, 0)
+        except FileNotFoundError:
+            return
+        except OSError:
+            self.is_stale = True
 
 
 class SourceJournal(Journal[SourceRow]):

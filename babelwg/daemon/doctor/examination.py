@@ -72,7 +72,9 @@ def _examine_machine(node: "Node") -> list[Finding]:
 
 def _examine_files(node: "Node") -> list[Finding]:
     """Return what is to be said of the state directory and of the configuration."""
-    findings = check_state_directory(node.store.directory, dict(node.store.counters))
+    findings = check_state_directory(
+        node.store.directory, dict(node.store.counters), dict(node.store.failing)
+    )
     return findings + _check_configuration(node)
 
 

@@ -133,5 +133,5 @@ def _unit() -> list[Finding]:
 
 def _state(directory: Path) -> list[Finding]:
     if directory.is_dir():
-        return check_state_directory(directory, {})
+        return check_state_directory(directory, {}, {})
     return [ok("state-directory", NODE, f"{directory} is not there yet")]

@@ -110,8 +110,10 @@ def _is_unmanaged(root: Path) -> bool:
     return any("unmanaged-devices" in text and "bw-" in text for text in map(_read, files))
 
 
-def check_state_directory(directory: Path, failures: Mapping[str, int]) -> list[Finding]:
-    """Return whether the state directory can be written, and whether writing has failed before."""
+def check_state_directory(
+    directory: Path, failures: Mapping[str, int], failing: Mapping[str, str]
+) -> list[Finding]:
+    """Return whether the state directory can be written, and whether writing fails (what, and why) or has failed."""
     try:
         with tempfile.NamedTemporaryFile(dir=directory, prefix=".doctor-") as file:
             file.write(b"x" * 4096)
@@ -122,6 +124,10 @@ def check_state_directory(directory: Path, failures: Mapping[str, int]) -> list[
         cause = f"{error.strerror}: after a restart, neighbours would refuse our old seqnos for a while"
         mend = f"df {directory}; mount -o remount,rw, or free some space"
         return [fail("state-directory", NODE, f"{directory} cannot be written", cause, mend)]
+    if failing:
+        found = f"{', '.join(sorted(failing))} in {directory} cannot be written"
+        cause = f"{', '.join(sorted({*failing.values()}))}: it is tried again every half minute"
+        return [fail("state-directory", NODE, found, cause, f"df {directory}; ls -l {directory}")]
     if failures:
         found = f"writing to {directory} failed {times(sum(failures.values()))} since the start"
         return [
