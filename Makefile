@@ -62,7 +62,7 @@ conformance: $(READY) peers ## fail unless every requirement has its test (READM
 	$(PYTEST) -q tests integration -m conformance --conformance $(if $(README),--conformance-readme) $(ARGS)
 
 bench: ## all figures, one benchmark after the other (CHECK=1: fail on a miss)
-	@$(MAKE) --no-print-directory bench-failover bench-restart bench-routes bench-hub bench-mesh bench-tunnel bench-idle bench-rtt bench-cli
+	@$(MAKE) --no-print-directory bench-failover bench-restart bench-routes bench-hub bench-mesh bench-tunnel bench-idle bench-rtt bench-cli bench-sim
 
 bench-cli: $(READY) peers ## what commands take beside 10,000 routes, and whether telling them holds up Hellos (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.cli $(if $(CHECK),--check) $(ARGS)
