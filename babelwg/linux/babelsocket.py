@@ -4,23 +4,20 @@ import errno
 import socket
 import struct
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from babelwg.babel.datagram import Datagram
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import set_receive_buffer
 from babelwg.linux.socketfilter import (
-    ALL,
     AND,
-    INTERFACE_INDEX,
     JUMP_IF_EQUAL,
     LOAD_HALF,
-    LOAD_WORD,
     NETWORK_HEADER,
     NOTHING,
-    Step,
     attach_filter,
+    by_interfaces,
 )
 
 # Specification constants (RFC 8966, section 5)
@@ -34,7 +31,12 @@ PKTINFO = struct.Struct("=16sI")
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@ll")  # seconds and nanoseconds
 MEMBERSHIPS = Path("/proc/net/igmp6")
-MAX_STEPS = 4000  # of those that tell interfaces apart; the kernel takes 4096 in all
+FROM_LINK_LOCAL = (
+    (LOAD_HALF, 0, 0, NETWORK_HEADER + 8),  # the source of an IPv6 packet
+    (AND, 0, 0, 0xFFC0),
+    (JUMP_IF_EQUAL, 1, 0, 0xFE80),
+    NOTHING,
+)
 ANCILLARY = 128  # octets: the interface and the time of a datagram
 OLDEST_STAMP = 15.0  # seconds, as behind a full table; an older one shows that a clock was set
 
@@ -132,7 +134,7 @@ class BabelSocket:
 
     def _listen(self) -> None:
         """Have the kernel keep away what is not of a neighbour, before it takes the room of what is."""
-        attach_filter(self._socket, _from_neighbours(sorted(self._names)))
+        attach_filter(self._socket, [*FROM_LINK_LOCAL, *by_interfaces(self._names)])
 
     def receive(self, now: float, limit: int) -> Iterable[Datagram]:
         """Yield at most `limit` datagrams that wait; those of interfaces not joined are counted and dropped."""
@@ -176,20 +178,6 @@ class BabelSocket:
 
     def _count(self, reason: str) -> None:
         self.counters[reason] = self.counters.get(reason, 0) + 1
-
-
-def _from_neighbours(indices: Sequence[int]) -> list[Step]:
-    """Accept what a link-local address sends by one of some interfaces; by any where they are too many for a filter."""
-    wanted = [step for index in indices for step in ((JUMP_IF_EQUAL, 0, 1, index), ALL)]
-    return [
-        (LOAD_HALF, 0, 0, NETWORK_HEADER + 8),  # the source of an IPv6 packet
-        (AND, 0, 0, 0xFFC0),
-        (JUMP_IF_EQUAL, 1, 0, 0xFE80),
-        NOTHING,
-        (LOAD_WORD, 0, 0, INTERFACE_INDEX),
-        *(wanted if len(wanted) <= MAX_STEPS else [ALL]),
-        NOTHING,
-    ]
 
 
 def _packet_info(ancillary: list[tuple[int, int, bytes]]) -> tuple[bytes, int, float | None]:

@@ -3,7 +3,7 @@
 import ctypes
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SO_ATTACH_FILTER = 26
 NETWORK_HEADER = 0xFFF00000  # SKF_NET_OFF
@@ -14,8 +14,16 @@ JUMP_IF_GREATER, JUMP_IF_NOT_LESS, SHIFT_LEFT = 0x25, 0x35, 0x64
 LOAD_HALF_X, LOAD_BYTE_X, ADD_X, SET_X, SET_X_TO_HEADER_LENGTH = 0x48, 0x50, 0x0C, 0x07, 0xB1
 ALL, NOTHING = (RETURN, 0, 0, 0x40000), (RETURN, 0, 0, 0)
 
+MAX_STEPS = 4000  # of those that tell interfaces apart; the kernel takes 4096 in all
+
 # Operation, steps to pass over when true, when false, and a number
 Step = tuple[int, int, int, int]
+
+
+def by_interfaces(indices: Iterable[int]) -> list[Step]:
+    """Return the end of a program: it accepts what came by one of some interfaces, by any where they are very many."""
+    wanted = [step for index in sorted(indices) for step in ((JUMP_IF_EQUAL, 0, 1, index), ALL)]
+    return [(LOAD_WORD, 0, 0, INTERFACE_INDEX), *(wanted if len(wanted) <= MAX_STEPS else [ALL]), NOTHING]
 
 
 def attach_filter(sock: socket.socket, program: Sequence[Step]) -> None:

@@ -47,6 +47,9 @@ class Echo:
             self.received[interface] = self.received.get(interface, 0) + 1
         return True
 
+    def listen(self, interfaces: Collection[int]) -> None:
+        self.interfaces = interfaces
+
     def receive(self) -> Iterator[Answer]:
         waiting, self.waiting = self.waiting, []
         yield from waiting

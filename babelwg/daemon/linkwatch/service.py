@@ -322,6 +322,9 @@ class LinkWatch:
                 link.place = places[name]
                 link.detector.hello_interval = link.place.hello_interval
         new = {n: p for n, p in places.items() if n not in self.links or self.links[n].place != p}
+        if self._echo is not None:
+            watched = [*(link.place for link in self.links.values()), *new.values()]
+            self._echo.listen({place.index for place in watched})
         packets = read_packets(self._requests, {place.index for place in new.values()})
         for name, place in new.items():
             if (counted := packets.get(place.index)) is not None:

@@ -9,19 +9,19 @@ import secrets
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import set_receive_buffer
 from babelwg.linux.socketfilter import (
-    ALL,
     AND,
     JUMP_IF_EQUAL,
     LOAD_HALF,
     NETWORK_HEADER,
     NOTHING,
     attach_filter,
+    by_interfaces,
 )
 
 # Constants of RFC 4443 and linux/icmpv6.h
@@ -29,15 +29,14 @@ ECHO_REQUEST, ECHO_REPLY = 128, 129
 ICMPV6_FILTER = 1
 ECHO = struct.Struct(">BBHHH")
 PKTINFO = struct.Struct("=16sI")
-# Accepts what goes from one link-local address to another, so that nobody who pings this node keeps us busy
+# Goes on with what one link-local address sends to another, so that nobody who pings this node keeps us busy
 LINK_LOCAL_ONLY = (
     (LOAD_HALF, 0, 0, NETWORK_HEADER + 8),  # the source of an IPv6 packet
     (AND, 0, 0, 0xFFC0),
-    (JUMP_IF_EQUAL, 0, 4, 0xFE80),
+    (JUMP_IF_EQUAL, 0, 3, 0xFE80),
     (LOAD_HALF, 0, 0, NETWORK_HEADER + 24),  # its destination
     (AND, 0, 0, 0xFFC0),
-    (JUMP_IF_EQUAL, 0, 1, 0xFE80),
-    ALL,
+    (JUMP_IF_EQUAL, 1, 0, 0xFE80),
     NOTHING,
 )
 # Implementation constants
@@ -69,6 +68,7 @@ class LinkEcho:
         self._identifier = secrets.randbits(16)
         self._sequence = 0
         self._texts: dict[bytes, str] = {}
+        self._interfaces: frozenset[int] | None = None  # on which it hears
         try:
             self._socket = socket.socket(
                 socket.AF_INET6,
@@ -79,12 +79,18 @@ class LinkEcho:
             for kind in (ECHO_REQUEST, ECHO_REPLY):
                 blocked[kind // 32] ^= 1 << kind % 32
             self._socket.setsockopt(socket.IPPROTO_ICMPV6, ICMPV6_FILTER, struct.pack("=8I", *blocked))
-            attach_filter(self._socket, LINK_LOCAL_ONLY)
+            self.listen(())
             self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
             self._socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, TRAFFIC_CLASS)
             set_receive_buffer(self._socket, RECEIVE_BUFFER)
         except OSError as error:
             raise KernelError("open", "a raw socket for echo requests", error.errno or 0) from error
+
+    def listen(self, interfaces: Collection[int]) -> None:
+        """Hear requests and replies on some interfaces (indices) only; raises OSError."""
+        if interfaces != self._interfaces:
+            self._interfaces = frozenset(interfaces)
+            attach_filter(self._socket, [*LINK_LOCAL_ONLY, *by_interfaces(interfaces)])
 
     def fileno(self) -> int:
         return self._socket.fileno()
