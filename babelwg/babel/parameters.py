@@ -45,7 +45,7 @@ class Parameters:
     source_gc_time: float = SOURCE_GC_TIME
     # Implementation constants: what a stranger can make grow is bounded.
     max_neighbours_per_interface: int = 512
-    max_neighbours_per_tunnel: int = 4  # one is expected, and another while its address changes
+    max_neighbours_per_tunnel: int = 2  # one is expected, and another while its address changes
     # How many new neighbours an interface takes in: a LAN of a hundred may start together, after that few come.
     acquisition: float = 4.0  # neighbours a second
     acquisition_burst: int = 128  # neighbours at once
@@ -61,7 +61,8 @@ class Parameters:
     max_queued_updates: int = 262144  # per interface
     max_holds: int = 262144
     max_undrained_notices: int = 256
-    # What one neighbour may have us do: its updates and requests, and the routes that its link reprices.
+    # What one neighbour may have us do, and all addresses on a tunnel together: updates and requests, and the routes
+    # that its link reprices.
     route_work: int = 5000  # TLVs a second
     route_work_burst: int = 40_000  # TLVs at once: a full table and some
     link_work: int = 5000  # routes a second

@@ -442,4 +442,4 @@ def test_stamps_from_strangers_on_a_lan_are_bounded_like_any_hello() -> None:
         found.receive(
             [Hello(1, 0.0, False, (SubTlv(3, bytes(4)),)), Update(None, None, 0, INFINITY, 1, None)], number
         )
-    assert len(found.snapshot().neighbours) == 4
+    assert len(found.snapshot().neighbours) == 2

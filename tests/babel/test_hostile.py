@@ -311,3 +311,86 @@ def test_ever_new_addresses_on_a_lan_are_taken_in_slowly() -> None:
     for number in range(1000, 2000):
         found.receive([Hello(1, 4.0), found.ihu()], number, "lan")
     assert len(found.snapshot().neighbours) == 128 + 1 + 4
+
+
+def test_another_address_on_a_tunnel_has_no_work_of_its_own() -> None:
+    found = bench(Parameters(route_work=0, route_work_burst=100, source_work=0, source_work_burst=20))
+    found.receive([update(p) for p in prefixes(30)], 1, "tun1")
+    assert found.speaker.counters["update_refused.source-rate"] == 10
+    found.meet(11, "tun1")
+    found.receive([update(P, number=11)], 11, "tun1")
+    assert found.route(11, P, "tun1") is None
+    assert found.speaker.counters["update_refused.source-rate"] == 11
+    found.receive([update(Q, number=11)] * 69, 11, "tun1")
+    found.receive([update(Q, number=11)], 11, "tun1")
+    assert found.speaker.counters["tlv_dropped.rate"] == 1
+    found.receive([update(Q, number=2)], 2, "tun2")
+    assert found.route(2, Q, "tun2") is not None, "another tunnel is another peer"
+
+
+def test_what_a_peer_has_used_up_outlasts_its_address() -> None:
+    found = bench(Parameters(route_work=0, route_work_burst=100))
+    found.receive([update(P)] * 100, 1, "tun1")
+    found.wait(100)
+    assert found.neighbour(1, "tun1") is None
+    found.meet(11, "tun1")
+    found.receive([update(P, number=11)], 11, "tun1")
+    assert found.route(11, P, "tun1") is None
+
+
+def test_all_addresses_on_a_tunnel_announce_as_many_routes_as_one_peer_may() -> None:
+    found = bench(Parameters(max_routes_per_neighbour=100))
+    found.meet(11, "tun1", hellos=16)
+    announce(found, 60)
+    found.receive([update(p, number=11) for p in prefixes(60)], 11, "tun1")
+    assert len([view for view in found.snapshot().routes if view.interface == "tun1"]) == 100
+    assert found.speaker.counters["route_refused.neighbour-limit"] == 20
+    found.receive([update(p, number=2) for p in prefixes(60)], 2, "tun2")
+    assert len([view for view in found.snapshot().routes if view.interface == "tun2"]) == 60
+
+
+def test_all_addresses_on_a_tunnel_have_one_quota_of_requests() -> None:
+    found = bench(Parameters(max_pending_requests_per_neighbour=10))
+    announce(found, 30, number=2)
+    found.meet(11, "tun1", hellos=16)
+    asked = [SeqnoRequest(p, ORIGIN, 9, 64) for p in prefixes(30)]
+    found.receive(asked[:10], 1, "tun1")
+    assert found.speaker.counters["request_suppressed.neighbour-limit"] == 0
+    found.receive(asked[10:], 11, "tun1")
+    assert found.speaker.counters["request_suppressed.neighbour-limit"] == 20
+
+
+def test_ever_new_addresses_on_a_tunnel_do_not_have_a_full_table_told_at_once_to_each() -> None:
+    found = bench()
+    announce(found, 30, number=2)
+    found.wait(5.0)
+    found.receive([RouteRequest(None)], 1, "tun1")
+    assert len(updates(found.wait(0.5), prefixes(1)[0])) == 1
+    found.receive([found.hello(11, "tun1"), found.ihu(), RouteRequest(None)], 11, "tun1")
+    assert updates(found.wait(0.5), prefixes(1)[0]) == []
+    assert len(updates(found.wait(1.5), prefixes(1)[0])) == 1
+
+
+def test_neighbours_on_a_lan_have_each_their_own_measure() -> None:
+    found = Bench(Parameters(route_work=0, route_work_burst=100, max_routes_per_neighbour=60))
+    found.interface("lan", InterfaceParameters.wired())
+    for number in (1, 2):
+        found.meet(number, "lan")
+        found.receive([update(p, number=number) for p in prefixes(60)], number, "lan")
+    assert len(found.snapshot().routes) == 120
+
+
+def test_a_peer_with_a_new_address_is_heard_on_its_tunnel_while_its_former_ones_are_remembered() -> None:
+    found = bench()
+    announce(found, 5)
+    found.meet(11, "tun1")  # it has a new key, and has not been silent long enough to be forgotten
+    found.receive([update(P, number=11)], 11, "tun1")
+    assert found.selected(P) == neighbour_address(11)
+    found.keep((11,), "tun1", 12)
+    found.meet(12, "tun1")  # and another one: the first has missed too many Hellos
+    found.receive([update(Q, number=12)], 12, "tun1")
+    assert found.selected(Q) == neighbour_address(12)
+    assert found.neighbour(1, "tun1") is None
+    found.receive([found.hello(13, "tun1"), found.ihu()], 13, "tun1")
+    assert found.neighbour(13, "tun1") is None, "two that are reachable are enough"
+    assert found.speaker.counters["neighbour_refused.interface-limit"] == 1

@@ -41,8 +41,7 @@ def handle_hello(state: State, interface: Interface, address: bytes, hello: Hell
         assert neighbour is not None, "its place in the table was just freed"
         neighbour.restarted = now
         # What it has used up is not given back for a restart.
-        neighbour.route_work, neighbour.link_work = former.route_work, former.link_work
-        neighbour.source_work = former.source_work
+        neighbour.account = former.account
     if neighbour is None and (neighbour := _welcome(state, interface, address, now)) is None:
         return
     record_hello(state, neighbour, hello, now)

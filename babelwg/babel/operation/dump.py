@@ -54,11 +54,11 @@ def _meets_hellos(interface: Interface) -> bool:
 
 def queue_dump(state: State, neighbour: Neighbour, now: float) -> None:
     """Queue everything for one neighbour, at most once per dump interval (§3.8.1.1)."""
-    if now < neighbour.dump_allowed:
-        state.timers.advance(neighbour.dump_timer, neighbour.dump_allowed)
+    if now < neighbour.account.dump_allowed:
+        state.timers.advance(neighbour.dump_timer, neighbour.account.dump_allowed)
         return
     state.timers.cancel(neighbour.dump_timer)
-    neighbour.dump_allowed = now + state.parameters.dump_interval
+    neighbour.account.dump_allowed = now + state.parameters.dump_interval
     _queue(state, neighbour.interface, neighbour.outbox)
     state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))
 

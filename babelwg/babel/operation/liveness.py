@@ -201,7 +201,7 @@ def _may_reprice(state: State, neighbour: Neighbour, now: float) -> bool:
     """Return whether a neighbour may have us compute the metrics of all its routes again now."""
     parameters = state.parameters
     work = 1 + len(neighbour.routes)
-    return neighbour.link_work.spend(work, parameters.link_work_burst, parameters.link_work, now)
+    return neighbour.account.link_work.spend(work, parameters.link_work_burst, parameters.link_work, now)
 
 
 def _tell_neighbour(state: State, neighbour: Neighbour, up: bool, now: float) -> None:

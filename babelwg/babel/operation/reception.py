@@ -120,7 +120,7 @@ def _affordable(state: State, neighbour: Neighbour, tlvs: Sequence[Said], now: f
     """Return what a neighbour may have us do now: all, or a packet without its updates and requests."""
     parameters = state.parameters
     work = sum(map(_ROUTE_WORK.__contains__, map(type, tlvs)))
-    if neighbour.route_work.spend(work, parameters.route_work_burst, parameters.route_work, now):
+    if neighbour.account.route_work.spend(work, parameters.route_work_burst, parameters.route_work, now):
         return tlvs
     state.count("tlv_dropped.rate", work)
     # An acknowledgment would say that we know of the retractions among what is dropped (§3.5.4).

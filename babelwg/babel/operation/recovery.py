@@ -73,9 +73,9 @@ def handle_purge_timer(state: State, neighbour: Neighbour, now: float) -> None:
     queue_small(state, neighbour, wildcard_retraction(state), 0.0, now)
     queue_small(state, neighbour, AcknowledgmentRequest(nonce, ACKNOWLEDGMENT_INTERVAL), 0.0, now)
     # The neighbour may have heard announcements of this life already, which are retracted along with the old ones.
-    neighbour.dump_allowed = now
+    neighbour.account.dump_allowed = now
     queue_dump(state, neighbour, now)
-    neighbour.dump_allowed = now  # its own first request is not refused for this one
+    neighbour.account.dump_allowed = now  # its own first request is not refused for this one
     patience = state.parameters.purge_retry * 2.0**neighbour.purge_attempts
     neighbour.purge_attempts = min(neighbour.purge_attempts + 1, 16)
     state.silences.set(neighbour.purge_timer, now + min(patience, state.parameters.purge_retry_max))

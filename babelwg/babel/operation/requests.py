@@ -199,10 +199,10 @@ def _remember(
             state.count("request_suppressed.table-full")
             return None
         if cause is not None:
-            if cause.pending_requests >= state.parameters.max_pending_requests_per_neighbour:
+            if cause.account.pending_requests >= state.parameters.max_pending_requests_per_neighbour:
                 state.count("request_suppressed.neighbour-limit")
                 return None
-            cause.pending_requests += 1
+            cause.account.pending_requests += 1
         pending = PendingRequest(source, seqno, Timer(partial(_handle_timeout, state, source)), cause, now)
         state.requests[source] = pending
     pending.seqno, pending.sent = seqno, now
@@ -213,7 +213,7 @@ def _forget(state: State, pending: PendingRequest) -> None:
     state.timers.cancel(pending.timer)
     del state.requests[pending.source]
     if pending.cause is not None:
-        pending.cause.pending_requests -= 1
+        pending.cause.account.pending_requests -= 1
 
 
 def _add_requester(state: State, pending: PendingRequest, requester: Neighbour) -> None:

@@ -205,12 +205,12 @@ def _learn(state: State, neighbour: Neighbour, update: Update, prefix: Prefix, n
 def _may_name_source(state: State, neighbour: Neighbour, now: float) -> bool:
     """Return whether a neighbour may name an unknown source now; to announce it takes a place in our table."""
     parameters = state.parameters
-    return neighbour.source_work.spend(1, parameters.source_work_burst, parameters.source_work, now)
+    return neighbour.account.source_work.spend(1, parameters.source_work_burst, parameters.source_work, now)
 
 
 def _create(state: State, neighbour: Neighbour, update: Update, now: float) -> Route | None:
     parameters = state.parameters
-    if len(neighbour.routes) >= parameters.max_routes_per_neighbour:
+    if _routes_of_peer(neighbour) >= parameters.max_routes_per_neighbour:
         state.count("route_refused.neighbour-limit")
         _tell_refusal(state, neighbour, parameters.max_routes_per_neighbour, "neighbour", now)
         return None
@@ -227,10 +227,18 @@ def _create(state: State, neighbour: Neighbour, update: Update, now: float) -> R
     return route
 
 
+def _routes_of_peer(neighbour: Neighbour) -> int:
+    """Return how many routes a peer has announced: from any of its addresses, where only it can be."""
+    interface = neighbour.interface
+    if not interface.parameters.point_to_point:
+        return len(neighbour.routes)
+    return sum(len(other.routes) for other in interface.neighbours.values())
+
+
 def _tell_refusal(state: State, neighbour: Neighbour, limit: int, of: str, now: float) -> None:
     """Say that a neighbour announces too much, now and then as long as it does."""
-    if now >= neighbour.refusal_told + REFUSAL_PAUSE:
-        neighbour.refusal_told = now
+    if now >= neighbour.account.refusal_told + REFUSAL_PAUSE:
+        neighbour.account.refusal_told = now
         state.emit(RoutesRefused(neighbour.interface.name, neighbour.address, limit, of))
 
 

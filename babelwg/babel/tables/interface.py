@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from babelwg.babel.parameters import InterfaceParameters
+from babelwg.babel.tables.account import Account
 from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.tables.association import Association
 from babelwg.babel.tables.batch import Batch, Encoding
@@ -49,6 +50,7 @@ class Interface:
     """An interface on which the speaker speaks."""
 
     __slots__ = (
+        "account",
         "acquisitions",
         "asked",
         "associations",
@@ -88,6 +90,7 @@ class Interface:
         self.hello_seqno = hello_seqno  # of the last Hello sent
         self.hellos_since_ihu = 0
         self.neighbours: dict[bytes, Neighbour] = {}
+        self.account = Account()  # of all neighbours of a point-to-point interface
         self.acquisitions = Allowance()
         self.outbox = Outbox(group, actions.send)
         self.encodings: dict[Batch, Encoding] = {}  # of what was last announced here

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from babelwg.babel.events import Origin
 from babelwg.babel.parameters import HISTORY_LENGTH
-from babelwg.babel.tables.allowance import Allowance
+from babelwg.babel.tables.account import Account
 from babelwg.babel.tables.delay import RoundTrip
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.timers import Timer
@@ -125,9 +125,9 @@ class Neighbour:
     """A speaker heard on an interface, known by its address there and never by its router-id."""
 
     __slots__ = (
+        "account",
         "address",
         "cost",
-        "dump_allowed",
         "dump_timer",
         "finite",
         "former_txcost",
@@ -138,23 +138,18 @@ class Neighbour:
         "interface",
         "last_heard",
         "link_timer",
-        "link_work",
         "multicast",
         "outbox",
-        "pending_requests",
         "purge_attempts",
         "purge_is_early",
         "purge_nonces",
         "purge_timer",
         "purged",
-        "refusal_told",
         "refused",
         "restarted",
         "round_trip",
-        "route_work",
         "routes",
         "rxcost",
-        "source_work",
         "trusted_at",
         "txcost",
         "unicast",
@@ -163,11 +158,12 @@ class Neighbour:
     def __init__(self, interface: "Interface", address: bytes, actions: NeighbourActions) -> None:
         self.interface = interface
         self.address = address
+        # One peer on a tunnel has as many addresses as it likes, and no more of anything for that.
+        self.account = interface.account if interface.parameters.point_to_point else Account()
         self.multicast = HelloHistory(actions.multicast_missed)
         self.unicast = HelloHistory(actions.unicast_missed)
         self.txcost = INFINITY
         self.former_txcost: int | None = None  # before the link failed, until an IHU says what it is now
-        self.refusal_told = float("-inf")  # when it was last said that it announces too much, in seconds
         self.trusted_at = 0.0  # when the former one is taken for that of now, in seconds
         self.has_heard_us = False  # whether any IHU of it was for us
         self.rxcost = INFINITY
@@ -183,13 +179,8 @@ class Neighbour:
         self.finite: dict[Prefix, None] = {}  # prefixes it announces and has not retracted
         self.holds: dict[Prefix, None] = {}  # prefixes that stay unreachable until it has heard of it
         self.refused: dict[Prefix, RefusedUpdate] = {}  # the latest last
-        self.pending_requests = 0  # entries of the request table that it caused
-        self.route_work = Allowance()
-        self.link_work = Allowance()
-        self.source_work = Allowance()
         self.link_timer = Timer(actions.link)  # for a change of cost that was put off
         # Full dumps are paid out at most so often (§3.8.1.1).
-        self.dump_allowed = 0.0
         self.dump_timer = Timer(actions.dump)
         # False while it may still hold routes through a former life of ours.
         self.purged = True
