@@ -92,7 +92,9 @@ def _await_next(state: State, neighbour: Neighbour, history: HelloHistory, hello
 
 
 def _believed(neighbour: Neighbour, history: HelloHistory) -> float:
-    """Return the seconds between Hellos: a promise of minutes holds a place in the table only for who hears us."""
+    """Return the seconds between Hellos: as promised, and no more than a minute unless its sender hears us."""
+    # Departs from appendix A.1: one Hello that promises the next in eleven minutes, from an address that may be that
+    # of nobody, would hold a place in the table for three hours.
     return history.interval if neighbour.has_heard_us else min(history.interval, MAX_UNCONFIRMED_INTERVAL)
 
 
