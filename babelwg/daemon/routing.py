@@ -131,6 +131,8 @@ class RoutingService:
             self._drop_interface(name, "Babel is not wanted there any more", now)
         for name, wanted in self.wanted.items():
             link = self._mirror.link(name)
+            if link is None and wanted.link_local and name in self._running:
+                link = self._mirror.links.get(self._running[name][0])  # renamed; it gets its name back
             link_local = wanted.link_local or (self._mirror.link_local(link.index) if link else None)
             if link is not None and self._outlasts(name, link):
                 continue

@@ -335,6 +335,9 @@ def test_a_renamed_tunnel_gets_its_name_back(
         a.ip(rename)
         m.wait("it is noticed", lambda n=number: log.read_text().count("tunnel-renamed") == n)
         m.wait("the name and the routes are back", lambda: reaches_b(m))
+        if number == 1:  # it stayed up, and nobody lost a route
+            assert "1 received" in a.run("ping", "-c1", "-W1", B6, check=False)
+            assert "neighbour-lost" not in log.read_text()
     m.wait("packets go", lambda: "1 received" in a.run("ping", "-c1", "-W1", B6, check=False))
     assert "other" not in a.run("ip", "link")
     assert "tunnel-vanished" not in log.read_text()
