@@ -257,3 +257,20 @@ def test_an_update_that_does_not_go_where_hellos_go_or_more_often_has_its_own_pa
     told = dumps_of(found, 4 * INTERVAL)
     assert len(told) >= 4 * INTERVAL / parameters.update_interval
     assert sum(with_hello for _, with_hello in told) < len(told) / 2
+
+
+def test_a_dump_says_what_was_kept_back_when_it_was_asked_for() -> None:
+    found = bench()
+    say(found, PREFIXES[:2], 0, 7, ORIGIN)
+    keep(found, 2 * INTERVAL)
+    assert found.selected(PREFIXES[0]) == neighbour_address(0)
+    # The first neighbour asks for all, of which split horizon keeps back what it announces itself.
+    found.receive([RouteRequest(None)], 0, "if0")
+    other = [Update(p, ORIGIN, 8, 0, 160.0, neighbour_address(1)) for p in PREFIXES[:2]]
+    found.receive([found.hello(1, "if1"), found.ihu()], 1, "if1")
+    say(found, PREFIXES[:2], INFINITY, 7, ORIGIN)
+    found.receive(other, 1, "if1")
+    assert found.selected(PREFIXES[0]) == neighbour_address(1)
+    asked = [d for _, d in found.wait_datagrams(1.0) if d.destination[0] == neighbour_address(0)]
+    told = {t.prefix for d in asked for t in tlvs_of(d) if type(t) is Update and t.metric < INFINITY}
+    assert set(PREFIXES[:2]) <= told

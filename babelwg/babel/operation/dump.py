@@ -68,12 +68,14 @@ def write_dump(state: State, interface: Interface, outbox: Outbox, writer: Packe
     setting = _setting(state, interface)
     while outbox.batches:
         batch = next(iter(outbox.batches))
-        encoding = _encoding(state, interface, batch, setting, now)
-        if not writer.add_octets(encoding.octets):
-            assert writer, "any batch fits in an empty packet"
-            return
+        # Only now: what was queued and has changed since may be told nowhere else behind a retraction of everything.
+        if not _is_silent(state, interface.encodings.get(batch), setting):
+            encoding = _encoding(state, interface, batch, setting, now)
+            if not writer.add_octets(encoding.octets):
+                assert writer, "any batch fits in an empty packet"
+                return
+            outbox.updates |= dict.fromkeys(encoding.rest)
         del outbox.batches[batch]
-        outbox.updates |= dict.fromkeys(encoding.rest)
 
 
 def _queue(state: State, interface: Interface, outbox: Outbox) -> None:
@@ -83,8 +85,7 @@ def _queue(state: State, interface: Interface, outbox: Outbox) -> None:
     batches = state.batches.all()
     known = interface.encodings
     interface.encodings = {batch: known[batch] for batch in batches if batch in known}
-    setting = _setting(state, interface)
-    outbox.batches |= {b: None for b in batches if not _is_silent(state, known.get(b), setting)}
+    outbox.batches |= dict.fromkeys(batches)
 
 
 def _is_silent(state: State, known: Encoding | None, setting: Setting) -> bool:
