@@ -27,7 +27,7 @@ from babelwg.babel.operation.liveness import (
     send_scheduled_hello,
     update_link,
 )
-from babelwg.babel.operation.output import flush, flush_by_worth
+from babelwg.babel.operation.output import flush_by_worth, flush_in_order
 from babelwg.babel.operation.overload import is_late, note_lateness
 from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
 from babelwg.babel.operation.policy import apply_policy, retract_ipv4
@@ -239,7 +239,7 @@ class Speaker(Shown):
         ready, state.ready = state.ready, []
         if len(ready) > 1 and is_late(state, now):
             return flush_by_worth(state, ready, now)
-        return [datagram for interface, outbox in ready for datagram in flush(state, interface, outbox, now)]
+        return flush_in_order(state, ready, now)
 
     def events(self) -> list[Event]:
         """Return what happened since the last call."""

@@ -240,6 +240,29 @@ def test_one_who_did_not_know_us_when_it_was_asked_is_asked_again_as_soon_as_it_
     assert found.selected() == neighbour_address(1)
 
 
+def test_what_is_selected_while_a_retraction_of_all_waits_is_announced_behind_it() -> None:
+    found = lost_bench()
+    found.speaker.add_interface("two", InterfaceParameters(), OUR_ADDRESS, found.now)
+    found.receive([found.hello()])
+    found.receive([found.hello(2, "two"), found.ihu()], 2, "two")
+    asked = {
+        d.interface: t.opaque
+        for d in found.datagrams()
+        for t in tlvs_of(d)
+        if isinstance(t, AcknowledgmentRequest)
+    }
+    # All of this is read in one turn. The first neighbour is asked again, and told all that is known by then.
+    found.receive([found.ihu(), Acknowledgment(asked["tun"]), update(metric=96)])
+    assert found.selected() == neighbour_address(1)
+    found.receive([update(metric=0, number=2), Acknowledgment(asked["two"])], 2, "two")
+    assert found.selected() == neighbour_address(2)
+    found.now += 0.1  # a long turn: the jitter of what is not urgent has passed, too
+    told = [t for d in found.datagrams() if d.interface == "tun" for t in tlvs_of(d) if type(t) is Update]
+    assert None in [t.prefix for t in told]
+    after = told[[t.prefix for t in told].index(None) :]
+    assert [t.metric for t in after if t.prefix == P] == [96]
+
+
 def test_an_unconfirmed_retraction_is_repeated_less_and_less_often() -> None:
     found = lost_bench()
     found.receive([found.hello(), found.ihu()])

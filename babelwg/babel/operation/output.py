@@ -26,6 +26,23 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
+def flush_in_order(state: State, ready: Sequence[tuple[Interface, Outbox]], now: float) -> list[Datagram]:
+    """Return the datagrams of all outboxes that are ready, retractions of everything before other updates.
+
+    What is announced beside such a retraction came after it was due, and would be retracted again.
+    """
+    datagrams: list[Datagram] = []
+    if any(outbox.retracts_all for _, outbox in ready):
+        # Hellos first all the same: a stranger's retraction would not be heeded.
+        for interface, outbox in ready:
+            if not outbox.retracts_all:
+                datagrams += _flush_unpaced(state, interface, outbox, now)
+        ready = sorted(ready, key=lambda pair: not pair[1].retracts_all)
+    for interface, outbox in ready:
+        datagrams += flush(state, interface, outbox, now)
+    return datagrams
+
+
 def flush(state: State, interface: Interface, outbox: Outbox, now: float) -> list[Datagram]:
     """Return the datagrams that may leave now; the rest of the outbox waits for its turn."""
     datagrams: list[Datagram] = []

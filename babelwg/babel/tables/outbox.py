@@ -61,6 +61,11 @@ class Outbox:
         return self.hello is not None or bool(self.ihus or self.small)
 
     @property
+    def retracts_all(self) -> bool:
+        """Whether a wildcard retraction waits (§4.6.9)."""
+        return any(type(tlv) is Update for tlv in self.small)
+
+    @property
     def paced(self) -> bool:
         """Whether something waits whose amount depends on the size of tables."""
         return bool(self.requests or self.answers or self.urgent or self.updates or self.batches)
