@@ -89,22 +89,9 @@ def test_explain_tells_of_filters_sessions_and_of_what_somebody_did_to_the_kerne
     m.wait("a sees it", lambda: [t["by"] for t in explain(m, "a", "10.50.0.0/16")["takers"]] == ["main"])
     assert explain(m, "a", "10.50.0.0/16")["agrees"] is True
 
-    # Somebody changes our route, and somebody else forbids what it is for.
+    # Somebody sets a route before ours, and somebody else forbids what it is for.
     device = m.tunnel("a", "d")
-    m.nodes["a"].run(
-        "ip",
-        "route",
-        "change",
-        "10.50.0.0/16",
-        "dev",
-        device,
-        "table",
-        TABLE,
-        "proto",
-        "42",
-        "metric",
-        "1024",
-    )
+    m.nodes["a"].ip(f"route add 10.50.0.0/16 dev {device} table {TABLE} proto 42 metric 5")
     data = explain(m, "a", "10.50.0.0/16")
     assert data["agrees"] is False
     assert f"but the kernel goes on {device} table 6696" in data["answer"]
