@@ -62,7 +62,7 @@ def test_fifty_peers_come_and_go_and_nothing_else_is_touched(
     peer_files(m)
     m.ask("a", "reload")
     assert len(m.ask("a", "status")["peers"]) == 1 + EXTRA
-    m.wait("all tunnels stand", lambda: m.nodes["a"].run("ip", "-o", "link").count("bw-extra") == EXTRA)
+    m.wait("all tunnels stand", lambda: m.nodes["a"].run("ip", "-o", "link").count(": bw-extra") == EXTRA)
     for path in (m.home("a") / "peers.d").iterdir():
         path.unlink()
     m.ask("a", "reload")
