@@ -350,7 +350,7 @@ def test_a_renamed_tunnel_gets_its_name_back(
     assert "taken meanwhile" in str(state_of(m, "a", "b")[1])
     a.ip("link del beside")
     m.wait("the name and the routes are back again", lambda: reaches_b(m))
-    assert state_of(m, "a", "b") == ("up", None)
+    m.wait("the tunnel has a session again", lambda: state_of(m, "a", "b") == ("up", None))
 
 
 def test_a_route_that_somebody_replaces_is_put_back_at_once(
