@@ -343,7 +343,7 @@ class KernelRoutes:
 
     def _apply_rules(self) -> list[tuple[Prefix, Refusal]]:
         news = self._rules.apply(self.learned)
-        self.counters["route_refused"] += len(news)
+        self.counters["route_refused"] += len(self._rules.idle)
         return news
 
     def is_own_table(self, table: int) -> bool:

@@ -18,7 +18,7 @@ class SourceRules:
         self._requests = requests
         self._tables = tables
         self._refused = refused
-        self._idle: set[Prefix] = set()  # what no rule leads to because one was refused
+        self.idle: set[Prefix] = set()  # what no rule leads to because one was refused
 
     @property
     def are_right(self) -> bool:
@@ -40,9 +40,9 @@ class SourceRules:
             idle = [p for p, route in learned.items() if route.table in SOURCE_TABLES]
             news = [(prefix, refusal) for prefix in idle if self._refused.get(prefix) != refusal]
             self._refused.update(dict.fromkeys(idle, refusal))
-            self._idle = {*idle}
+            self.idle = {*idle}
             return news
-        for prefix in self._idle:
+        for prefix in self.idle:
             self._refused.pop(prefix, None)
-        self.rules, self._idle = rules, set()
+        self.rules, self.idle = rules, set()
         return []
