@@ -175,7 +175,7 @@ def _at_place(
             other = next((route for route in rest if route.priority == wanted.priority), None)
             if other is not None:
                 rest.remove(other)
-            refusal = fib.refused.get(fib.named(wanted))
+            refusal = fib.refused.get(fib.sources.named(wanted))
             if refusal is not None and refusal.errno:
                 reason = KernelError("", "", refusal.errno, refusal.detail).reason
                 found.append(ComparedRoute(wanted, other, "refused", reason))

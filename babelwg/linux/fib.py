@@ -11,6 +11,7 @@ from babelwg.linux.fibplan import Operation, RemoveRoute, SetRoute, plan_routes
 from babelwg.linux.halves import Halves
 from babelwg.linux.look import Seen
 from babelwg.linux.netlink import Refusal, RequestSocket
+from babelwg.linux.refusals import Refusals
 from babelwg.linux.routes import (
     PRIORITY,
     PROTOCOL_BABEL,
@@ -25,7 +26,7 @@ from babelwg.linux.routes import (
 )
 from babelwg.linux.sourceroutes import SourceRoutes, differing
 from babelwg.linux.sourcerules import SourceRules
-from babelwg.linux.sourcetables import MAX_SOURCES, SOURCE_TABLES
+from babelwg.linux.sourcetables import SOURCE_TABLES
 
 
 class KernelRoutes:
@@ -50,21 +51,20 @@ class KernelRoutes:
         self.table = table
         self.shared = shared or table == TABLE_MAIN
         self.priority = priority if priority is not None else 0 if table == TABLE_MAIN else PRIORITY
-        self.subtrees = subtrees
-        self._sourced = SourceRoutes(table)
+        self._sourced = SourceRoutes(table, subtrees)
         self.sources = self._sourced.tables
         self.learned: dict[Prefix, Route] = {}
         self.guards: dict[Place, Route] = {}
         self.installed: dict[Place, Route] = {}
         self.adopted: set[Place] = set()
-        self.refused: dict[Prefix, Refusal] = {}
         self.counters = {"route_set": 0, "route_removed": 0, "route_refused": 0, "route_repaired": 0}
+        self._refusals = Refusals(self.counters)
+        self.refused = self._refusals.reasons
         self._requests = requests
-        self._rules = SourceRules(requests, self.sources, self.refused)
+        self._rules = SourceRules(requests, self.sources, self._refusals)
         self._halves = Halves()
         self._changed: set[Place] = set()
         self._by_place: dict[Place, Route] = {}
-        self._failed: set[Prefix] = set()  # whose ways the kernel refused since somebody asked
         self.right: bytes | None = None  # the mark of a look that showed all as it is wanted, and still is
 
     def learn(
@@ -80,7 +80,7 @@ class KernelRoutes:
 
         `metric` is added to the priority. Returns whether there is a place for it; where there is none it is refused.
         """
-        place = self._place(prefix, table)
+        place = self._sourced.place(prefix, table)
         if isinstance(place, str):
             self.refuse(prefix, place)
             return False
@@ -91,20 +91,19 @@ class KernelRoutes:
     def refuse(self, prefix: Prefix, reason: str) -> None:
         """Take note that a learned route must not be written, and want nothing for it."""
         self.forget(prefix)
-        self.refused[prefix] = Refusal(0, reason)
-        self.counters["route_refused"] += 1
+        self._refusals.note(prefix, Refusal(0, reason))
 
     def retract(self, prefix: Prefix) -> None:
         """Want packets for a prefix refused, never sent along a shorter one (RFC 8966, section 3.5.4)."""
         before = self.learned.get(prefix)
-        place = before.place if before else self._place(prefix, None)
+        place = before.place if before else self._sourced.place(prefix, None)
         if not isinstance(place, str):
             priority = self._priority(prefix, place[0])
             self._want(prefix, Route(place[1], place[0], UNREACHABLE, priority=priority))
 
     def forget(self, prefix: Prefix) -> None:
         """Want nothing for a prefix."""
-        self.refused.pop(prefix, None)
+        self._refusals.end(prefix)
         self._want(prefix, None)
 
     def leave(self, prefix: Prefix) -> None:
@@ -118,17 +117,15 @@ class KernelRoutes:
 
         `own` has main's route for each source-specific prefix that we announce and that needs a table of its own.
         """
-        kept = {route.place: route for route in guards if not self._needs_table(route.prefix)}
+        kept = {route.place: route for route in guards if not self._sourced.needs_table(route.prefix)}
         self._changed |= differing(self.guards, kept)
         self.guards = kept
         self._halves.guard(kept)
-        served = {prefix: route for prefix, route in (own or {}).items() if self._needs_table(prefix)}
-        self._changed |= self._sourced.guard(main, served)
+        self._changed |= self._sourced.guard(main, own or {})
 
     def take_failed(self) -> set[Prefix]:
         """Return the learned prefixes whose ways the kernel refused since the last call."""
-        failed, self._failed = self._failed, set()
-        return failed
+        return self._refusals.take_failed()
 
     def take_freed(self) -> bool:
         """Return whether a source prefix has given its table back, so that another may have it, once each time."""
@@ -189,11 +186,13 @@ class KernelRoutes:
         except KernelError:
             self._changed |= changed  # what it did of them is done again
             raise
-        if self._stop_former_ways():
+        if former := self._refusals.former_ways(self.learned, self.installed):
+            for prefix in former:
+                self.retract(prefix)
             refusals += self.flush()
         # A rule comes after the routes that it leads to, and after the throws that keep it destination-first.
         if not self._rules.are_right:
-            refusals += self._apply_rules()
+            refusals += self._rules.apply(self.learned)
         return refusals
 
     def adopt(self, interfaces: Iterable[int], tables: Iterable[int] = ()) -> int:
@@ -233,11 +232,11 @@ class KernelRoutes:
         """
         if seen is not None:
             if seen.routes is None:
-                self._apply_rules()
+                self._rules.apply(self.learned)
                 return 0
             if self._ours(seen.routes) == self.installed == self.all_wanted():
                 self.right = seen.mark
-                self._apply_rules()
+                self._rules.apply(self.learned)
                 return 0
         tables = sorted(self.tables())
         self.installed = self._ours(
@@ -248,7 +247,7 @@ class KernelRoutes:
         self.flush()
         repaired = self.counters["route_set"] + self.counters["route_removed"] - before
         self.counters["route_repaired"] += repaired
-        self._apply_rules()
+        self._rules.apply(self.learned)
         return repaired
 
     def _ours(self, routes: Iterable[Route]) -> dict[Place, Route]:
@@ -323,29 +322,6 @@ class KernelRoutes:
         if left != taken:
             self._sourced.moved(prefix)
 
-    def _needs_table(self, prefix: Prefix) -> bool:
-        """Return whether a prefix is source-specific and has to stand in a table of its source prefix."""
-        return prefix.source_plen > 0 and not (self.subtrees and prefix.family == 6)
-
-    def _place(self, prefix: Prefix, table: int | None) -> Place | str:
-        """Return where the kernel keeps the route of a prefix, or why it has no place for it."""
-        if table is not None and table in SOURCE_TABLES:
-            return f"table {table} is one of those for source prefixes"
-        if not (prefix.source_plen and self._needs_table(prefix)):
-            return table or self.table, prefix
-        if table not in (None, self.table):
-            return f"a source-specific route of IPv{prefix.family} cannot go to table {table}"
-        source = prefix.source
-        assert source is not None, "only a source-specific prefix needs a table of its own"
-        if (slot := self.sources.take(source)) is None:
-            return f"all {MAX_SOURCES} tables for source prefixes of IPv{prefix.family} are taken"
-        return slot, prefix.destination
-
-    def _apply_rules(self) -> list[tuple[Prefix, Refusal]]:
-        news = self._rules.apply(self.learned)
-        self.counters["route_refused"] += len(self._rules.idle)
-        return news
-
     def is_own_table(self, table: int) -> bool:
         """Return whether all routes of Babel's protocol in a table are ours."""
         return (table == self.table and not self.shared) or table in SOURCE_TABLES
@@ -360,11 +336,6 @@ class KernelRoutes:
         self.adopted.discard(place)
         self._changed.add(place)
 
-    def named(self, route: Route) -> Prefix:
-        """Return the prefix by which Babel knows a route of the kernel."""
-        source = self.sources.source_of(route.place)
-        return route.prefix if source is None else route.prefix.with_source(source)
-
     def _apply(self, plan: list[Operation]) -> list[tuple[Prefix, Refusal]]:
         self.right = None
         ours = None if self.shared else self.table
@@ -377,19 +348,8 @@ class KernelRoutes:
         refusals = []
         for operation, answer in zip(plan, self._requests.request(requests), strict=True):
             if not self._note(operation, answer):
-                refusals.append((self.named(operation.route), answer))
+                refusals.append((self.sources.named(operation.route), answer))
         return refusals
-
-    def _stop_former_ways(self) -> bool:
-        """Refuse packets where the kernel still follows a way that it would not replace; return whether it does any.
-
-        They could go in a circle: neighbours hear that we use another one, or none.
-        """
-        failed = [(p, self.learned[p]) for p in self._failed if p in self.learned]
-        former = [p for p, r in failed if r.kind == UNICAST and self.installed.get(r.place, r) != r]
-        for prefix in former:
-            self.retract(prefix)
-        return bool(former)
 
     def _is_exclusive(self, route: Route) -> bool:
         """Return whether a route may be somebody else's that is there already."""
@@ -408,12 +368,9 @@ class KernelRoutes:
             self.installed[place] = route
             self.counters["route_set"] += 1
             if self.refused and route.kind != UNREACHABLE:
-                self.refused.pop(self.named(route), None)
+                self._refusals.end(self.sources.named(route))
             return True
-        prefix = self.named(route)
-        if self.learned.get(prefix) == route and route.kind == UNICAST:
-            self._failed.add(prefix)
-        known = self.refused.get(prefix) == answer
-        self.refused[prefix] = answer
-        self.counters["route_refused"] += 1
-        return known
+        prefix = self.sources.named(route)
+        is_way = self.learned.get(prefix) == route and route.kind == UNICAST
+        note = self._refusals.note_way if is_way else self._refusals.note
+        return not note(prefix, answer)

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.routes import PRIORITY, PROTOCOL_BABEL, Place, Route
-from babelwg.linux.sourcetables import SOURCE_TABLES, SourceTables, ThrowPlan
+from babelwg.linux.sourcetables import MAX_SOURCES, SOURCE_TABLES, SourceTables, ThrowPlan
 
 
 class SourceRoutes:
@@ -13,12 +13,13 @@ class SourceRoutes:
     While no source prefix has a table, no route depends on another one, and nothing here costs anything.
     """
 
-    def __init__(self, table: int) -> None:
-        """Plan beside the plain routes of `table`."""
+    def __init__(self, table: int, subtrees: bool) -> None:
+        """Plan beside the plain routes of `table`; with `subtrees` it holds the source-specific ones of IPv6 too."""
         self.tables = SourceTables()
         self.own: dict[Place, Route] = {}  # what we announce and main serves
         self.freed = False  # whether a source prefix gave its table back, so that another may have it
         self._table = table
+        self._subtrees = subtrees
         self._main: frozenset[Prefix] = frozenset()  # the operator's destinations
         self._plan = ThrowPlan({}, (), ())
         self._moved: set[Prefix] = set()  # plain prefixes that came or went since the plan was made
@@ -29,11 +30,30 @@ class SourceRoutes:
         """The throw routes that were planned last."""
         return self._plan.throws
 
+    def needs_table(self, prefix: Prefix) -> bool:
+        """Return whether a prefix is source-specific and has to stand in a table of its source prefix."""
+        return prefix.source_plen > 0 and not (self._subtrees and prefix.family == 6)
+
+    def place(self, prefix: Prefix, table: int | None = None) -> Place | str:
+        """Return where the kernel keeps the route of a prefix, or why it has no place for it."""
+        if table is not None and table in SOURCE_TABLES:
+            return f"table {table} is one of those for source prefixes"
+        if not (prefix.source_plen and self.needs_table(prefix)):
+            return table or self._table, prefix
+        if table not in (None, self._table):
+            return f"a source-specific route of IPv{prefix.family} cannot go to table {table}"
+        source = prefix.source
+        assert source is not None, "only a source-specific prefix needs a table of its own"
+        if (slot := self.tables.take(source)) is None:
+            return f"all {MAX_SOURCES} tables for source prefixes of IPv{prefix.family} are taken"
+        return slot, prefix.destination
+
     def guard(self, main: Iterable[Prefix], own: Mapping[Prefix, Route]) -> set[Place]:
         """Stand aside for the operator's destinations, with copies of main's routes; return the places that differ."""
         copies: dict[Place, Route] = {}
         for prefix, route in own.items():
-            slot = self.tables.take(prefix.source) if prefix.source is not None else None
+            source = prefix.source if self.needs_table(prefix) else None
+            slot = self.tables.take(source) if source is not None else None
             if slot is not None:
                 copies[slot, prefix.destination] = route._replace(
                     prefix=prefix.destination,

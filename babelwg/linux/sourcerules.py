@@ -5,20 +5,21 @@ from collections.abc import Mapping
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import Refusal, RequestSocket
+from babelwg.linux.refusals import Refusals
 from babelwg.linux.routes import Route
 from babelwg.linux.rules import SOURCE_PRIORITIES, Rule, apply_rules, read_rules
 from babelwg.linux.sourcetables import SOURCE_TABLES, SourceTables
 
 
 class SourceRules:
-    """Keeps the kernel's rules as the tables need them; `refused` tells of each prefix that a rule is missing for."""
+    """Keeps the kernel's rules as the tables need them; `refusals` has each prefix that a rule is missing for."""
 
-    def __init__(self, requests: RequestSocket, tables: SourceTables, refused: dict[Prefix, Refusal]) -> None:
+    def __init__(self, requests: RequestSocket, tables: SourceTables, refusals: Refusals) -> None:
         self.rules: set[Rule] = set()
         self._requests = requests
         self._tables = tables
-        self._refused = refused
-        self.idle: set[Prefix] = set()  # what no rule leads to because one was refused
+        self._refusals = refusals
+        self._idle: list[Prefix] = []  # what no rule leads to because one was refused
 
     @property
     def are_right(self) -> bool:
@@ -37,12 +38,9 @@ class SourceRules:
             apply_rules(self._requests, rules, SOURCE_PRIORITIES)
         except KernelError as error:
             refusal = Refusal(error.errno, str(error))
-            idle = [p for p, route in learned.items() if route.table in SOURCE_TABLES]
-            news = [(prefix, refusal) for prefix in idle if self._refused.get(prefix) != refusal]
-            self._refused.update(dict.fromkeys(idle, refusal))
-            self.idle = {*idle}
-            return news
-        for prefix in self.idle:
-            self._refused.pop(prefix, None)
-        self.rules, self.idle = rules, set()
+            self._idle = [p for p, route in learned.items() if route.table in SOURCE_TABLES]
+            return [(prefix, refusal) for prefix in self._idle if self._refusals.note(prefix, refusal)]
+        for prefix in self._idle:
+            self._refusals.end(prefix)
+        self.rules, self._idle = rules, []
         return []

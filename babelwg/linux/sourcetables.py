@@ -56,6 +56,11 @@ class SourceTables:
             return None
         return next((s for s, t in self.tables.items() if t == table and s.family == prefix.family), None)
 
+    def named(self, route: Route) -> Prefix:
+        """Return the prefix by which Babel knows a route of the kernel."""
+        source = self.source_of(route.place)
+        return route.prefix if source is None else route.prefix.with_source(source)
+
     def rules(self) -> set[Rule]:
         """Return the rules that lead packets to these tables, the longest source prefix first."""
         rules = set()
