@@ -10,15 +10,7 @@ from pathlib import Path
 from babelwg.babel.datagram import Datagram
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import set_receive_buffer
-from babelwg.linux.socketfilter import (
-    AND,
-    JUMP_IF_EQUAL,
-    LOAD_HALF,
-    NETWORK_HEADER,
-    NOTHING,
-    attach_filter,
-    by_interfaces,
-)
+from babelwg.linux.socketfilter import SOURCE, attach_filter, by_interfaces, link_local
 
 # Specification constants (RFC 8966, section 5)
 PORT = 6696
@@ -31,12 +23,6 @@ PKTINFO = struct.Struct("=16sI")
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@ll")  # seconds and nanoseconds
 MEMBERSHIPS = Path("/proc/net/igmp6")
-FROM_LINK_LOCAL = (
-    (LOAD_HALF, 0, 0, NETWORK_HEADER + 8),  # the source of an IPv6 packet
-    (AND, 0, 0, 0xFFC0),
-    (JUMP_IF_EQUAL, 1, 0, 0xFE80),
-    NOTHING,
-)
 ANCILLARY = 128  # octets: the interface and the time of a datagram
 OLDEST_STAMP = 15.0  # seconds, as behind a full table; an older one shows that a clock was set
 
@@ -134,7 +120,7 @@ class BabelSocket:
 
     def _listen(self) -> None:
         """Have the kernel keep away what is not of a neighbour, before it takes the room of what is."""
-        attach_filter(self._socket, [*FROM_LINK_LOCAL, *by_interfaces(self._names)])
+        attach_filter(self._socket, [*link_local(SOURCE), *by_interfaces(self._names)])
 
     def receive(self, now: float, limit: int) -> Iterable[Datagram]:
         """Yield at most `limit` datagrams that wait; those of interfaces not joined are counted and dropped."""

@@ -13,11 +13,18 @@ JUMP_IF_GREATER, JUMP_IF_NOT_LESS, SHIFT_LEFT = 0x25, 0x35, 0x64
 # With the second register: X octets further on; what it is set to
 LOAD_HALF_X, LOAD_BYTE_X, ADD_X, SET_X, SET_X_TO_HEADER_LENGTH = 0x48, 0x50, 0x0C, 0x07, 0xB1
 ALL, NOTHING = (RETURN, 0, 0, 0x40000), (RETURN, 0, 0, 0)
+SOURCE, DESTINATION = 8, 24  # octets into the header of IPv6 (RFC 8200, section 3)
 
 MAX_STEPS = 4000  # of those that tell interfaces apart; the kernel takes 4096 in all
 
 # Operation, steps to pass over when true, when false, and a number
 Step = tuple[int, int, int, int]
+
+
+def link_local(place: int) -> list[Step]:
+    """Return the start of a program: packets whose SOURCE or DESTINATION is not link-local go no further."""
+    jump = (JUMP_IF_EQUAL, 1, 0, 0xFE80)
+    return [(LOAD_HALF, 0, 0, NETWORK_HEADER + place), (AND, 0, 0, 0xFFC0), jump, NOTHING]
 
 
 def by_interfaces(indices: Iterable[int]) -> list[Step]:

@@ -11,7 +11,7 @@ from babelwg.linux.probes.linkecho import Answer, LinkEcho
 from integration.bench.common import wait
 
 OURS, THEIRS = (socket.inet_pton(socket.AF_INET6, f"fe80::{n}") for n in "12")
-GLOBAL = "2001:db8:1::1"
+GLOBAL, THEIR_GLOBAL = "2001:db8:1::1", "2001:db8:1::2"
 
 
 def is_waiting(echo: LinkEcho) -> bool:
@@ -21,12 +21,12 @@ def is_waiting(echo: LinkEcho) -> bool:
 def test_only_what_goes_between_link_local_addresses_wakes_us(nodes: Any, needs: Callable[..., None]) -> None:
     needs("ip", "ping")
     a, b = nodes.add("a"), nodes.add("b")
-    connect(a, b, "up", "up", ["fe80::1/64", f"{GLOBAL}/64"], ["fe80::2/64", "2001:db8:1::2/64"])
+    connect(a, b, "up", "up", ["fe80::1/64", f"{GLOBAL}/64"], ["fe80::2/64", f"{THEIR_GLOBAL}/64"])
     with network_namespace(a.pid):
         echo, index = LinkEcho(), socket.if_nametoindex("up")
 
-    def asks(address: str) -> bool:
-        return "1 received" in b.run("ping", "-c1", "-W1", "-Iup", address, check=False)
+    def asks(address: str, source: str = "up") -> bool:
+        return "1 received" in b.run("ping", "-c1", "-W1", f"-I{source}", address, check=False)
 
     try:
         wait("packets pass", lambda: asks(GLOBAL), 60)
@@ -34,6 +34,8 @@ def test_only_what_goes_between_link_local_addresses_wakes_us(nodes: Any, needs:
         assert not is_waiting(echo), "nobody watches a link there"
         echo.listen({index})
         assert asks(GLOBAL)
+        assert asks(GLOBAL, "fe80::2%up")
+        assert asks("fe80::1%up", THEIR_GLOBAL)
         assert not is_waiting(echo)
         assert asks("fe80::1")
         assert is_waiting(echo)

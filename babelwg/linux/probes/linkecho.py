@@ -14,31 +14,13 @@ from typing import NamedTuple
 
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import set_receive_buffer
-from babelwg.linux.socketfilter import (
-    AND,
-    JUMP_IF_EQUAL,
-    LOAD_HALF,
-    NETWORK_HEADER,
-    NOTHING,
-    attach_filter,
-    by_interfaces,
-)
+from babelwg.linux.socketfilter import DESTINATION, SOURCE, attach_filter, by_interfaces, link_local
 
 # Constants of RFC 4443 and linux/icmpv6.h
 ECHO_REQUEST, ECHO_REPLY = 128, 129
 ICMPV6_FILTER = 1
 ECHO = struct.Struct(">BBHHH")
 PKTINFO = struct.Struct("=16sI")
-# Goes on with what one link-local address sends to another, so that nobody who pings this node keeps us busy
-LINK_LOCAL_ONLY = (
-    (LOAD_HALF, 0, 0, NETWORK_HEADER + 8),  # the source of an IPv6 packet
-    (AND, 0, 0, 0xFFC0),
-    (JUMP_IF_EQUAL, 0, 3, 0xFE80),
-    (LOAD_HALF, 0, 0, NETWORK_HEADER + 24),  # its destination
-    (AND, 0, 0, 0xFFC0),
-    (JUMP_IF_EQUAL, 1, 0, 0xFE80),
-    NOTHING,
-)
 # Implementation constants
 TOKEN = 8  # octets that nobody off the link can guess
 STAMP = struct.Struct(">d")
@@ -90,7 +72,9 @@ class LinkEcho:
         """Hear requests and replies on some interfaces (indices) only; raises OSError."""
         if interfaces != self._interfaces:
             self._interfaces = frozenset(interfaces)
-            attach_filter(self._socket, [*LINK_LOCAL_ONLY, *by_interfaces(interfaces)])
+            # Nobody who pings another address of this node shall keep us busy.
+            neighbours = [*link_local(SOURCE), *link_local(DESTINATION)]
+            attach_filter(self._socket, [*neighbours, *by_interfaces(interfaces)])
 
     def fileno(self) -> int:
         return self._socket.fileno()
