@@ -1,110 +1,33 @@
 """The pump: nothing that one neighbour sends keeps the speaker from what it has promised to the others."""
 
 import asyncio
-import contextlib
-import os
-import random
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
 
-from babelwg.babel.datagram import Datagram
-from babelwg.babel.memory import Memory
-from babelwg.babel.parameters import InterfaceParameters, Parameters
-from babelwg.babel.speaker import Speaker
-from babelwg.babel.wire.decode import decode_packet
 from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import Hello, Ihu, Tlv, Update
-from babelwg.daemon.routing import RoutingService, WantedInterface
-from babelwg.daemon.store import Store
-from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.monitor import IFF_RUNNING, IFF_UP, Link, Mirror
-from tests.linux.fakekernel import FakeKernel
+from babelwg.babel.wire.tlv import Hello, Ihu, Update
+from babelwg.daemon.routing import RoutingService
+from babelwg.linux.monitor import IFF_UP, Link
+from tests.daemon.routingbench import OWN, PEER, BusySocket, packet, routing_over
 from tests.walkless import forbid_walks
 
-OWN = bytes.fromhex("fe80") + bytes(13) + b"\x01"
 TABLE_ROW = Prefix.parse("2001:db8:0:9::/64")
-PEER = bytes.fromhex("fe80") + bytes(13) + b"\x02"
 
 
-class BusySocket:
-    """A socket of Babel that always has more to read, and keeps what is sent."""
-
-    def __init__(self) -> None:
-        self._reading, self._writing = os.pipe()
-        os.write(self._writing, b"!")
-        self.sent: list[Datagram] = []
-        self.turns = 0
-        self.waiting: list[bytes] = []
-        self.flood: bytes | None = None  # what comes again and again without end
-
-    def fileno(self) -> int:
-        return self._reading
-
-    def close(self) -> None:
-        os.close(self._reading)
-        os.close(self._writing)
-
-    def join(self, name: str, index: int) -> None:
-        del name, index
-
-    def mend(self) -> None:
-        pass
-
-    def leave(self, name: str) -> None:
-        del name
-
-    def receive(self, now: float, limit: int) -> Iterator[Datagram]:
-        self.turns += 1
-        for _ in range(limit):
-            if (data := self.waiting.pop() if self.waiting else self.flood) is None:
-                return
-            yield Datagram(data, (PEER, 6696), (OWN, 6696), "bw-a", now)
-
-    def send(self, datagram: Datagram) -> None:
-        self.sent.append(datagram)
-
-    def hellos(self) -> list[Hello]:
-        tlvs = (tlv for d in self.sent for tlv in decode_packet(d.data, d.source[0]).tlvs)
-        return [tlv for tlv in tlvs if isinstance(tlv, Hello)]
-
-
-def packet(*tlvs: Tlv) -> bytes:
-    writer = PacketWriter(1400, PEER)
-    for tlv in tlvs:
-        assert writer.add(tlv)
-    return writer.packet()
-
-
-@contextlib.asynccontextmanager
-async def routing_over(socket: Any, directory: Path) -> AsyncIterator[RoutingService]:
-    """Run the service over one tunnel, with a kernel that takes everything."""
-    kernel: Any = FakeKernel()
-    mirror = Mirror()
-    mirror.set_link(Link(3, "bw-a", 1420, IFF_UP | IFF_RUNNING, ""))
-    speaker = Speaker(b"\2" * 8, Parameters(), random.Random(1), Memory(lost=False))
-    store = Store(directory, "key")
-    routing = RoutingService(speaker, socket, KernelRoutes(kernel, 6696), mirror, store)
-    routing.want("bw-a", WantedInterface(InterfaceParameters(hello_interval=0.05), OWN))
-    try:
-        async with asyncio.timeout(60):
-            yield routing
-    finally:
-        routing.close()
-        store.close()
+def hellos(socket: BusySocket) -> list[Hello]:
+    return [tlv for tlv in socket.told() if isinstance(tlv, Hello)]
 
 
 def test_hellos_leave_in_time_beside_a_neighbour_that_never_stops_sending(tmp_path: Path) -> None:
     async def run() -> BusySocket:
         socket = BusySocket()
         async with routing_over(socket, tmp_path):
-            while len(socket.hellos()) < 4:
+            while len(hellos(socket)) < 4:
                 await asyncio.sleep(0)
         return socket
 
     socket = asyncio.run(run())
-    seqnos = [hello.seqno for hello in socket.hellos()]
+    seqnos = [hello.seqno for hello in hellos(socket)]
     assert seqnos[:4] == [(seqnos[0] + i) % 0x10000 for i in range(4)]
     assert socket.turns > 4
 
@@ -118,8 +41,8 @@ def test_a_neighbour_lives_on_while_its_hellos_may_wait_behind_others(tmp_path: 
             while not routing.speaker.links(now)[1]:
                 await asyncio.sleep(0)
             socket.flood = packet(Ihu(OWN, 96, 10.0))
-            sent = len(socket.hellos())
-            while len(socket.hellos()) < sent + 40:  # 2 s of ours, in which 40 of the neighbour's are due
+            sent = len(hellos(socket))
+            while len(hellos(socket)) < sent + 40:  # 2 s of ours, in which 40 of the neighbour's are due
                 await asyncio.sleep(0)
             during = bool(routing.speaker.links(now)[1])
             socket.flood = None
