@@ -235,11 +235,14 @@ def test_an_acknowledgment_with_the_number_of_a_question_long_ago_answers_anothe
     assert bench.speaker.answers() == []
 
 
-def test_there_is_an_alternative_where_another_neighbour_knows_the_prefix_too() -> None:
+def test_there_may_be_an_alternative_where_another_neighbour_is_heard() -> None:
     bench = two_ways()
     assert bench.speaker.has_alternative("one")
     # Nothing that is in use goes over the other one.
     assert not bench.speaker.has_alternative("two")
+    # It says nothing of another way as long as its own one leads through us.
+    bench.receive([update(metric=INFINITY)], 2, "two")
+    assert bench.speaker.has_alternative("one")
     bench.speaker.fail_link("two", WHY, bench.now)
     assert not bench.speaker.has_alternative("one")
 

@@ -54,14 +54,15 @@ def restore_link(state: State, interface: Interface, now: float) -> None:
 
 
 def has_alternative(state: State, interface: Interface) -> bool:
-    """Return whether any prefix that is routed over an interface could be reached over another one, if asked for."""
+    """Return whether a prefix that is routed over an interface might be reached over another one, if asked for.
+
+    A neighbour on another one is enough: it does not tell of its own way as long as it takes the one through us
+    (split horizon, RFC 8966 section 3.7.4).
+    """
     routes = (route for neighbour in interface.neighbours.values() for route in neighbour.routes.values())
-    return any(
-        other.metric < INFINITY and other.neighbour.interface is not interface
-        for route in routes
-        if (selection := state.routes.selected.get(route.prefix)) is not None and selection.route is route
-        for other in state.routes.candidates(route.prefix)
-    )
+    is_used = any((chosen := state.routes.selected.get(r.prefix)) and chosen.route is r for r in routes)
+    others = (other for other in state.interfaces.values() if other is not interface)
+    return is_used and any(n.reachable for other in others for n in other.neighbours.values())
 
 
 def ask_neighbours(state: State, interface: Interface, now: float) -> None:
