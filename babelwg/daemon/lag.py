@@ -7,7 +7,8 @@ from collections import deque
 from babelwg.daemon.waiting import wait_for_news
 
 # Implementation constants
-LAG_INTERVAL, CALM_INTERVAL = 0.1, 1.6  # seconds between two looks; when nothing was late lately
+LAG_INTERVAL, CALM_INTERVAL = 0.1, 6.4  # seconds between two looks; when nothing was late for long
+PAUSE = 1.6  # seconds between two looks of who waits
 LATE = 5.0  # milliseconds that are no accident
 BUSY = 250.0  # milliseconds; what is not urgent should wait
 MINUTE = 60.0  # seconds for which the maximum counts
@@ -45,7 +46,7 @@ class LagMeter:
         loop = asyncio.get_running_loop()
         end = loop.time() + patience
         while self.last > BUSY and loop.time() < end and not news.is_set():
-            await wait_for_news(news, CALM_INTERVAL)
+            await wait_for_news(news, PAUSE)
 
     def note(self, lag: float, now: float) -> None:
         """Take in one measured lag."""

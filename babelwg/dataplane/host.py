@@ -134,7 +134,7 @@ class Host:
         elif isinstance(command, Handshakes):
             return self._handshakes() + format_errno(0)
         elif isinstance(command, Watch):
-            return Subscription(format_errno(0))
+            return Subscription(f"tells=unanswered used\n{format_errno(0)}")
         else:
             self._loop.stop()
         return format_errno(0)
@@ -165,7 +165,7 @@ class Host:
             uapi,
         )
         try:
-            tunnel = HostedTunnel(self._loop, interface, self._buffer, self._lose, tun)
+            tunnel = HostedTunnel(self._loop, interface, self._buffer, self._lose, self._tell_use, tun)
         except BaseException:
             server.close()
             raise
@@ -327,6 +327,9 @@ class Host:
     def _heed(self, event: Event) -> None:
         if isinstance(event, HandshakeUnanswered):
             self.tell(f"unanswered={event.interface}\n\n")
+
+    def _tell_use(self, name: str) -> None:
+        self.tell(f"used={name}\n\n")
 
     def _attach(self, tunnel: HostedTunnel) -> None:
         interface, port = tunnel.interface, tunnel.port

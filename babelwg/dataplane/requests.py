@@ -58,7 +58,10 @@ class Handshakes:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """`watch=1`: tell this connection from now on whose handshakes stay unanswered, as `unanswered=NAME`."""
+    """`watch=1`: tell this connection from now on what happens; the answer says what is told, as `tells=KEY KEY`.
+
+    `unanswered=NAME`: its handshakes stay unanswered. `used=NAME`: it carries packets of users after seconds without.
+    """
 
 
 @dataclass(frozen=True, slots=True)

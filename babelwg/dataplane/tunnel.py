@@ -5,6 +5,7 @@ import logging
 import os
 import select
 from collections.abc import Callable
+from math import inf
 
 from babelwg.dataplane.loop import Loop
 from babelwg.dataplane.port import UdpPort
@@ -15,6 +16,8 @@ from babelwg.wireguard.refusals import Reason
 
 # Implementation constants
 PACKETS_PER_TURN = 64  # so that one busy tunnel does not starve the others
+REST = 5.0  # seconds without packets of users, after which the next one is told of
+USE_INTERVAL = 1.0  # seconds between two looks whether packets of users come
 
 log = logging.getLogger("babelwg.dataplane")
 
@@ -28,9 +31,13 @@ class HostedTunnel:
         interface: Interface,
         buffer: PacketBuffer,
         lost: Callable[["HostedTunnel"], None],
+        used: Callable[[str], None],
         descriptor: int | None = None,
     ) -> None:
-        """Make or take up the TUN device of an interface, or take its open descriptor; raises TunError."""
+        """Make or take up the TUN device of an interface, or take its open descriptor; raises TunError.
+
+        `lost` is told when the interface is gone, and `used` its name when it carries packets of users after a rest.
+        """
         self.name = interface.name
         self.port: UdpPort | None = None
         self._tun = Tun(self.name, descriptor)
@@ -45,6 +52,9 @@ class HostedTunnel:
         self._loop = loop
         self._buffer = buffer
         self._lost = lost
+        self._used = used
+        self._used_at = -inf  # when a packet of users was last seen
+        self._look_at = -inf  # when the next packet is looked at
         loop.watch(self._tun.fileno(), self._ready)
 
     def fileno(self) -> int:
@@ -64,6 +74,8 @@ class HostedTunnel:
         """Give a packet that arrived to the kernel."""
         if not self.is_open:
             return
+        if (now := self._loop.clock()) >= self._look_at:
+            self._note_use(packet, now)
         try:
             os.write(self._tun.fileno(), packet)
         except BlockingIOError:
@@ -112,11 +124,24 @@ class HostedTunnel:
                 interface.refusals[Reason.NO_SESSION] += 1
                 continue
             now = self._loop.clock()
+            if now >= self._look_at:
+                self._note_use(buffer.room[: buffer.length], now)
             port.device.send_packets(interface, (buffer,), now)
             port.pump(now)
+
+    def _note_use(self, packet: memoryview, now: float) -> None:
+        if not is_link_local(packet):
+            if now >= self._used_at + REST:
+                self._used(self.name)
+            self._used_at, self._look_at = now, now + USE_INTERVAL
 
     def _lose(self) -> None:
         # Somebody has deleted the interface; its descriptor is of no more use.
         if self.is_open:
             self.close()
             self._lost(self)
+
+
+def is_link_local(packet: memoryview) -> bool:
+    """Return whether a packet comes from a link-local IPv6 address: those of Babel and of neighbour discovery do."""
+    return len(packet) > 9 and packet[0] >> 4 == 6 and packet[8] == 0xFE and packet[9] & 0xC0 == 0x80

@@ -1,4 +1,4 @@
-"""Who watches the control socket is told whose handshakes stay unanswered."""
+"""Who watches the control socket is told whose handshakes stay unanswered, and which tunnel is used after a rest."""
 
 import signal
 import socket
@@ -6,7 +6,6 @@ import socket
 from babelwg.lab.netns.node import mute, unmute
 
 TIMERS = "rekey_timeout=0.3,keepalive_timeout=0.3"
-NEWS = "unanswered=wg0\n\n"
 
 
 class Watcher:
@@ -17,21 +16,30 @@ class Watcher:
         self._client.connect(str(end.path("control.sock")))
         self._client.sendall(b"watch=1\n\n")
         self._client.setblocking(False)
-        self.told = ""
+        self._text = ""
         self.ended = False
 
-    def hears(self, text):
-        """Return whether it was told just that so far."""
+    def told(self, key):
+        """Return what it was told under a key so far."""
         try:
             data = self._client.recv(4096)
         except BlockingIOError:
-            return self.told == text
-        self.ended = self.ended or not data
-        self.told += data.decode()
-        return self.told == text
+            data = None
+        self.ended = self.ended or data == b""
+        self._text += (data or b"").decode()
+        pairs = (line.split("=") for line in self._text.splitlines() if line)
+        return [value for name, value in pairs if name == key]
 
     def close(self):
         self._client.close()
+
+
+def watch(end, until):
+    """Return a watcher that is served."""
+    watcher = Watcher(end)
+    until(lambda: watcher.told("errno") == ["0"])
+    assert watcher.told("tells") == ["unanswered used"]
+    return watcher
 
 
 def call(end, address):
@@ -42,28 +50,52 @@ def call(end, address):
 def test_an_unanswered_handshake_is_told_also_after_an_upgrade(bench, inner, until):
     a, b = bench.pair("embedded", "embedded", timers=TIMERS)
     call(a, inner[4][1])
-    watcher = Watcher(a)
-    until(lambda: watcher.hears("errno=0\n\n"))
+    watcher = watch(a, until)
     mute(b.node, "under")
     call(a, inner[4][1])
-    until(lambda: watcher.hears("errno=0\n\n" + NEWS))
+    until(lambda: watcher.told("unanswered") == ["wg0"])
     a.process.send_signal(signal.SIGUSR2)
-    until(lambda: watcher.hears("") or watcher.ended)
+    until(lambda: watcher.told("unanswered") != ["wg0"] or watcher.ended)
+    assert watcher.told("unanswered") == ["wg0"]
     watcher.close()
     unmute(b.node, "under")
-    again = Watcher(a)
-    until(lambda: again.hears("errno=0\n\n"))
+    again = watch(a, until)
     assert "1 received" in a.node.run("ping", "-c1", "-W30", inner[4][1])
     mute(b.node, "under")
     call(a, inner[4][1])
-    until(lambda: again.hears("errno=0\n\n" + NEWS))
+    until(lambda: again.told("unanswered") == ["wg0"])
     again.close()
 
 
 def test_a_peer_that_answers_is_no_news(bench, inner, until):
     a, _ = bench.pair("embedded", "embedded", timers=TIMERS + ",rekey_after_time=0.5")
-    watcher = Watcher(a)
-    until(lambda: watcher.hears("errno=0\n\n"))
+    watcher = watch(a, until)
     assert "30 received" in a.node.run("ping", "-c30", "-i0.1", "-W30", inner[4][1])
-    assert watcher.hears("errno=0\n\n")
+    assert watcher.told("unanswered") == []
+    watcher.close()
+
+
+def test_first_use_after_a_rest_is_told_at_both_ends_and_what_follows_is_not(bench, inner, until):
+    a, b = bench.pair("embedded", "embedded")
+    ends = [watch(a, until), watch(b, until)]
+    for watcher in ends:
+        assert watcher.told("used") == []
+    assert "10 received" in a.node.run("ping", "-c10", "-i0.2", "-W30", inner[6][1])
+    for watcher in ends:
+        until(lambda watcher=watcher: watcher.told("used") == ["wg0"])
+    assert "10 received" in a.node.run("ping", "-c10", "-i0.2", "-W30", inner[4][1])
+    for watcher in ends:
+        assert watcher.told("used") == ["wg0"]
+        watcher.close()
+
+
+def test_packets_from_link_local_addresses_are_no_use(bench, inner, until):
+    a, b = bench.pair("embedded", "embedded")
+    for end, own in ((a, "fe80::a"), (b, "fe80::b")):
+        end.node.run("ip", "address", "add", f"{own}/64", "dev", "wg0")
+    watcher = watch(b, until)
+    assert "1 received" in a.node.run("ping", "-c1", "-W30", "fe80::b%wg0")
+    assert watcher.told("used") == []
+    assert "1 received" in a.node.run("ping", "-c1", "-W30", inner[4][1])
+    until(lambda: watcher.told("used") == ["wg0"])
     watcher.close()

@@ -62,7 +62,7 @@ def test_a_calm_loop_is_looked_at_seldom_and_a_late_one_often() -> None:
         return calm, len(looks) - calm
 
     calm, late = virtual(main())
-    assert calm <= 45
+    assert calm <= 20
     assert late >= 20
 
 

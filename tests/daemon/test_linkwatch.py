@@ -114,6 +114,7 @@ class Bench:
         self.watch = LinkWatch(self.routing, None, self)  # type: ignore[arg-type]
         self.watch._echo = self.echo  # type: ignore[assignment]
         self.watch._loop = self  # type: ignore[assignment]
+        self.watch._used_at = self.now
         self.routing.listeners.append(self.watch._heed)
 
     def time(self) -> float:
@@ -565,6 +566,30 @@ def test_the_hello_interval_of_an_interface_is_its_links_too(monkeypatch: pytest
 
 def hints(bench: Bench) -> dict[str, int]:
     return {name: n for name, n in bench.watch.all_counters().items() if name.startswith("hint")}
+
+
+def test_links_that_tell_of_their_first_use_are_seldom_looked_at_and_then_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        for _ in range(20):
+            bench.turn(0.6)
+        bench.turn(1.0)
+        assert bench.due - bench.now == pytest.approx(1.0), "nobody tells"
+        bench.watch.tells_use = lambda interface: interface == "bw-b"
+        bench.turn(1.0)
+        assert bench.due - bench.now == pytest.approx(10.0)
+        bench.now += 3.0
+        bench.watch.note_use("bw-b")
+        assert bench.due == bench.now
+        bench.turn(0.0, sent=1)
+        assert bench.due - bench.now < 0.016, "it is in use"
+        bench.echo.answering = False
+        for _ in range(40):
+            bench.turn(sent=1)
+        assert "bw-b" in bench.routing.failed
+
+    on_bench(monkeypatch, talk)
 
 
 def test_an_idle_link_is_found_dead_by_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Hints that a tunnel's own packets do not arrive: ICMP errors that quote them, handshakes that nobody answers."""
+"""What tunnels tell the link watch: ICMP errors that quote their packets, handshakes without an answer, first use."""
 
 import asyncio
 import logging
@@ -35,6 +35,7 @@ class TunnelHints:
             self._listen(errors)
         tunnels.watch.was_set = self._aim
         tunnels.watch.suspect = tunnels.embedded.unanswered = partial(watch.suspect, kind="handshake")
+        tunnels.embedded.used, watch.tells_use = watch.note_use, tunnels.tells_use
 
     def close(self) -> None:
         """Listen no more."""

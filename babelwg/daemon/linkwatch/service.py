@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 
 # Implementation constants: seconds, unless said otherwise
 IDLE_INTERVAL, REST_INTERVAL = 0.5, 1.0  # between two looks at all links; when none was in use for long
+TOLD_INTERVAL = 10.0  # as well, where each of them tells by itself when it is in use
 REST_AFTER = 10.0  # after the last packet of users
 ACTIVE_INTERVAL = 0.015  # between two looks at those in use
 LATENESS_MEMORY = 2.0  # for which a late turn makes us patient
@@ -47,6 +49,9 @@ class LinkWatch:
         self.enabled = True
         self.links: dict[str, WatchedLink] = {}
         self.error: str | None = None  # why neighbours cannot be asked
+        self.tells_use: Callable[[str], bool] = lambda interface: (
+            False
+        )  # whether `note_use` is called for an interface
         self.counters = {"suspected": 0, "failed": 0, "restored": 0}
         self._hints: Counter[str] = Counter()  # by kind, and why they were ignored
         self._routing = routing
@@ -140,6 +145,11 @@ class LinkWatch:
             link.hinted = now
             self._hinted[interface] = kind
             self._wake_at(now)
+
+    def note_use(self, interface: str) -> None:
+        """Look at once what links carry: packets of users have come to one that had none for seconds."""
+        self._all_at = now = self._loop.time()
+        self._wake_at(now)
 
     def all_counters(self) -> dict[str, int]:
         """Return what was found, what was asked and what was hinted, by kind."""
@@ -259,7 +269,7 @@ class LinkWatch:
                 self._used_at = now
                 self._routing.note_traffic(sorted(self._used))
                 self._used.clear()
-            self._all_at = now + (IDLE_INTERVAL if now < self._used_at + REST_AFTER else REST_INTERVAL)
+            self._all_at = now + self._calm_interval(now)
         packets = read_packets(self._requests, {link.place.index for link in links})
         for link in links:
             link.detector.late = self._late[0]
@@ -267,6 +277,11 @@ class LinkWatch:
                 self._stale_at = 0.0  # its interface is gone
             elif link.look(counted, self._own(link.place), now):
                 self._used.add(link.place.interface)
+
+    def _calm_interval(self, now: float) -> float:
+        if now < self._used_at + REST_AFTER:
+            return IDLE_INTERVAL
+        return TOLD_INTERVAL if all(map(self.tells_use, self.links)) else REST_INTERVAL
 
     def _own(self, place: Place) -> Packets:
         """Return how many packets of an interface were Babel's or probes."""

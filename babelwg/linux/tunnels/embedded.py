@@ -43,6 +43,10 @@ class EmbeddedBackend:
         self.unanswered: Callable[[str], None] = lambda interface: (
             None
         )  # told whose handshakes are not answered
+        self.used: Callable[[str], None] = lambda interface: (
+            None
+        )  # told which tunnel carries packets of users after a rest
+        self.tells_use = False  # whether the process that serves us tells that
         self._control = control
         self._lost = lost
         self._directory = directory
@@ -119,6 +123,7 @@ class EmbeddedBackend:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
             self._watch = None
+            self.tells_use = False
 
     async def _ensure_running(self) -> None:
         async with self._starting:
@@ -186,14 +191,21 @@ class EmbeddedBackend:
             with contextlib.closing(writer), contextlib.suppress(OSError, ValueError):
                 writer.write(b"watch=1\n\n")
                 while line := await reader.readline():
-                    key, _, value = line.decode(errors="replace").rstrip().partition("=")
-                    if key == "unanswered":
-                        self.unanswered(value)
+                    self._heed(*line.decode(errors="replace").rstrip().partition("=")[::2])
+            self.tells_use = False
             if not await self._goes_on():
                 break
             log.info("data-plane-upgraded tunnels=%d", len(self._made))
         self._made.clear()
         self._lost()
+
+    def _heed(self, key: str, value: str) -> None:
+        if key == "unanswered":
+            self.unanswered(value)
+        elif key == "used":
+            self.used(value)
+        elif key == "tells":
+            self.tells_use = "used" in value.split()
 
     async def _goes_on(self) -> bool:
         """Return whether the process has only executed itself anew: then all tunnels are where they were."""
