@@ -67,6 +67,10 @@ class Player:
         """Return whether all links are whole and all daemons and data planes answer."""
         return not self._broken
 
+    def is_away(self, name: str) -> bool:
+        """Return whether the daemon of a node has been ended, and does not answer again yet."""
+        return ("daemon", name) in self._broken
+
     def breaks(self) -> list[Break]:
         """Return what did not work, and when; what does not work yet has no end."""
         with self._lock:

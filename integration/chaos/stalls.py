@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from babelwg.lab.netns.mesh import Mesh
@@ -14,9 +15,10 @@ LONGEST_WAIT = 0.15  # seconds that a daemon may wait for a processor between th
 class Stalls:
     """Watches how long the daemons of a mesh wait for a processor, as the kernel tells it, until closed."""
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: Mesh, is_away: Callable[[str], bool]) -> None:
+        """Watch from now on, but no daemon that is away: one that starts computes, and so it waits."""
         self.spans: list[Span] = []
-        self._mesh = mesh
+        self._mesh, self._is_away = mesh, is_away
         self._waited: dict[int, float] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -31,8 +33,9 @@ class Stalls:
         looked = time.monotonic()
         while not self._ended.wait(PAUSE):
             now = time.monotonic()
-            waited = {daemon.pid: _waited(daemon.pid) for daemon in list(self._mesh.daemons.values())}
-            longest = max((w - self._waited.get(pid, 0.0) for pid, w in waited.items()), default=0.0)
+            serving = [d.pid for name, d in [*self._mesh.daemons.items()] if not self._is_away(name)]
+            waited = {pid: _waited(pid) for pid in serving}
+            longest = max((w - self._waited.get(pid, w) for pid, w in waited.items()), default=0.0)
             if longest > LONGEST_WAIT or now - looked > PAUSE + LONGEST_WAIT:
                 self.spans.append(Span(looked, now))
             self._waited, looked = waited, now

@@ -9,8 +9,8 @@ Asserted, of a 3x3 grid with the embedded back end and default settings:
 - Excused is what only a node could mend whose daemon is away, until a second after it is back: its neighbours keep to
   it (a silent speaker on a link that answers), and its kernel goes on with what it knows. `excuses.py` tells it of each
   black hole by the way that its packets took. How long that was at most is printed.
-- Not judged: when the machine had no time for us. Where a daemon waited in the run queue for more than 150 ms of a
-  quarter of a second, or a program that sends probes for 100 ms, the lab stood still, not the mesh; the sum is printed.
+- Not judged: when the machine had no time for us. Where a daemon that serves waited in the run queue for more than 150
+  ms of a quarter of a second, or a program that sends probes for 100 ms, the lab stood still; the sum is printed.
 - With a node to spare, nothing ends its processes, and they hold no more memory and descriptors at the end than after a
   quarter of the storm.
 - Within five seconds after the storm every kernel has all routes and probes get through between all pairs.
@@ -99,9 +99,9 @@ def run(directory: Path, seed: int, seconds: float, spared: str | None = None) -
         mesh.start()
         mesh.wait("all routes are there", lambda: _has_all_routes(mesh), LIMIT)
         exceeded = hops_exceeded(mesh)
-        stalls = Stalls(mesh)
         probes = Probes(mesh, INTERVAL)
         player = Player(mesh)
+        stalls = Stalls(mesh, player.is_away)
         footprint = Footprint(mesh, spared) if spared else None
         try:
             begin = time.monotonic()
