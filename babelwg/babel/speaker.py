@@ -31,7 +31,7 @@ from babelwg.babel.operation.output import flush_by_worth, flush_in_order
 from babelwg.babel.operation.overload import is_late, note_lateness
 from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
 from babelwg.babel.operation.policy import apply_policy, retract_ipv4
-from babelwg.babel.operation.probing import handle_probe_timer, note_traffic
+from babelwg.babel.operation.probing import handle_probe_timer, introduce, note_traffic
 from babelwg.babel.operation.queueing import queue_hello, queue_ordinary, queue_urgent
 from babelwg.babel.operation.reception import receive_datagram
 from babelwg.babel.operation.recovery import (
@@ -101,6 +101,7 @@ class Speaker(Shown):
         begin_interface(state, interface, now)
         send_scheduled_hello(state, interface, 0.0, now)
         restore_interface(state, interface, now)
+        introduce(state, interface, now)
         handle_update_timer(state, interface, now)
 
     def set_interface(

@@ -167,6 +167,7 @@ def test_a_neighbour_whose_hello_seqno_jumps_without_an_outage_has_restarted() -
 
 def test_a_dead_link_is_tried_every_two_seconds_for_ten_minutes() -> None:
     bench = two_ways()
+    bench.wait(3)
     bench.speaker.fail_link("one", WHY, bench.now)
 
     def tries(seconds: float) -> int:

@@ -272,6 +272,7 @@ def test_a_link_never_costs_nothing() -> None:
 @pytest.mark.conformance("BF-1", "B3.4.1-4", "B4.6.5-2", "B3.2.3-1", "B4.6.5-4", "B3.1-4", "B3.2.3-2")
 def test_hellos_come_a_little_early_with_counting_seqnos() -> None:
     found = bench()
+    found.wait(3)  # in which a new link is probed
     datagrams = found.wait_datagrams(60)
     hellos = [(when, [t for t in tlvs_of(d) if isinstance(t, Hello)]) for when, d in datagrams]
     assert all(len(tlvs) == 1 for _, tlvs in hellos)
@@ -287,6 +288,7 @@ def test_hellos_come_a_little_early_with_counting_seqnos() -> None:
 def test_ihus_go_with_every_third_hello_or_with_each_when_some_are_lost() -> None:
     found = bench()
     found.meet(hellos=16)
+    found.keep(seconds=4)
     assert len([t for t in found.keep(seconds=48) if isinstance(t, Ihu)]) == 4
     found.receive([Hello(found.seqnos["tun", 1] + 2, 4.0)])
     found.seqnos["tun", 1] += 2

@@ -16,8 +16,10 @@ from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY
 
+# Implementation constants
 # Periodic updates leave early rather than late, because neighbours count from the promised interval.
 PERIODIC_JITTER = (0.85, 0.95)  # of the update interval
+FURTHER_DUMPS = 2  # beside the first one, that wait for no interval: a dump or the request for it may be lost
 
 
 def handle_update_timer(state: State, interface: Interface, now: float) -> None:
@@ -53,12 +55,13 @@ def _meets_hellos(interface: Interface) -> bool:
 
 
 def queue_dump(state: State, neighbour: Neighbour, now: float) -> None:
-    """Queue everything for one neighbour, at most once per dump interval (§3.8.1.1)."""
-    if now < neighbour.account.dump_allowed:
-        state.timers.advance(neighbour.dump_timer, neighbour.account.dump_allowed)
+    """Queue everything for one neighbour, after a few times at most once per dump interval (§3.8.1.1)."""
+    account, interval = neighbour.account, state.parameters.dump_interval
+    if now < (allowed := account.dump_allowed - FURTHER_DUMPS * interval):
+        state.timers.advance(neighbour.dump_timer, allowed)
         return
     state.timers.cancel(neighbour.dump_timer)
-    neighbour.account.dump_allowed = now + state.parameters.dump_interval
+    account.dump_allowed = max(account.dump_allowed, now) + interval
     _queue(state, neighbour.interface, neighbour.outbox)
     state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))
 

@@ -6,6 +6,7 @@ observes of the link itself.
 
 from babelwg.babel.events import LinkFailed, LinkRestored
 from babelwg.babel.operation.liveness import drop_link, forgive, send_scheduled_hello, update_link
+from babelwg.babel.operation.probing import introduce
 from babelwg.babel.operation.queueing import queue_hello, queue_ihu, queue_small
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
@@ -51,6 +52,7 @@ def restore_link(state: State, interface: Interface, now: float) -> None:
     send_scheduled_hello(state, interface, 0.0, now)
     for neighbour in interface.neighbours.values():
         queue_ihu(state, neighbour, 0.0, now)
+    introduce(state, interface, now, surely=IHU_PATIENCE)
 
 
 def has_alternative(state: State, interface: Interface) -> bool:

@@ -5,6 +5,7 @@ from babelwg.babel.memory import Heard
 from babelwg.babel.operation.acknowledgments import forget_neighbour
 from babelwg.babel.operation.cost import compute_cost, compute_rxcost
 from babelwg.babel.operation.dump import join_hello
+from babelwg.babel.operation.probing import introduce
 from babelwg.babel.operation.queueing import (
     queue_hello,
     queue_ihu,
@@ -195,6 +196,7 @@ def _reprice(state: State, neighbour: Neighbour, cost: int, now: float) -> None:
     reprice(state, neighbour, now)
     if before == INFINITY:
         queue_request(state, neighbour, RouteRequest(None), now)
+        neighbour.awaits_table = True
     elif cost == INFINITY:
         forget_neighbour(state, neighbour, "unreachable")
 
@@ -213,4 +215,5 @@ def _tell_neighbour(state: State, neighbour: Neighbour, up: bool, now: float) ->
     if up:
         # The link is as new to the neighbour as it is to us: our Hello now saves it a Hello interval.
         send_scheduled_hello(state, interface, delay, now)
+        introduce(state, interface, now)
     queue_ihu(state, neighbour, delay, now)

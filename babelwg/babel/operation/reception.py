@@ -98,6 +98,8 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
             begin_purge(state, neighbour, now)
         for tlv in _affordable(state, neighbour, others, now):
             _HANDLERS[type(tlv)](state, neighbour, tlv, now)
+        if neighbour.awaits_table:
+            neighbour.awaits_table = _ANNOUNCING.isdisjoint(map(type, others))
         for passage in packet.passages:
             remember_passage(state, neighbour, passage)
         if any(is_probe(hello) for hello in hellos[:MAX_HELLOS]):
@@ -152,6 +154,8 @@ def _is_link_local(address: bytes) -> bool:
 
 
 _ROUTE_WORK = frozenset((Update, Route, Passage, RouteRequest, SeqnoRequest))
+
+_ANNOUNCING = frozenset((Update, Route, Passage))
 
 _HANDLERS: dict[type, Callable[[State, Neighbour, Any, float], None]] = {
     AcknowledgmentRequest: handle_acknowledgment_request,

@@ -127,6 +127,7 @@ class Neighbour:
     __slots__ = (
         "account",
         "address",
+        "awaits_table",
         "cost",
         "dump_timer",
         "finite",
@@ -168,6 +169,9 @@ class Neighbour:
         self.has_heard_us = False  # whether any IHU of it was for us
         self.rxcost = INFINITY
         self.cost = INFINITY
+        self.awaits_table = (
+            False  # whether it was asked for all that it announces, and has announced nothing since
+        )
         self.last_heard = 0.0
         self.round_trip = RoundTrip(actions.delay)
         self.restarted = float("-inf")  # when a jump of its Hello seqno made this entry
