@@ -10,7 +10,7 @@ from babelwg.linux.routes import TABLE_MAIN
 AnyConfig = Config | BabeldConfig
 
 # Implementation constants
-REPAIR_INTERVAL = 30.0  # seconds between comparisons of everything with the kernel
+REPAIR_INTERVAL = 60.0  # seconds between comparisons of everything with the kernel
 
 # What a running daemon cannot change, by the name of the field of a file in babeld's language
 AT_START = (

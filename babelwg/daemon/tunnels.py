@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 # Implementation constants
 RETRY = 3.0  # seconds until a tunnel that failed is tried again
-CHECK_INTERVAL = 15.0  # seconds between looks at handshakes, for endpoint lists
+CHECK_INTERVAL = 30.0  # seconds between looks at handshakes, for endpoint lists
 HANDSHAKE_FRESH = SESSION_LIFE
 FAREWELL = 0.05  # seconds for the last retractions to leave
 

@@ -83,7 +83,7 @@ def _sum(data: dict[str, Any], routes: int) -> str:
         ruled = f" and {_count(rules, 'rule')}" if data["rules"] else ""
         return f"the kernel has all {_count(routes, 'route')}{ruled} that are wanted"
     return (
-        f"{_count(data['differences'], 'difference')}; what can be mended is within 30 s,"
+        f"{_count(data['differences'], 'difference')}; what can be mended is within a minute,"
         " and `babelwg doctor` looks for the cause"
     )
 

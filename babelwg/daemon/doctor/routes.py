@@ -57,7 +57,7 @@ def check_present(
     if not lacking:
         return [ok("routes", NODE, "the kernel has every route that we want")]
     found = f"{_count(lacking)} we want and the kernel has not: {_some(lacking)}"
-    cause = f"{_somebody(managers)} removed or changed them; they are set again within 30 s"
+    cause = f"{_somebody(managers)} removed or changed them; they are set again within a minute"
     return [fail("routes", NODE, found, cause, "babelwg reload")]
 
 
@@ -83,7 +83,7 @@ def check_rules(desired: Collection[Rule], actual: Collection[Rule]) -> list[Fin
     if not lacking:
         return [ok("rules", NODE, "all our policy rules are there")]
     names = ", ".join(f"{rule.priority} (IPv{rule.family})" for rule in lacking)
-    cause = "somebody removed them; they are set again within 30 s"
+    cause = "somebody removed them; they are set again within a minute"
     return [fail("rules", NODE, f"policy rules of ours are missing: {names}", cause, "babelwg reload")]
 
 

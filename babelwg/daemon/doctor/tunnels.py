@@ -137,7 +137,7 @@ def _allowed_ips(patient: Patient) -> Finding | None:
     if not missing:
         return None
     found = f"AllowedIPs of {interface} lack {', '.join(sorted(missing))}"
-    cause = "somebody used `wg set` or `wg setconf`; it is put back within 15 s"
+    cause = "somebody used `wg set` or `wg setconf`; it is put back within half a minute"
     return fail("allowed-ips", patient.name, found, cause, f"wg show {interface} allowed-ips")
 
 
