@@ -165,18 +165,20 @@ def _missed(found: Mapping[str, Sequence[Outcome]]) -> list[str]:
 def main(argv: Sequence[str]) -> int:
     """Run both interleaved and print medians, ratios and spreads."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--peer-repeats", type=int, default=3, help="theirs take minutes each")
     parser.add_argument("--check", action="store_true", help="exit 1 when the target is missed")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args(argv)
     found: dict[str, list[Outcome]] = {kind: [] for kind in ("babelwg", *options.kinds)}
     for repeat in range(options.repeats):
-        for kind in found:
+        for kind in found if repeat < options.peer_repeats else ("babelwg",):
             with tempfile.TemporaryDirectory(prefix="babelwg-bench-") as directory:
                 found[kind].append(run(kind, Path(directory)))
             print(f"run {repeat + 1} {kind}: {_told(found[kind][-1])}", file=sys.stderr)
     print(
-        f"silent cut in a triangle, default timers, {options.repeats} interleaved runs: median (range), seconds"
+        f"silent cut in a triangle, default timers, {options.repeats} runs, the first {options.peer_repeats} beside"
+        " peers: median (range), seconds"
     )
     for name in found["babelwg"][0].gaps:
         _print_rows(
