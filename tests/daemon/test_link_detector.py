@@ -288,12 +288,26 @@ def test_silences_that_ended_by_themselves_make_patient_for_a_while() -> None:
     detector = LinkDetector(Bounds(), 0.0)
     detector.look(1, 1, 1, 0.0)
     detector.suspect(0.1)
-    detector.look(1, 1, 0, 0.5)
-    detector.suspect(0.6)
-    assert detector.patience == pytest.approx(0.8, rel=0.02)
-    detector.look(1, 1, 0, 0.61)
+    detector.look(1, 1, 0, 0.3)
+    detector.suspect(0.4)
+    assert detector.patience == pytest.approx(0.4, rel=0.02)
+    detector.look(1, 1, 0, 1.2)
+    detector.suspect(1.3)
+    assert detector.patience == pytest.approx(0.5), "traffic must find another way within a second all the same"
+    detector.look(1, 1, 0, 1.31)
     detector.look(1, 1, 0, 59.9)
     detector.suspect(60.0)
+    assert detector.patience == pytest.approx(Bounds().patience)
+
+
+def test_a_link_that_was_seen_to_be_down_for_a_moment_makes_nobody_patient() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    detector.give_up("its interface has no carrier", 0.0)
+    for number in range(10):
+        detector.answered(0.001, 0.3 + number / 50)
+        detector.step(0.3 + number / 50)
+    assert detector.state is State.ALIVE
+    detector.suspect(0.6, idle=True)
     assert detector.patience == pytest.approx(Bounds().patience)
 
 

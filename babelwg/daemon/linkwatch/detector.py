@@ -51,6 +51,7 @@ GAP_WEIGHT, LOSS_WEIGHT = 0.25, 0.05  # of a new sample
 SAME_MOMENT = 0.001
 STALL_HALF_LIFE = 10.0  # of the longest silence that was none
 STALL_LIMIT = 0.8
+STALL_PATIENCE = 0.5  # at most for such silences, so that traffic finds another way within a second all the same
 BLIND = 60.0  # after which a neighbour that answers no probe is asked again
 QUICK_RETRY, QUICK_FOR = 0.1, 2.0  # the first probes of a dead link: it may have been a false alarm
 SLOW_RETRY, SLOW_FOR = 1.0, 600.0  # a link that returns is used again within two seconds
@@ -114,6 +115,7 @@ class LinkDetector:
         self._trial_answers = 0
         self.verdict = ""  # why the link was last found dead
         self.hold = 0.0  # seconds for which a link that fails again and again stays unused
+        self._was_seen = False  # whether it was not for silence that the link was found dead
         self._restored = -math.inf
 
     def is_active(self, now: float) -> bool:
@@ -152,7 +154,7 @@ class LinkDetector:
 
     def give_up(self, why: str, now: float) -> None:
         """Take the link for dead because something else shows it, for a reason in words."""
-        self.verdict, self.hold = why, 0.0
+        self.verdict, self.hold, self._was_seen = why, 0.0, True
         self._become(State.DEAD, now)
 
     def answered(self, rtt: float, now: float) -> None:
@@ -201,7 +203,7 @@ class LinkDetector:
         bounds = self.bounds
         measured = 4 * self.round_trip.smoothed + 4 * self.round_trip.variation
         least = bounds.lone_patience if self._alone else bounds.patience
-        wanted = max(least, measured, 2 * self._stalled(self.since))
+        wanted = max(least, measured, min(2 * self._stalled(self.since), STALL_PATIENCE))
         return min(wanted + 2 * self.late, bounds.longest_patience)
 
     @property
@@ -260,6 +262,7 @@ class LinkDetector:
         if not self._alone and self._is_alone():
             self._alone = True
             return self._step_suspect(now)
+        self._was_seen = False
         waited = round(1000 * (now - self.since))
         self.verdict = f"{self._sent} probes in {waited} ms were not answered"
         is_unstable = now < self._restored + max(UNSTABLE, 2 * self.hold)
@@ -273,7 +276,7 @@ class LinkDetector:
                 self._trial = None
                 if now >= self.since + self.hold:
                     self._restored = now
-                    if (silence := now - self.since) < STALL_LIMIT:
+                    if not self._was_seen and (silence := now - self.since) < STALL_LIMIT:
                         self._stall = silence, now  # it was away so shortly that perhaps it was not away
                     self._become(State.ALIVE, now)
                     return Action.RESTORE
