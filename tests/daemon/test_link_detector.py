@@ -293,7 +293,9 @@ def test_silences_that_ended_by_themselves_make_patient_for_a_while() -> None:
     assert detector.patience == pytest.approx(0.4, rel=0.02)
     detector.look(1, 1, 0, 1.2)
     detector.suspect(1.3)
-    assert detector.patience == pytest.approx(0.5), "traffic must find another way within a second all the same"
+    assert detector.patience == pytest.approx(0.5), (
+        "traffic must find another way within a second all the same"
+    )
     detector.look(1, 1, 0, 1.31)
     detector.look(1, 1, 0, 59.9)
     detector.suspect(60.0)

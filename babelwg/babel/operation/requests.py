@@ -23,11 +23,9 @@ RECENTLY = (
 )
 # Departs from appendix B, whose 2 seconds are for any network: over tunnels an answer takes milliseconds, and packets
 # are lost until it comes. Where thousands of requests wait, each has the time of appendix B again.
-FIRST_RESEND = (
-    0.4  # seconds until a request for a lost prefix is repeated, doubled each time; more than RECENTLY
-)
+FIRST_RESEND = 0.4  # seconds until a request for a lost prefix is repeated, and once more, then doubled; more than RECENTLY
 RESEND_PAUSE = 0.0005  # seconds more for each request that waits
-RESENDS = 5
+RESENDS = 6
 
 
 def handle_route_request(state: State, neighbour: Neighbour, request: RouteRequest, now: float) -> None:
@@ -250,8 +248,8 @@ def _handle_timeout(state: State, source: Source, now: float) -> None:
     if pending.resends == 0 or source.prefix in state.routes.selected or not asked:
         _forget(state, pending)
         return
-    sent = RESENDS + 1 - pending.resends
+    doublings = RESENDS - pending.resends
     pending.resends -= 1
     pending.sent = now
-    state.timers.set(pending.timer, now + _first_resend(state) * 2.0**sent)
+    state.timers.set(pending.timer, now + _first_resend(state) * 2.0**doublings)
     _send(state, pending, asked, HOP_COUNT, now)

@@ -51,7 +51,9 @@ GAP_WEIGHT, LOSS_WEIGHT = 0.25, 0.05  # of a new sample
 SAME_MOMENT = 0.001
 STALL_HALF_LIFE = 10.0  # of the longest silence that was none
 STALL_LIMIT = 0.8
-STALL_PATIENCE = 0.5  # at most for such silences, so that traffic finds another way within a second all the same
+STALL_PATIENCE = (
+    0.5  # at most for such silences, so that traffic finds another way within a second all the same
+)
 BLIND = 60.0  # after which a neighbour that answers no probe is asked again
 QUICK_RETRY, QUICK_FOR = 0.1, 2.0  # the first probes of a dead link: it may have been a false alarm
 SLOW_RETRY, SLOW_FOR = 1.0, 600.0  # a link that returns is used again within two seconds
