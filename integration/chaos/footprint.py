@@ -1,7 +1,6 @@
 """What the processes of a node hold over a storm: resident memory and descriptors, and whether they hold ever more."""
 
 import os
-import threading
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +8,7 @@ from statistics import median
 from typing import NamedTuple
 
 from babelwg.lab.netns.mesh import Mesh
+from integration.chaos.looks import look_every
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PAUSE = 2.0  # seconds between two looks
@@ -30,14 +30,7 @@ class Footprint:
     def __init__(self, mesh: Mesh, node: str) -> None:
         self.samples: dict[str, list[Sample]] = {}  # by process
         self._mesh, self._node = mesh, node
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Look no longer."""
-        self._ended.set()
-        self._thread.join()
+        self.close = look_every(PAUSE, self._look)
 
     def complaints(self) -> list[str]:
         """Return which of the processes that were there all the time hold ever more."""
@@ -52,19 +45,18 @@ class Footprint:
         """Return for each process how much it held in each window, in words."""
         return [f"{name}: {_course(seen)}" for name, seen in self.samples.items() if len(seen) > WINDOWS]
 
-    def _watch(self) -> None:
-        while not self._ended.wait(PAUSE):
-            for pid in self._mesh.nodes[self._node].pids():
-                kind = _kind_of(pid)
-                try:
-                    sample = Sample(
-                        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE,
-                        len([*Path(f"/proc/{pid}/fd").iterdir()]),
-                    )
-                except OSError:
-                    continue  # It has ended.
-                if kind:
-                    self.samples.setdefault(f"{kind} of {self._node}, process {pid}", []).append(sample)
+    def _look(self) -> None:
+        for pid in self._mesh.nodes[self._node].pids():
+            kind = _kind_of(pid)
+            try:
+                sample = Sample(
+                    int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE,
+                    len([*Path(f"/proc/{pid}/fd").iterdir()]),
+                )
+            except OSError:
+                continue  # It has ended.
+            if kind:
+                self.samples.setdefault(f"{kind} of {self._node}, process {pid}", []).append(sample)
 
 
 def growth(samples: Sequence[Sample]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from babelwg.lab.chaos import Stroke
 from babelwg.lab.netns.mesh import Mesh, MeshError
 from babelwg.lab.outages import Break
+from integration.chaos.looks import look_every
 
 TABLE = "6696"
 POLL = 0.05  # seconds between two looks at what is to come back
@@ -41,9 +42,7 @@ class Player:
             set()
         )  # nodes in which something is being ended: what answers there still is old
         self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._watch = threading.Thread(target=self._watch_returns, daemon=True)
-        self._watch.start()
+        self.close = look_every(POLL, self._look_for_returns)
 
     def strike(self, stroke: Stroke) -> None:
         """Do what a stroke says, now."""
@@ -75,11 +74,6 @@ class Player:
         """Return what did not work, and when; what does not work yet has no end."""
         with self._lock:
             return [*self._mended, *self._broken.values()]
-
-    def close(self) -> None:
-        """Look after returns no longer."""
-        self._ended.set()
-        self._watch.join()
 
     def _cut(self, stroke: Stroke, silent: frozenset[str]) -> None:
         ends = frozenset(stroke.subject)
@@ -162,16 +156,15 @@ class Player:
             if (broken := self._broken.pop(key, None)) is not None:
                 self._mended.append(broken._replace(until=time.monotonic()))
 
-    def _watch_returns(self) -> None:
+    def _look_for_returns(self) -> None:
         """Note when daemons answer again, and data planes serve them."""
-        while not self._ended.wait(POLL):
-            with self._lock:
-                keys = [key for key in self._broken if key[0] in ("daemon", "data plane") and len(key) == 2]
-            for key in keys:
-                try:
-                    self._look(key)
-                except (OSError, ValueError, MeshError):
-                    continue  # It is not there yet.
+        with self._lock:
+            keys = [key for key in self._broken if key[0] in ("daemon", "data plane") and len(key) == 2]
+        for key in keys:
+            try:
+                self._look(key)
+            except (OSError, ValueError, MeshError):
+                continue  # It is not there yet.
 
     def _look(self, key: tuple[str, ...]) -> None:
         what, name = key

@@ -1,12 +1,12 @@
 """When the machine had no time for the daemons of a mesh: they waited in the run queue instead of running."""
 
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from babelwg.lab.netns.mesh import Mesh
 from babelwg.lab.outages import Span
+from integration.chaos.looks import look_every
 
 PAUSE = 0.25  # seconds between two looks
 LONGEST_WAIT = 0.15  # seconds that a daemon may wait for a processor between them
@@ -20,25 +20,17 @@ class Stalls:
         self.spans: list[Span] = []
         self._mesh, self._is_away = mesh, is_away
         self._waited: dict[int, float] = {}
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._thread.start()
+        self._looked = time.monotonic()
+        self.close = look_every(PAUSE, self._look)
 
-    def close(self) -> None:
-        """Watch no longer."""
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        looked = time.monotonic()
-        while not self._ended.wait(PAUSE):
-            now = time.monotonic()
-            serving = [d.pid for name, d in [*self._mesh.daemons.items()] if not self._is_away(name)]
-            waited = {pid: _waited(pid) for pid in serving}
-            longest = max((w - self._waited.get(pid, w) for pid, w in waited.items()), default=0.0)
-            if longest > LONGEST_WAIT or now - looked > PAUSE + LONGEST_WAIT:
-                self.spans.append(Span(looked, now))
-            self._waited, looked = waited, now
+    def _look(self) -> None:
+        now = time.monotonic()
+        serving = [d.pid for name, d in [*self._mesh.daemons.items()] if not self._is_away(name)]
+        waited = {pid: _waited(pid) for pid in serving}
+        longest = max((w - self._waited.get(pid, w) for pid, w in waited.items()), default=0.0)
+        if longest > LONGEST_WAIT or now - self._looked > PAUSE + LONGEST_WAIT:
+            self.spans.append(Span(self._looked, now))
+        self._waited, self._looked = waited, now
 
 
 def _waited(pid: int) -> float:
