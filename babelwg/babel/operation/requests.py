@@ -23,7 +23,9 @@ RECENTLY = (
 )
 # Departs from appendix B, whose 2 seconds are for any network: over tunnels an answer takes milliseconds, and packets
 # are lost until it comes. Where thousands of requests wait, each has the time of appendix B again.
-FIRST_RESEND = 0.4  # seconds until a request for a lost prefix is repeated, and once more, then doubled; more than RECENTLY
+FIRST_RESEND = (
+    0.4  # seconds until a request for a lost prefix is repeated, twice, then doubled; more than RECENTLY
+)
 RESEND_PAUSE = 0.0005  # seconds more for each request that waits
 RESENDS = 6
 
