@@ -55,6 +55,18 @@ class Errors:
         self.theirs.send(b"x")
 
 
+def services(told: list[tuple[str, str]]) -> tuple[Any, Any]:
+    """Return what stands for the tunnels and for the watch, which notes what it is told."""
+    tunnels = SimpleNamespace(
+        actual={}, watch=TunnelWatch(), embedded=SimpleNamespace(), tells_use=lambda interface: True
+    )
+    watch = SimpleNamespace(
+        suspect=lambda interface, kind: told.append((interface, kind)),
+        note_use=lambda interface: told.append((interface, "used")),
+    )
+    return tunnels, watch
+
+
 class Scene:
     """Tunnels in memory, one raw socket, and a watch that remembers what it was told."""
 
@@ -62,8 +74,7 @@ class Scene:
         self.errors = Errors()
         monkeypatch.setattr(module, "_open_sockets", lambda: [self.errors])
         self.told: list[tuple[str, str]] = []
-        self.tunnels: Any = SimpleNamespace(actual={}, watch=TunnelWatch(), embedded=SimpleNamespace())
-        watch: Any = SimpleNamespace(suspect=lambda interface, kind: self.told.append((interface, kind)))
+        self.tunnels, watch = services(self.told)
         self.hints = TunnelHints(self.tunnels, watch)
 
     def set(self, name: str, port: int, endpoint: SocketAddress | None) -> Tunnel:
@@ -131,14 +142,15 @@ def test_without_the_right_to_listen_other_hints_go_on(
         raise KernelError("open", "a raw socket for ICMP errors", 1)
 
     async def run() -> None:
-        told = []
+        told: list[tuple[str, str]] = []
         monkeypatch.setattr(module, "PathErrors", refuse)
-        tunnels: Any = SimpleNamespace(actual={}, watch=TunnelWatch(), embedded=SimpleNamespace())
-        watch: Any = SimpleNamespace(suspect=lambda interface, kind: told.append((interface, kind)))
+        tunnels, watch = services(told)
         hints = TunnelHints(tunnels, watch)
         tunnels.watch.suspect("bw-b")
         tunnels.embedded.unanswered("bw-c")
-        assert told == [("bw-b", "handshake"), ("bw-c", "handshake")]
+        tunnels.embedded.used("bw-d")
+        assert told == [("bw-b", "handshake"), ("bw-c", "handshake"), ("bw-d", "used")]
+        assert watch.tells_use("bw-d")
         hints.close()
 
     with caplog.at_level(logging.WARNING):
