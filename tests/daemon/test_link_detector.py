@@ -288,9 +288,9 @@ def test_silences_that_ended_by_themselves_make_patient_for_a_while() -> None:
     detector = LinkDetector(Bounds(), 0.0)
     detector.look(1, 1, 1, 0.0)
     detector.suspect(0.1)
-    detector.look(1, 1, 0, 0.3)
-    detector.suspect(0.4)
-    assert detector.patience == pytest.approx(0.4, rel=0.02)
+    detector.look(1, 1, 0, 0.2)
+    detector.suspect(0.3)
+    assert detector.patience == pytest.approx(0.2, rel=0.02)
     detector.look(1, 1, 0, 1.2)
     detector.suspect(1.3)
     assert detector.patience == pytest.approx(0.5), (
