@@ -20,18 +20,19 @@ from babelwg.babel.operation.failure import (
     restore_link,
 )
 from babelwg.babel.operation.feasibility import start_remembered_sources
+from babelwg.babel.operation.hellos import send_scheduled_hello
+from babelwg.babel.operation.introduction import handle_introduction_timer, introduce
 from babelwg.babel.operation.keeping import changes_to_store, news_to_store, selected_routes
 from babelwg.babel.operation.liveness import (
     handle_hello_timer,
     remember_hello_seqno,
-    send_scheduled_hello,
     update_link,
 )
 from babelwg.babel.operation.output import flush_by_worth, flush_in_order
 from babelwg.babel.operation.overload import is_late, note_lateness
 from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
 from babelwg.babel.operation.policy import apply_policy, retract_ipv4
-from babelwg.babel.operation.probing import handle_probe_timer, introduce, note_traffic
+from babelwg.babel.operation.probing import handle_probe_timer, note_traffic
 from babelwg.babel.operation.queueing import queue_hello, queue_ordinary, queue_urgent
 from babelwg.babel.operation.reception import receive_datagram
 from babelwg.babel.operation.recovery import (
@@ -91,6 +92,7 @@ class Speaker(Shown):
             update=lambda now: handle_update_timer(state, interface, now),
             send=lambda now: state.ready.append((interface, interface.outbox)),
             probe=lambda now: handle_probe_timer(state, interface, now),
+            introduce=lambda now: handle_introduction_timer(state, interface, now),
             retry=lambda now: handle_retry_timer(state, interface, now),
         )
         hello_seqno = self._first_hello_seqno(name)
@@ -203,7 +205,7 @@ class Speaker(Shown):
         return frozenset(i.name for i in self._state.interfaces.values() if i.failed is not None)
 
     def has_alternative(self, interface: str) -> bool:
-        """Return whether any prefix that is routed over an interface could be reached over another one."""
+        """Return whether a prefix that is routed over an interface might be reached over another one, if asked for."""
         found = self._state.interfaces.get(interface)
         return found is not None and has_alternative(self._state, found)
 

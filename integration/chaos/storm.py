@@ -43,6 +43,7 @@ REST = 5.0  # seconds after the storm, in which all becomes whole
 INTERVAL = 0.2  # seconds between two probes of a pair
 CALM = 3.0  # seconds of probes before the storm
 LIMIT = 120.0  # seconds
+MOST_STALLED = 0.5  # share of a storm that may go unjudged: else it shows nothing
 AFTER_STALL = 0.5  # seconds until all catch up after the machine stood still
 TAIL = 2.0  # seconds of probes after all is whole
 
@@ -56,6 +57,7 @@ class Outcome:
     hops_exceeded: int
     rest: float  # seconds after the storm until all was whole
     probes: tuple[int, int]  # sent and lost
+    seconds: float  # of the storm
     stalled: float  # seconds for which the machine stood still for a prober
     rest_stalled: float  # of them, after the storm
     stories: dict[BlackHole, list[str]]  # of the lasting black holes: which way their packets took
@@ -73,6 +75,8 @@ class Outcome:
             found.append(f"{self.hops_exceeded} packets died of their hop limit")
         if self.rest - self.rest_stalled > patience * REST:
             found.append(f"{self.rest:.1f} s after the storm until all was whole")
+        if self.stalled > MOST_STALLED * self.seconds:
+            found.append(f"{self.stalled:.0f} of {self.seconds:.0f} s could not be judged")
         return found + self.grown
 
     def cause(self, hole: BlackHole) -> Struck | None:
@@ -131,6 +135,7 @@ def run(directory: Path, seed: int, seconds: float, spared: str | None = None) -
             hops_exceeded(mesh) - exceeded,
             rest,
             probes.counts(),
+            seconds,
             sum(span.until - span.since for span in stood),
             sum(span.until - max(span.since, end) for span in stood if span.until > end),
             {

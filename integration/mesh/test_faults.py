@@ -431,9 +431,7 @@ def test_a_node_starts_where_its_state_cannot_be_written(
         a.run("rm", str(state / "filler"))
     else:
         a.run("mount", "-o", "remount,rw", str(state))
-    a.ip(
-        "rule add priority 100 lookup main"
-    )  # has the daemon look after things now, and not in half a minute
+    a.ip("rule add priority 100 lookup main")  # has the daemon look after things now, and not in a minute
     m.wait("all can be written", lambda: "cannot be written" not in problem())
     m.stop_daemon("a", signal.SIGKILL)
     restart()

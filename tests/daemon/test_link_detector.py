@@ -313,6 +313,18 @@ def test_a_link_that_was_seen_to_be_down_for_a_moment_makes_nobody_patient() -> 
     assert detector.patience == pytest.approx(Bounds().patience)
 
 
+def test_a_link_that_falls_silent_for_a_moment_again_and_again_is_left_alone_for_longer_and_longer() -> None:
+    link = Link()
+    link.run(3.0)
+    for _ in range(20):
+        link.up = False
+        link.run(0.6)
+        link.up = True
+        link.run(5.4)
+    failures = [at for at, end in link.verdicts() if end == 0]
+    assert 2 <= len(failures) <= 8
+
+
 @pytest.mark.parametrize(("hello_interval", "pause"), [(4.0, 4.0), (30.0, 30.0), (0.5, 1.0)])
 def test_a_dead_link_is_tried_every_second_for_ten_minutes_and_then_as_often_as_hellos_go(
     hello_interval: float, pause: float

@@ -580,7 +580,7 @@ def test_links_that_tell_of_their_first_use_are_seldom_looked_at_and_then_at_onc
         bench.turn(1.0)
         assert bench.due - bench.now == pytest.approx(10.0)
         bench.now += 3.0
-        bench.watch.note_use("bw-b")
+        bench.watch.note_use()
         assert bench.due == bench.now
         bench.turn(0.0, sent=1)
         assert bench.due - bench.now < 0.016, "it is in use"

@@ -62,7 +62,7 @@ def services(told: list[tuple[str, str]]) -> tuple[Any, Any]:
     )
     watch = SimpleNamespace(
         suspect=lambda interface, kind: told.append((interface, kind)),
-        note_use=lambda interface: told.append((interface, "used")),
+        note_use=lambda: told.append(("any", "used")),
     )
     return tunnels, watch
 
@@ -149,7 +149,7 @@ def test_without_the_right_to_listen_other_hints_go_on(
         tunnels.watch.suspect("bw-b")
         tunnels.embedded.unanswered("bw-c")
         tunnels.embedded.used("bw-d")
-        assert told == [("bw-b", "handshake"), ("bw-c", "handshake"), ("bw-d", "used")]
+        assert told == [("bw-b", "handshake"), ("bw-c", "handshake"), ("any", "used")]
         assert watch.tells_use("bw-d")
         hints.close()
 

@@ -134,12 +134,15 @@ def _actions(state: State, interface: Interface, address: bytes) -> NeighbourAct
         if not record_missed_hello(state, neighbour, history, now):
             lose_neighbour(state, neighbour, "silent", now)
 
+    def dump(now: float) -> None:
+        queue_dump(state, current(), now)
+
     return NeighbourActions(
         multicast_missed=partial(miss, "multicast"),
         unicast_missed=partial(miss, "unicast"),
         ihu_expired=lambda now: handle_ihu_timeout(state, current(), now),
         send=lambda now: state.ready.append((interface, current().outbox)),
-        dump=lambda now: queue_dump(state, current(), now),
+        dump=dump,
         purge=lambda now: handle_purge_timer(state, current(), now),
         link=lambda now: update_link(state, current(), now),
         delay=lambda now: handle_delay_timeout(state, current(), now),

@@ -3,7 +3,7 @@
 from hmac import compare_digest
 
 from babelwg.babel.datagram import Datagram
-from babelwg.babel.operation.liveness import send_scheduled_hello
+from babelwg.babel.operation.hellos import send_scheduled_hello
 from babelwg.babel.operation.queueing import urgent_delay
 from babelwg.babel.state import State
 from babelwg.babel.tables.association import MAX_COUNTER, Association

@@ -54,16 +54,20 @@ def _meets_hellos(interface: Interface) -> bool:
     return not parameters.unicast and parameters.update_interval >= parameters.hello_interval
 
 
-def queue_dump(state: State, neighbour: Neighbour, now: float) -> None:
-    """Queue everything for one neighbour, after a few times at most once per dump interval (§3.8.1.1)."""
+def queue_dump(state: State, neighbour: Neighbour, now: float) -> bool:
+    """Queue everything for one neighbour, after a few times at most once per dump interval (§3.8.1.1).
+
+    Return whether it leaves now, and not later.
+    """
     account, interval = neighbour.account, state.parameters.dump_interval
     if now < (allowed := account.dump_allowed - FURTHER_DUMPS * interval):
         state.timers.advance(neighbour.dump_timer, allowed)
-        return
+        return False
     state.timers.cancel(neighbour.dump_timer)
     account.dump_allowed = max(account.dump_allowed, now) + interval
     _queue(state, neighbour.interface, neighbour.outbox)
     state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))
+    return True
 
 
 def write_dump(state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float) -> None:

@@ -5,8 +5,9 @@ observes of the link itself.
 """
 
 from babelwg.babel.events import LinkFailed, LinkRestored
-from babelwg.babel.operation.liveness import drop_link, forgive, send_scheduled_hello, update_link
-from babelwg.babel.operation.probing import introduce
+from babelwg.babel.operation.hellos import send_scheduled_hello
+from babelwg.babel.operation.introduction import introduce
+from babelwg.babel.operation.liveness import drop_link, forgive, update_link
 from babelwg.babel.operation.queueing import queue_hello, queue_ihu, queue_small
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
@@ -58,13 +59,26 @@ def restore_link(state: State, interface: Interface, now: float) -> None:
 def has_alternative(state: State, interface: Interface) -> bool:
     """Return whether a prefix that is routed over an interface might be reached over another one, if asked for.
 
-    A neighbour on another one is enough: it does not tell of its own way as long as it takes the one through us
-    (split horizon, RFC 8966 section 3.7.4).
+    A neighbour on another one is enough that tells of several routers: it does not tell of its own way as long as it
+    takes the one through us (split horizon, RFC 8966 section 3.7.4).
     """
     routes = (route for neighbour in interface.neighbours.values() for route in neighbour.routes.values())
-    is_used = any((chosen := state.routes.selected.get(r.prefix)) and chosen.route is r for r in routes)
-    others = (other for other in state.interfaces.values() if other is not interface)
-    return is_used and any(n.reachable for other in others for n in other.neighbours.values())
+    used = [r for r in routes if (chosen := state.routes.selected.get(r.prefix)) and chosen.route is r]
+    others = [other for other in state.interfaces.values() if other is not interface]
+    if used and any(_is_relay(neighbour) for other in others for neighbour in other.neighbours.values()):
+        return True
+    return any(
+        other.metric < INFINITY and other.neighbour.interface is not interface
+        for route in used
+        for other in state.routes.candidates(route.prefix)
+    )
+
+
+def _is_relay(neighbour: Neighbour) -> bool:
+    """Return whether a neighbour that can be reached announces what several routers have."""
+    announced = (route.router_id for route in neighbour.routes.values() if route.refmetric < INFINITY)
+    first = next(announced, None) if neighbour.reachable else None
+    return first is not None and any(router_id != first for router_id in announced)
 
 
 def ask_neighbours(state: State, interface: Interface, now: float) -> None:
@@ -104,4 +118,5 @@ def handle_retry_timer(state: State, interface: Interface, now: float) -> None:
         return
     state.timers.set(interface.retry_timer, now + RETRY_INTERVAL)
     if interface.outbox.hello is None and not interface.parameters.rfc6126_compatible:
-        queue_hello(state, interface, 0.0, 0.0, now)
+        interval = 0.0 if interface.all_stamp else interface.parameters.hello_interval
+        queue_hello(state, interface, interval, 0.0, now)

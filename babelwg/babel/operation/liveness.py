@@ -5,17 +5,15 @@ from babelwg.babel.memory import Heard
 from babelwg.babel.operation.acknowledgments import forget_neighbour
 from babelwg.babel.operation.cost import compute_cost, compute_rxcost
 from babelwg.babel.operation.dump import join_hello
-from babelwg.babel.operation.probing import introduce
+from babelwg.babel.operation.hellos import send_scheduled_hello
+from babelwg.babel.operation.introduction import ask_for_everything, welcome
 from babelwg.babel.operation.queueing import (
-    queue_hello,
     queue_ihu,
-    queue_request,
     urgent_delay,
 )
 from babelwg.babel.operation.routes import reprice
 from babelwg.babel.parameters import (
     HOLD_FACTOR,
-    IHU_INTERVAL_FACTOR,
     MAX_UNCONFIRMED_INTERVAL,
     MIN_HELLO_INTERVAL,
     MIN_UPDATE_HOLD,
@@ -23,29 +21,14 @@ from babelwg.babel.parameters import (
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import HelloHistory, Neighbour
-from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, RouteRequest
+from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu
 
-# Hellos leave early rather than late, because neighbours count from the promised interval.
-HELLO_JITTER = (0.9, 1.0)  # of the Hello interval
 FIRST_MISS = 1.5  # intervals after a Hello until the next one counts as missed (appendix A.1)
 NEXT_MISS = 1.0  # intervals from one missed Hello to the next (appendix A.1)
 
 # Implementation constant: interfaces that are gone of which it is known where their Hellos were
 MAX_FORMER_INTERFACES = 256
 REPRICE_PAUSE = 1.0  # seconds until a change of cost that came too soon is looked at again
-
-
-def send_scheduled_hello(state: State, interface: Interface, delay: float, now: float) -> None:
-    """Send a Hello, perhaps before its time, and promise the next; IHUs join it when they are due (§3.4)."""
-    interval = interface.parameters.hello_interval
-    queue_hello(state, interface, interval, delay, now)
-    state.hellos.set(interface.hello_timer, now + delay + interval * state.rng.uniform(*HELLO_JITTER))
-    interface.hellos_since_ihu += 1
-    lossless = all(n.rxcost == interface.parameters.rxcost for n in interface.neighbours.values())
-    if interface.hellos_since_ihu >= IHU_INTERVAL_FACTOR or not lossless:
-        interface.hellos_since_ihu = 0
-        for neighbour in interface.neighbours.values():
-            queue_ihu(state, neighbour, delay, now)
 
 
 def handle_hello_timer(state: State, interface: Interface, now: float) -> None:
@@ -195,9 +178,9 @@ def _reprice(state: State, neighbour: Neighbour, cost: int, now: float) -> None:
     state.emit(LinkCostChanged(name, neighbour.address, cost, neighbour.rxcost, neighbour.txcost))
     reprice(state, neighbour, now)
     if before == INFINITY:
-        queue_request(state, neighbour, RouteRequest(None), now)
-        neighbour.awaits_table = True
+        ask_for_everything(state, neighbour, now)
     elif cost == INFINITY:
+        neighbour.asked_at = None
         forget_neighbour(state, neighbour, "unreachable")
 
 
@@ -215,5 +198,5 @@ def _tell_neighbour(state: State, neighbour: Neighbour, up: bool, now: float) ->
     if up:
         # The link is as new to the neighbour as it is to us: our Hello now saves it a Hello interval.
         send_scheduled_hello(state, interface, delay, now)
-        introduce(state, interface, now)
+        welcome(state, interface, now)
     queue_ihu(state, neighbour, delay, now)

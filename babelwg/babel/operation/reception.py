@@ -96,10 +96,11 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
         if hellos or ihus:
             update_link(state, neighbour, now)
             begin_purge(state, neighbour, now)
-        for tlv in _affordable(state, neighbour, others, now):
+        affordable = _affordable(state, neighbour, others, now)
+        for tlv in affordable:
             _HANDLERS[type(tlv)](state, neighbour, tlv, now)
-        if neighbour.awaits_table:
-            neighbour.awaits_table = _ANNOUNCING.isdisjoint(map(type, others))
+        if neighbour.asked_at is not None and any(map(_announces, affordable)):
+            neighbour.asked_at = None
         for passage in packet.passages:
             remember_passage(state, neighbour, passage)
         if any(is_probe(hello) for hello in hellos[:MAX_HELLOS]):
@@ -131,6 +132,11 @@ def _affordable(state: State, neighbour: Neighbour, tlvs: Sequence[Said], now: f
     ]
 
 
+def _announces(tlv: Said) -> bool:
+    """Return whether a TLV says anything of what its sender announces; a retraction of everything does not."""
+    return isinstance(tlv, Route | Passage) or (isinstance(tlv, Update) and tlv.prefix is not None)
+
+
 def _drop_packet(state: State, datagram: Datagram, reason: str) -> None:
     state.count(f"packet_dropped.{reason}")
     state.emit(PacketDropped(datagram.interface, datagram.source[0], reason))
@@ -154,8 +160,6 @@ def _is_link_local(address: bytes) -> bool:
 
 
 _ROUTE_WORK = frozenset((Update, Route, Passage, RouteRequest, SeqnoRequest))
-
-_ANNOUNCING = frozenset((Update, Route, Passage))
 
 _HANDLERS: dict[type, Callable[[State, Neighbour, Any, float], None]] = {
     AcknowledgmentRequest: handle_acknowledgment_request,

@@ -4,6 +4,7 @@ from functools import partial
 
 from babelwg.babel.events import SeqnoRequested
 from babelwg.babel.operation.dump import queue_dump
+from babelwg.babel.operation.introduction import answer_introduction
 from babelwg.babel.operation.queueing import queue_answer, queue_request
 from babelwg.babel.parameters import HOP_COUNT
 from babelwg.babel.state import State
@@ -33,7 +34,8 @@ RESENDS = 6
 def handle_route_request(state: State, neighbour: Neighbour, request: RouteRequest, now: float) -> None:
     """Answer with an update or a retraction, or with everything (§3.8.1.1)."""
     if request.prefix is None:
-        queue_dump(state, neighbour, now)
+        if queue_dump(state, neighbour, now):
+            answer_introduction(state, neighbour, now)
     else:
         queue_answer(state, neighbour, request.prefix, now)
 

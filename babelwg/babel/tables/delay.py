@@ -27,11 +27,11 @@ class RoundTrip:
 class Probing:
     """The Hellos out of turn on one interface, by which both ends measure the delay; times in seconds."""
 
-    __slots__ = ("answered", "new_until", "sent", "sure_until", "timer", "traffic_until", "unanswered")
+    __slots__ = ("answered", "sent", "timer", "traffic_until", "unanswered")
 
     def __init__(self, action: Callable[[float], None]) -> None:
         self.timer = Timer(action)
-        self.traffic_until = self.new_until = self.sure_until = float("-inf")
+        self.traffic_until = float("-inf")
         self.sent = float("-inf")  # when the latest probe left
         self.answered = float("-inf")  # when a probe of a neighbour was last answered
         self.unanswered = 0  # probes since a neighbour last sent one

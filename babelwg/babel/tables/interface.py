@@ -43,7 +43,19 @@ class InterfaceActions(NamedTuple):
     update: Callable[[float], None]
     send: Callable[[float], None]
     probe: Callable[[float], None]
+    introduce: Callable[[float], None]
     retry: Callable[[float], None]
+
+
+class Introduction:
+    """When what a new link needs is said again; seconds."""
+
+    __slots__ = ("since", "sure_until", "timer", "welcomed")
+
+    def __init__(self, action: Callable[[float], None]) -> None:
+        self.timer = Timer(action)
+        self.since = self.welcomed = float("-inf")  # when it began, and when a neighbour last made it begin
+        self.sure_until = float("-inf")  # until then it is said whoever has answered
 
 
 class Interface:
@@ -62,6 +74,7 @@ class Interface:
         "hello_timer",
         "hellos_since_ihu",
         "index",
+        "introduction",
         "link_local",
         "name",
         "neighbours",
@@ -102,6 +115,7 @@ class Interface:
         self.pending_acknowledgments = 0  # packets of ours that somebody here has not confirmed
         self.hello_timer = Timer(actions.hello)
         self.probing = Probing(actions.probe)
+        self.introduction = Introduction(actions.introduce)
         self.failed: float | None = None  # since when the link is known to be dead, in seconds
         self.heard_since = 0  # promised Hellos since then
         self.retry_timer = Timer(actions.retry)
@@ -111,7 +125,7 @@ class Interface:
 
     def timers(self) -> tuple[Timer, ...]:
         """Return all timers that end with the interface, except the outbox's and that of its Hellos."""
-        return self.update_timer, self.probing.timer, self.retry_timer
+        return self.update_timer, self.probing.timer, self.introduction.timer, self.retry_timer
 
     @property
     def capacity(self) -> int:
@@ -125,6 +139,12 @@ class Interface:
     def reachable_neighbours(self) -> list[Neighbour]:
         """Return the neighbours to which packets go both ways."""
         return [neighbour for neighbour in self.neighbours.values() if neighbour.reachable]
+
+    @property
+    def all_stamp(self) -> bool:
+        """Whether all neighbours stamp their Hellos (RFC 9616): then they know Hellos that promise nothing."""
+        # BIRD 2.0.12 lets go of a neighbour for such a Hello.
+        return all(neighbour.round_trip.origin is not None for neighbour in self.neighbours.values())
 
     def listeners(self, destination: bytes) -> dict[Neighbour, None]:
         """Return the reachable neighbours that a packet to `destination` is meant for."""

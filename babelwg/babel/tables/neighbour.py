@@ -127,7 +127,7 @@ class Neighbour:
     __slots__ = (
         "account",
         "address",
-        "awaits_table",
+        "asked_at",
         "cost",
         "dump_timer",
         "finite",
@@ -169,9 +169,7 @@ class Neighbour:
         self.has_heard_us = False  # whether any IHU of it was for us
         self.rxcost = INFINITY
         self.cost = INFINITY
-        self.awaits_table = (
-            False  # whether it was asked for all that it announces, and has announced nothing since
-        )
+        self.asked_at: float | None = None  # when it was asked for everything, until it announces something
         self.last_heard = 0.0
         self.round_trip = RoundTrip(actions.delay)
         self.restarted = float("-inf")  # when a jump of its Hello seqno made this entry

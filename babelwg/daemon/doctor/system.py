@@ -126,7 +126,7 @@ def check_state_directory(
         return [fail("state-directory", NODE, f"{directory} cannot be written", cause, mend)]
     if failing:
         found = f"{', '.join(sorted(failing))} in {directory} cannot be written"
-        cause = f"{', '.join(sorted({*failing.values()}))}: it is tried again every half minute"
+        cause = f"{', '.join(sorted({*failing.values()}))}: it is tried again every minute"
         return [fail("state-directory", NODE, found, cause, f"df {directory}; ls -l {directory}")]
     if failures:
         found = f"writing to {directory} failed {times(sum(failures.values()))} since the start"

@@ -118,6 +118,7 @@ class LinkDetector:
         self.verdict = ""  # why the link was last found dead
         self.hold = 0.0  # seconds for which a link that fails again and again stays unused
         self._was_seen = False  # whether it was not for silence that the link was found dead
+        self._was_short = False  # whether it was dead for so short that it was perhaps only silent
         self._restored = -math.inf
 
     def is_active(self, now: float) -> bool:
@@ -267,7 +268,9 @@ class LinkDetector:
         self._was_seen = False
         waited = round(1000 * (now - self.since))
         self.verdict = f"{self._sent} probes in {waited} ms were not answered"
-        is_unstable = now < self._restored + max(UNSTABLE, 2 * self.hold)
+        # Where one short silence follows another, so will the next.
+        steady = STALL_HALF_LIFE if self._was_short or self.hold else UNSTABLE
+        is_unstable = now < self._restored + max(steady, 2 * self.hold)
         self.hold = min(max(1.0, 2 * self.hold), LONGEST_HOLD) if is_unstable else 0.0
         self._become(State.DEAD, now)
         return Action.FAIL
@@ -278,7 +281,9 @@ class LinkDetector:
                 self._trial = None
                 if now >= self.since + self.hold:
                     self._restored = now
-                    if not self._was_seen and (silence := now - self.since) < STALL_LIMIT:
+                    silence = now - self.since
+                    self._was_short = not self._was_seen and silence < STALL_LIMIT
+                    if self._was_short:
                         self._stall = silence, now  # it was away so shortly that perhaps it was not away
                     self._become(State.ALIVE, now)
                     return Action.RESTORE

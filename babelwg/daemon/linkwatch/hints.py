@@ -35,7 +35,7 @@ class TunnelHints:
             self._listen(errors)
         tunnels.watch.was_set = self._aim
         tunnels.watch.suspect = tunnels.embedded.unanswered = partial(watch.suspect, kind="handshake")
-        tunnels.embedded.used, watch.tells_use = watch.note_use, tunnels.tells_use
+        tunnels.embedded.used, watch.tells_use = lambda interface: watch.note_use(), tunnels.tells_use
 
     def close(self) -> None:
         """Listen no more."""

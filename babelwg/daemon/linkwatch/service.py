@@ -146,9 +146,9 @@ class LinkWatch:
             self._hinted[interface] = kind
             self._wake_at(now)
 
-    def note_use(self, interface: str) -> None:
-        """Look at once what links carry: packets of users have come to one that had none for seconds."""
-        self._all_at = now = self._loop.time()
+    def note_use(self) -> None:
+        """Look at once what links carry, and often for a while: packets of users came to one that had none."""
+        self._all_at = self._used_at = now = self._loop.time()
         self._wake_at(now)
 
     def all_counters(self) -> dict[str, int]:
@@ -158,13 +158,20 @@ class LinkWatch:
     def _heed(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, SPEAKER_NEWS):
-                self._stale_at = 0.0
+                self._look_soon()
             elif isinstance(event, LinkRestored):
                 self._overrule(event.interface)
             elif isinstance(event, SeqnoIncreased):
                 # Somebody has lost the way to us that others had through it: perhaps a link of ours, of which we, who
                 # only answer, would learn by the loss of the next answer.
                 self._suspect_all()
+
+    def _look_soon(self) -> None:
+        """Look which links there are, and what they carry, at the next turn, which is not far."""
+        self._stale_at = 0.0
+        if (soon := self._loop.time() + IDLE_INTERVAL) < self._all_at:
+            self._all_at = soon
+            self._wake_at(min(soon, self._timer.when() if self._timer is not None else soon))
 
     def _overrule(self, interface: str) -> None:
         link = self.links.get(interface)
@@ -281,7 +288,8 @@ class LinkWatch:
     def _calm_interval(self, now: float) -> float:
         if now < self._used_at + REST_AFTER:
             return IDLE_INTERVAL
-        return TOLD_INTERVAL if all(map(self.tells_use, self.links)) else REST_INTERVAL
+        is_told = bool(self.links) and all(map(self.tells_use, self.links))
+        return TOLD_INTERVAL if is_told else REST_INTERVAL
 
     def _own(self, place: Place) -> Packets:
         """Return how many packets of an interface were Babel's or probes."""

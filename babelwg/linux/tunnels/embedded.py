@@ -206,6 +206,7 @@ class EmbeddedBackend:
             self.used(value)
         elif key == "tells":
             self.tells_use = "used" in value.split()
+            self.used("")  # what came before we listened, nobody was told
 
     async def _goes_on(self) -> bool:
         """Return whether the process has only executed itself anew: then all tunnels are where they were."""

@@ -1,0 +1,74 @@
+"""How the two ends of a tunnel that is new or lives again come together within moments.
+
+RFC 8966 has a Hello each few seconds, an IHU with each third (section 3.4) and one request for everything (section
+3.8.1.1). The first of them may be lost, and an end that starts anew is known to the other one already, who then has
+nothing to say for seconds. So they are repeated until both ends have heard what they need. All Hellos promise the next
+one: there are speakers that let go of a neighbour for one that does not.
+"""
+
+from babelwg.babel.operation.hellos import send_scheduled_hello
+from babelwg.babel.operation.queueing import queue_ihu, queue_request
+from babelwg.babel.state import State
+from babelwg.babel.tables.interface import Interface
+from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.wire.tlv import INFINITY, RouteRequest
+
+# Implementation constants: seconds
+FIRST = (0.1, 0.2)  # until the first repetition, with jitter: many tunnels may start at once
+INTERVAL = 0.4  # between two of them, and two round trips
+LASTING = 3.0  # for all of them
+PAUSE = 10.0  # from one introduction that a neighbour caused to the next
+
+
+def introduce(state: State, interface: Interface, now: float, surely: float = 0.0) -> None:
+    """Repeat what a link needs until its neighbours have answered; for `surely` seconds in any case."""
+    if not interface.parameters.point_to_point:
+        return
+    introduction = interface.introduction
+    introduction.since, introduction.sure_until = now, now + surely
+    state.timers.advance(introduction.timer, now + state.rng.uniform(*FIRST))
+
+
+def welcome(state: State, interface: Interface, now: float) -> None:
+    """Introduce ourselves to a neighbour that begins to be heard, though not again and again."""
+    if now >= interface.introduction.welcomed + PAUSE:
+        interface.introduction.welcomed = now
+        introduce(state, interface, now, max(0.0, interface.introduction.sure_until - now))
+
+
+def handle_introduction_timer(state: State, interface: Interface, now: float) -> None:
+    """Say again that we are there and whom we hear, and ask again for what was not told, unless nothing is missing."""
+    introduction, neighbours = interface.introduction, [*interface.neighbours.values()]
+    is_settled = neighbours and all(map(_is_settled, neighbours))
+    is_over = now >= introduction.sure_until and (is_settled or now >= introduction.since + LASTING)
+    if is_over or interface.failed is not None:
+        return
+    longest = max((n.round_trip.rtt or 0.0 for n in neighbours), default=0.0)
+    state.timers.set(introduction.timer, now + INTERVAL + 2 * longest)
+    send_scheduled_hello(state, interface, 0.0, now)
+    for neighbour in neighbours:
+        queue_ihu(state, neighbour, 0.0, now)
+        if neighbour.asked_at is not None and now >= neighbour.asked_at + INTERVAL + 2 * longest:
+            ask_for_everything(state, neighbour, now)
+    if not neighbours:
+        # Whoever is there and knows us says that it hears us.
+        interface.outbox.requests[RouteRequest(None)] = None
+
+
+def answer_introduction(state: State, neighbour: Neighbour, now: float) -> None:
+    """Say that we are there and whom we hear to who asks for everything: it may know nothing of us yet."""
+    if neighbour.interface.parameters.point_to_point:
+        send_scheduled_hello(state, neighbour.interface, 0.0, now)
+        queue_ihu(state, neighbour, 0.0, now)
+
+
+def ask_for_everything(state: State, neighbour: Neighbour, now: float) -> None:
+    """Ask a neighbour for all that it announces; it is awaited from now on."""
+    neighbour.asked_at = now
+    queue_request(state, neighbour, RouteRequest(None), now)
+
+
+def _is_settled(neighbour: Neighbour) -> bool:
+    """Return whether a neighbour has said since the link is there that it hears us, and what it announces."""
+    says_so = neighbour.txcost != INFINITY and neighbour.former_txcost is None
+    return says_so and neighbour.asked_at is None
