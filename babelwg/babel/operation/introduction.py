@@ -17,7 +17,8 @@ from babelwg.babel.wire.tlv import INFINITY, RouteRequest
 FIRST = (0.1, 0.2)  # until the first repetition, with jitter: many tunnels may start at once
 INTERVAL = 0.4  # between two of them, and two round trips
 LASTING = 3.0  # for all of them
-PAUSE = 10.0  # from one introduction that a neighbour caused to the next
+# Introductions that neighbours may cause at once, and one more in so many seconds
+WELCOMES, WELCOME_INTERVAL = 3, 10.0
 
 
 def introduce(state: State, interface: Interface, now: float, surely: float = 0.0) -> None:
@@ -31,9 +32,9 @@ def introduce(state: State, interface: Interface, now: float, surely: float = 0.
 
 def welcome(state: State, interface: Interface, now: float) -> None:
     """Introduce ourselves to a neighbour that begins to be heard, though not again and again."""
-    if now >= interface.introduction.welcomed + PAUSE:
-        interface.introduction.welcomed = now
-        introduce(state, interface, now, max(0.0, interface.introduction.sure_until - now))
+    introduction = interface.introduction
+    if introduction.welcomes.spend(1, WELCOMES, 1 / WELCOME_INTERVAL, now):
+        introduce(state, interface, now, max(0.0, introduction.sure_until - now))
 
 
 def handle_introduction_timer(state: State, interface: Interface, now: float) -> None:
@@ -48,7 +49,8 @@ def handle_introduction_timer(state: State, interface: Interface, now: float) ->
     send_scheduled_hello(state, interface, 0.0, now)
     for neighbour in neighbours:
         queue_ihu(state, neighbour, 0.0, now)
-        if neighbour.asked_at is not None and now >= neighbour.asked_at + INTERVAL + 2 * longest:
+        is_due = neighbour.asked_at is None or now >= neighbour.asked_at + INTERVAL + 2 * longest
+        if is_due and not _is_settled(neighbour):
             ask_for_everything(state, neighbour, now)
     if not neighbours:
         # Whoever is there and knows us says that it hears us.

@@ -50,11 +50,12 @@ class InterfaceActions(NamedTuple):
 class Introduction:
     """When what a new link needs is said again; seconds."""
 
-    __slots__ = ("since", "sure_until", "timer", "welcomed")
+    __slots__ = ("since", "sure_until", "timer", "welcomes")
 
     def __init__(self, action: Callable[[float], None]) -> None:
         self.timer = Timer(action)
-        self.since = self.welcomed = float("-inf")  # when it began, and when a neighbour last made it begin
+        self.welcomes = Allowance()  # for those that neighbours cause
+        self.since = float("-inf")
         self.sure_until = float("-inf")  # until then it is said whoever has answered
 
 
