@@ -92,8 +92,13 @@ def test_routes_avoid_a_lossy_link() -> None:
     net.run(seconds=20)
     assert net["a"].next_hop("c") == "c"
     net.impair("a", "c", loss=0.5)
-    net.run(seconds=200)
-    assert net["a"].next_hop("c") == "b"
+    net.run(seconds=60)
+    ways = []
+    for _ in range(200):
+        net.run(seconds=1)
+        ways.append(net["a"].next_hop("c"))
+    # Of sixteen Hellos by chance most may arrive now and then.
+    assert ways.count("b") > 120
 
 
 def test_a_restart_with_memory_keeps_seqno_and_sources() -> None:
