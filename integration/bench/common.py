@@ -138,8 +138,8 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Return the ratio of each interleaved pair: median and range."""
-    ratios = [a / b for a, b in zip(ours, theirs, strict=True) if b > 0]
+    """Return the ratio of each interleaved pair, of as many as there are: median and range."""
+    ratios = [a / b for a, b in zip(ours, theirs, strict=False) if b > 0]
     return spread(ratios) if ratios else "       -"
 
 
