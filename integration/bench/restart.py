@@ -268,6 +268,8 @@ def main(argv: Sequence[str]) -> int:
     found: dict[str, dict[str, list[Outcome]]] = {}
     for kind in options.kinds:
         repeats = min(options.repeats, options.babeld_repeats) if kind == "babeld" else options.repeats
+        if not repeats:
+            continue
         with tempfile.TemporaryDirectory(prefix="babelwg-bench-") as directory, _compiled():
             found[kind] = run(kind, repeats, Path(directory))
     print("restart of the middle of three nodes under six flows of 100 probes a second")
