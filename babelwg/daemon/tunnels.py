@@ -155,11 +155,6 @@ class TunnelService:
         states = await self._survey.answers(self.actual, PATIENCE)
         return self._survey.told(self.actual, states)
 
-    def tells_use(self, interface: str) -> bool:
-        """Return whether the data plane of a tunnel tells by itself when packets of users come after a rest."""
-        tunnel = self.actual.get(interface)
-        return tunnel is not None and tunnel.backend == "embedded" and self.embedded.tells_use
-
     def ask_soon(self, name: str) -> None:
         """Have a tunnel tell its state, whose session may be new, to whoever watches."""
         if (tunnel := self.actual.get(name)) is not None:

@@ -38,7 +38,7 @@ class SourceRoutes:
         """Return where the kernel keeps the route of a prefix, or why it has no place for it."""
         if table is not None and table in SOURCE_TABLES:
             return f"table {table} is one of those for source prefixes"
-        if not (prefix.source_plen and self.needs_table(prefix)):
+        if not self.needs_table(prefix):
             return table or self._table, prefix
         if table not in (None, self._table):
             return f"a source-specific route of IPv{prefix.family} cannot go to table {table}"

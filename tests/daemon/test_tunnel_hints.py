@@ -57,9 +57,7 @@ class Errors:
 
 def services(told: list[tuple[str, str]]) -> tuple[Any, Any]:
     """Return what stands for the tunnels and for the watch, which notes what it is told."""
-    tunnels = SimpleNamespace(
-        actual={}, watch=TunnelWatch(), embedded=SimpleNamespace(), tells_use=lambda interface: True
-    )
+    tunnels = SimpleNamespace(actual={}, watch=TunnelWatch(), embedded=SimpleNamespace(tells_use=True))
     watch = SimpleNamespace(
         suspect=lambda interface, kind: told.append((interface, kind)),
         note_use=lambda: told.append(("any", "used")),
@@ -148,9 +146,13 @@ def test_without_the_right_to_listen_other_hints_go_on(
         hints = TunnelHints(tunnels, watch)
         tunnels.watch.suspect("bw-b")
         tunnels.embedded.unanswered("bw-c")
-        tunnels.embedded.used("bw-d")
+        tunnels.embedded.used()
+        tunnels.actual["bw-d"] = SimpleNamespace(backend="embedded")
         assert told == [("bw-b", "handshake"), ("bw-c", "handshake"), ("any", "used")]
         assert watch.tells_use("bw-d")
+        tunnels.actual["bw-d"].backend = "kernel"
+        assert not watch.tells_use("bw-d")
+        assert not watch.tells_use("none")
         hints.close()
 
     with caplog.at_level(logging.WARNING):

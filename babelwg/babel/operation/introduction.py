@@ -26,15 +26,14 @@ def introduce(state: State, interface: Interface, now: float, surely: float = 0.
     if not interface.parameters.point_to_point:
         return
     introduction = interface.introduction
-    introduction.since, introduction.sure_until = now, now + surely
+    introduction.since, introduction.sure_until = now, max(introduction.sure_until, now + surely)
     state.timers.advance(introduction.timer, now + state.rng.uniform(*FIRST))
 
 
 def welcome(state: State, interface: Interface, now: float) -> None:
     """Introduce ourselves to a neighbour that begins to be heard, though not again and again."""
-    introduction = interface.introduction
-    if introduction.welcomes.spend(1, WELCOMES, 1 / WELCOME_INTERVAL, now):
-        introduce(state, interface, now, max(0.0, introduction.sure_until - now))
+    if interface.introduction.welcomes.spend(1, WELCOMES, 1 / WELCOME_INTERVAL, now):
+        introduce(state, interface, now)
 
 
 def handle_introduction_timer(state: State, interface: Interface, now: float) -> None:
@@ -44,12 +43,12 @@ def handle_introduction_timer(state: State, interface: Interface, now: float) ->
     is_over = now >= introduction.sure_until and (is_settled or now >= introduction.since + LASTING)
     if is_over or interface.failed is not None:
         return
-    longest = max((n.round_trip.rtt or 0.0 for n in neighbours), default=0.0)
-    state.timers.set(introduction.timer, now + INTERVAL + 2 * longest)
+    pause = INTERVAL + 2 * interface.longest_round_trip
+    state.timers.set(introduction.timer, now + pause)
     send_scheduled_hello(state, interface, 0.0, now)
     for neighbour in neighbours:
         queue_ihu(state, neighbour, 0.0, now)
-        is_due = neighbour.asked_at is None or now >= neighbour.asked_at + INTERVAL + 2 * longest
+        is_due = neighbour.asked_at is None or now >= neighbour.asked_at + pause
         if is_due and not _is_settled(neighbour):
             ask_for_everything(state, neighbour, now)
     if not neighbours:

@@ -41,9 +41,7 @@ def handle_probe(state: State, interface: Interface, now: float) -> None:
     probing = interface.probing
     probing.unanswered = 0
     # An answer looks like a probe, and may come late.
-    pause = ANSWER_PAUSE + 2 * max(
-        (n.round_trip.rtt or 0.0 for n in interface.neighbours.values()), default=0.0
-    )
+    pause = ANSWER_PAUSE + 2 * interface.longest_round_trip
     if _may_probe(interface) and now >= max(probing.sent + ANSWER_WINDOW, probing.answered + pause):
         probing.answered = now
         _send(state, interface, now)

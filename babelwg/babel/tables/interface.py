@@ -147,6 +147,11 @@ class Interface:
         # BIRD 2.0.12 lets go of a neighbour for such a Hello.
         return all(neighbour.round_trip.origin is not None for neighbour in self.neighbours.values())
 
+    @property
+    def longest_round_trip(self) -> float:
+        """The longest delay measured to a neighbour and back, in seconds; 0.0 where none is known."""
+        return max((n.round_trip.rtt or 0.0 for n in self.neighbours.values()), default=0.0)
+
     def listeners(self, destination: bytes) -> dict[Neighbour, None]:
         """Return the reachable neighbours that a packet to `destination` is meant for."""
         if destination == self.outbox.destination:

@@ -35,7 +35,7 @@ class TunnelHints:
             self._listen(errors)
         tunnels.watch.was_set = self._aim
         tunnels.watch.suspect = tunnels.embedded.unanswered = partial(watch.suspect, kind="handshake")
-        tunnels.embedded.used, watch.tells_use = lambda interface: watch.note_use(), tunnels.tells_use
+        tunnels.embedded.used, watch.tells_use = watch.note_use, self._tells_use
 
     def close(self) -> None:
         """Listen no more."""
@@ -50,6 +50,11 @@ class TunnelHints:
         """Return how many errors said nothing about a tunnel, by reason."""
         ignored = sum((errors.counters for errors in self._sockets), self._ignored)
         return {f"hint_ignored.{reason}": count for reason, count in ignored.items()}
+
+    def _tells_use(self, interface: str) -> bool:
+        """Return whether the data plane of a tunnel tells by itself when packets of users come after a rest."""
+        tunnel = self._tunnels.actual.get(interface)
+        return tunnel is not None and tunnel.backend == "embedded" and self._tunnels.embedded.tells_use
 
     def _aim(self) -> None:
         """Have the kernel pass over errors about packets that left from other ports than those of our tunnels."""

@@ -43,9 +43,9 @@ class EmbeddedBackend:
         self.unanswered: Callable[[str], None] = lambda interface: (
             None
         )  # told whose handshakes are not answered
-        self.used: Callable[[str], None] = lambda interface: (
+        self.used: Callable[[], None] = lambda: (
             None
-        )  # told which tunnel carries packets of users after a rest
+        )  # called when a tunnel carries packets of users after a rest
         self.tells_use = False  # whether the process that serves us tells that
         self._control = control
         self._lost = lost
@@ -203,10 +203,10 @@ class EmbeddedBackend:
         if key == "unanswered":
             self.unanswered(value)
         elif key == "used":
-            self.used(value)
+            self.used()
         elif key == "tells":
             self.tells_use = "used" in value.split()
-            self.used("")  # what came before we listened, nobody was told
+            self.used()  # what came before we listened, nobody was told
 
     async def _goes_on(self) -> bool:
         """Return whether the process has only executed itself anew: then all tunnels are where they were."""
