@@ -75,7 +75,7 @@ class Outcome:
             found.append(f"{self.hops_exceeded} packets died of their hop limit")
         if self.rest - self.rest_stalled > patience * REST:
             found.append(f"{self.rest:.1f} s after the storm until all was whole")
-        if self.stalled > MOST_STALLED * self.seconds:
+        if self.stalled > patience * MOST_STALLED * self.seconds:
             found.append(f"{self.stalled:.0f} of {self.seconds:.0f} s could not be judged")
         return found + self.grown
 

@@ -386,6 +386,29 @@ def test_a_probe_is_answered_once_and_answers_are_not() -> None:
     assert count <= 6
 
 
+def test_an_answer_that_comes_late_is_answered_no_more() -> None:
+    found, peer = bench()
+    peer.delay = 0.4
+    peer.talk(20)
+    found.wait(3)
+    peer.speak(replace(found.hello(), interval=0.0))
+    assert len(unscheduled(found.wait_datagrams(0.8))) == 1
+    # Our answer has reached the neighbour, and what it says of it has just come back.
+    peer.speak(replace(found.hello(), interval=0.0))
+    assert unscheduled(found.wait_datagrams(0.8)) == []
+
+
+def test_a_neighbour_that_stamps_nothing_is_neither_probed_nor_answered() -> None:
+    found, _ = bench()
+    found.meet()
+    sent = []
+    for _ in range(10):
+        found.speaker.note_traffic("tun", found.now)
+        found.receive([replace(found.hello(), interval=0.0), found.ihu()])
+        sent += found.wait_datagrams(1)
+    assert unscheduled(sent) == []
+
+
 def test_a_tunnel_that_is_avoided_for_its_delay_is_watched_while_traffic_flows_elsewhere() -> None:
     found, peer = bench()
     peer.delay = 0.05

@@ -1,8 +1,8 @@
 """A link that is new or returns: both ends agree within a second, though Hellos and IHUs come seldom and get lost."""
 
-from babelwg.babel.parameters import InterfaceParameters
+from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, RouteRequest, Tlv
-from tests.babel.bench import Bench, retraction, update
+from tests.babel.bench import Bench, P, retraction, update
 
 WHY = "8 probes in 120 ms were not answered"
 EVERYTHING = RouteRequest(None)
@@ -71,6 +71,16 @@ def test_everything_is_asked_for_again_until_something_is_announced() -> None:
     assert EVERYTHING not in bench.wait(10.0)
 
 
+def test_what_was_too_much_to_be_heard_is_asked_for_again() -> None:
+    bench = Bench(Parameters(route_work=0, route_work_burst=2))
+    bench.interface()
+    bench.meet()
+    bench.receive([RouteRequest(P), RouteRequest(P)])
+    bench.receive([update()])
+    assert bench.speaker.counters["tlv_dropped.rate"] == 1
+    assert EVERYTHING in bench.wait(1.0)
+
+
 def test_what_a_neighbour_never_announces_is_not_asked_for_without_end() -> None:
     bench = Bench()
     bench.interface()
@@ -108,14 +118,25 @@ def test_a_link_that_returns_is_told_of_more_than_once() -> None:
     assert sum(isinstance(tlv, Ihu) and tlv.rxcost < INFINITY for tlv in told) >= 3
 
 
-def test_a_neighbour_that_comes_and_goes_has_us_introduce_ourselves_now_and_then_only() -> None:
+def test_a_neighbour_that_begins_to_be_heard_cuts_no_return_short() -> None:
+    bench = settled()
+    bench.speaker.fail_link("tun", WHY, bench.now)
+    bench.wait(1.0)
+    bench.speaker.restore_link("tun", bench.now)
+    for number in (1, 2):
+        bench.receive([bench.hello(number), bench.ihu(), update(number=number)], number)
+    bench.sent()
+    assert hellos(bench.wait(1.0)) >= 2
+
+
+def test_who_comes_by_ever_new_addresses_has_us_introduce_ourselves_now_and_then_only() -> None:
     bench = settled()
     asked = 0
     for second in range(60):
-        number = 1 + second % 3
-        bench.receive([bench.hello(number), bench.ihu()], number)
+        number = 2 + second % 3
+        bench.receive([bench.hello(number)], number)
         asked += bench.wait(1.0).count(EVERYTHING)
-    assert asked <= 60
+    assert asked <= 100
 
 
 def test_on_a_lan_and_beside_it_nothing_is_repeated() -> None:

@@ -592,6 +592,45 @@ def test_links_that_tell_of_their_first_use_are_seldom_looked_at_and_then_at_onc
     on_bench(monkeypatch, talk)
 
 
+def test_a_link_that_was_just_used_is_looked_at_often_though_it_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.watch.tells_use = lambda interface: True
+        for _ in range(20):
+            bench.turn(1.0)
+        bench.watch.note_use()
+        bench.turn(0.0)
+        for _ in range(4):
+            assert bench.due - bench.now <= 0.5
+            bench.turn(0.5)
+
+    on_bench(monkeypatch, talk)
+
+
+def test_a_new_neighbour_is_looked_at_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.watch.tells_use = lambda interface: True
+        for _ in range(20):
+            bench.turn(1.0)
+        assert bench.due - bench.now > 1.0
+        bench.routing.listeners[0]([NeighbourAcquired("bw-c", OTHERS)])
+        assert bench.due - bench.now <= 0.5
+
+    on_bench(monkeypatch, talk)
+
+
+def test_without_links_nobody_tells_of_their_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    def talk(bench: Bench) -> None:
+        bench.routing.known = []
+        bench.watch.tells_use = lambda interface: True
+        for _ in range(20):
+            bench.turn(1.0)
+        assert bench.due - bench.now <= 1.0
+
+    on_bench(monkeypatch, talk)
+
+
 def test_an_idle_link_is_found_dead_by_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
     def talk(bench: Bench) -> None:
         bench.turn(0.6)

@@ -180,7 +180,6 @@ def _reprice(state: State, neighbour: Neighbour, cost: int, now: float) -> None:
     if before == INFINITY:
         ask_for_everything(state, neighbour, now)
     elif cost == INFINITY:
-        neighbour.asked_at = None
         forget_neighbour(state, neighbour, "unreachable")
 
 
