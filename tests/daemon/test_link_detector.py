@@ -20,6 +20,7 @@ class Link:
     loss: float = 0.0
     interval: float = 0.01  # between two packets of users from the first end
     replies: bool = True
+    back: float = 0.0  # seconds between two packets from the other end that answer nothing; 0.0 for none
     answering: bool = True
     tick: float = 0.015  # seconds between two looks at a link in use
     rng: Random = field(default_factory=lambda: Random(1))
@@ -27,6 +28,7 @@ class Link:
     def __post_init__(self) -> None:
         self.now = 0.0
         self.up = True
+        self.mute: int | None = None  # the end of which nothing arrives
         self.ends = [LinkDetector(Bounds(), 0.0) for _ in range(2)]
         self.seen = [[0, 0, 0], [0, 0, 0]]  # received, incoming, outgoing since the last look
         self.log: list[tuple[float, int, Action]] = []
@@ -35,6 +37,8 @@ class Link:
         self._count = 0
         if self.interval:
             self._at(0.0, self._talk)
+        if self.back:
+            self._at(0.0, self._talk_back)
         for end in range(2):
             self._at(self.tick, lambda end=end: self._look(end))
 
@@ -49,13 +53,13 @@ class Link:
             action()  # type: ignore[operator]
         self.now = end
 
-    def _cross(self, action: object) -> None:
-        if self.up and self.rng.random() >= self.loss:
+    def _cross(self, end: int, action: object) -> None:
+        if self.up and end != self.mute and self.rng.random() >= self.loss:
             self._at(self.now + self.delay + self.rng.uniform(0, self.jitter), action)
 
     def _talk(self) -> None:
         self.seen[0][2] += 1
-        self._cross(self._hear)
+        self._cross(0, self._hear)
         self._at(self.now + self.interval, self._talk)
 
     def _hear(self) -> None:
@@ -63,7 +67,12 @@ class Link:
         self.seen[1][1] += 1
         if self.replies:
             self.seen[1][2] += 1
-            self._cross(self._hear_reply)
+            self._cross(1, self._hear_reply)
+
+    def _talk_back(self) -> None:
+        self.seen[1][2] += 1
+        self._cross(1, self._hear_reply)
+        self._at(self.now + self.back, self._talk_back)
 
     def _hear_reply(self) -> None:
         self.seen[0][0] += 1
@@ -82,7 +91,7 @@ class Link:
             if action is Action.PROBE:
                 self.probes[end] += 1
                 sent = self.now
-                self._cross(partial(self._answer, end, sent))
+                self._cross(end, partial(self._answer, end, sent))
         due = detector.deadline(self.now)
         assert due > self.now, "or the shell would never sleep"
         if due < self.now + self.tick:
@@ -91,7 +100,7 @@ class Link:
     def _answer(self, end: int, sent: float) -> None:
         self.seen[1 - end][0] += 1
         if self.answering:
-            self._cross(lambda: self._take(end, sent))
+            self._cross(1 - end, lambda: self._take(end, sent))
 
     def _take(self, end: int, sent: float) -> None:
         self.seen[end][0] += 1
@@ -282,6 +291,101 @@ def test_a_link_without_an_alternative_is_given_more_time() -> None:
     when = {end: at - cut for at, end in link.verdicts()}
     assert when[1] < 0.25
     assert 1.0 < when[0] < 1.5
+
+
+def test_a_link_that_is_dead_one_way_is_found_by_both_ends_though_packets_come_the_other_way() -> None:
+    link = Link(back=0.01)
+    link.run(3.0)
+    link.mute = 0
+    cut = link.now
+    link.run(5.0)
+    when = {end: at - cut for at, end in link.verdicts()}
+    assert when[1] < 0.25, "it hears nothing any more"
+    assert 2.5 < when[0] < 3.5
+    assert link.ends[0].verdict.endswith("though packets came")
+    assert len(link.verdicts()) == 2
+    before = link.probes[0]
+    link.run(60.0)
+    assert link.probes[0] - before <= 70, "what comes does not make it hasty"
+    link.mute = None
+    link.run(3.0)
+    assert {end for _, end in link.verdicts(Action.RESTORE)} == {0, 1}
+    assert len(link.verdicts()) == 2
+    detector = link.ends[0]
+    detector.suspect(link.now)
+    detector.look(1, 1, 0, link.now)
+    assert detector.state is State.ALIVE, "what comes speaks for it again"
+
+
+def test_a_link_that_is_dead_one_way_is_kept_where_nothing_leads_anywhere_else() -> None:
+    asked = []
+    link = Link(back=0.01)
+    link.ends[0]._is_alone = lambda: asked.append(link.now) or True
+    link.run(3.0)
+    link.mute = 0
+    link.run(60.0)
+    assert {end for _, end in link.verdicts()} == {1}
+    assert len(asked) <= 30, "it is dear to know"
+
+
+def test_a_kernel_that_never_answered_is_not_judged_by_its_answers_where_packets_come() -> None:
+    link = Link(back=0.01)
+    for end in link.ends:
+        end.answered(0.002, 0.0, echoed=False)
+    link.answering = False
+    link.run(60.0)
+    assert not link.verdicts()
+
+
+def test_a_kernel_that_answers_no_more_is_not_judged_where_its_daemon_answers() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    detector.answered(0.002, 0.0)
+    assert detector.echoes
+    for number in range(4000):
+        now = 0.1 + number * 0.01
+        detector.look(1, 1, 1, now)
+        while detector.step(now) is not None:
+            assert detector.state is not State.DEAD
+        if detector.in_doubt:
+            detector.answered(0.004, now, echoed=False)
+            assert not detector.echoes
+    assert not detector.echoes
+
+
+def test_answers_that_come_ever_later_are_no_dead_link() -> None:
+    link = Link(back=0.01, interval=0.05)
+    link.run(3.0)
+    while link.delay < 2.0:
+        link.delay += 0.02
+        link.run(0.1)
+    before = link.probes[0]
+    link.run(60.0)
+    assert link.probes[0] - before <= 250, "it is not even suspected"
+    link.delay = 0.001
+    link.run(60.0)
+    assert not link.verdicts()
+
+
+def test_a_neighbour_that_is_far_away_has_the_time_it_needs_to_answer_after_a_pause() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    for _ in range(50):
+        detector.answered(3.0, 3.0)
+    for number in range(300):
+        now = 60.0 + number * 0.01
+        detector.look(1, 1, 1, now)
+        while detector.step(now) is not None:
+            pass
+        assert detector.state is State.ALIVE
+
+
+def test_pauses_between_packets_do_not_add_up_to_a_link_without_answers() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    detector.answered(0.002, 0.0)
+    for second in range(10, 1000, 10):
+        detector.look(1, 1, 1, float(second))
+        assert detector.step(float(second)) is Action.PROBE
+        assert detector.step(float(second)) is None
+        assert detector.state is State.ALIVE
 
 
 def test_silences_that_ended_by_themselves_make_patient_for_a_while() -> None:

@@ -324,7 +324,7 @@ def test_a_firewall_that_closes_later_is_no_dead_link_where_babel_is_answered(
         bench.turn(0.6)
         bench.turn(0.6, 1, 1)
         bench.turn()
-        assert bench.watch.links["bw-b"].echoes
+        assert bench.watch.links["bw-b"].detector.echoes
         bench.routing.asked.clear()
         setattr(bench.echo, what, False)
         bench.routing.acknowledging = True

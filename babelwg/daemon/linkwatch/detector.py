@@ -54,6 +54,7 @@ STALL_LIMIT = 0.8
 STALL_PATIENCE = (
     0.5  # at most for such silences, so that traffic finds another way within a second all the same
 )
+MUTE = 2.0  # of probes without an answer while packets come, beyond what answers take, until it is asked in earnest
 BLIND = 60.0  # after which a neighbour that answers no probe is asked again
 QUICK_RETRY, QUICK_FOR = 0.1, 2.0  # the first probes of a dead link: it may have been a false alarm
 SLOW_RETRY, SLOW_FOR = 1.0, 600.0  # a link that returns is used again within two seconds
@@ -96,6 +97,7 @@ class LinkDetector:
         self.state = State.ALIVE
         self.since = now  # of the state
         self.answers = False  # whether the neighbour ever answered a probe
+        self.echoes = False  # whether it was its kernel that did so last
         self.round_trip = RoundTripEstimate()
         self.loss = 0.0  # the share of probes that stay without an answer
         self.late = 0.0  # by how much we ourselves were late lately
@@ -107,6 +109,8 @@ class LinkDetector:
         self._used = -math.inf  # when packets of users were last seen
         self._pending = False  # whether something was carried since the link last proved to live
         self._outstanding: list[float] = []  # when the probes left that are not answered yet
+        self._mute_since = now  # the last answer, or the first probe after a pause
+        self._one_way = False  # whether the link is suspected, or was found dead, though packets come
         self._gap = bounds.silence / 3
         self._sent = 0  # probes of this suspicion, or of this trial
         self._probed = -math.inf
@@ -127,7 +131,7 @@ class LinkDetector:
 
     def look(self, received: int, incoming: int, outgoing: int, now: float) -> None:
         """Take in how many packets came since the last look, and how many packets of users came and went."""
-        if received:
+        if received and not self._one_way:
             self._clear(now)
             self._hasty = self.state is State.DEAD
         if incoming:
@@ -160,11 +164,13 @@ class LinkDetector:
         self.verdict, self.hold, self._was_seen = why, 0.0, True
         self._become(State.DEAD, now)
 
-    def answered(self, rtt: float, now: float) -> None:
-        """Take in the answer to a probe, and after how many seconds it came."""
+    def answered(self, rtt: float, now: float, echoed: bool = True) -> None:
+        """Take in the answer to a probe and after how many seconds it came, from a kernel or (not `echoed`) Babel."""
         self.answers, self._blind_until = True, -math.inf
+        self.echoes = echoed or (self.echoes and not self.in_doubt)
         self.round_trip.add(rtt)
         self._note_losses(now - rtt)
+        self._mute_since = now
         self._clear(now)
         if self.state is State.DEAD:
             if self._trial is None:
@@ -181,6 +187,9 @@ class LinkDetector:
                 self._become(State.SUSPECT, now)
             elif self._wants_sample(now):
                 return self._probe(now)
+            elif self._is_mute(now):
+                self._become(State.SUSPECT, now)
+                self._one_way = self._alone = True
             elif self._introduces(now):
                 self._introductions = max(0, self._introductions - 1)
                 return self._probe(now)
@@ -244,6 +253,18 @@ class LinkDetector:
         is_used = self._pending and now < self._used + ACTIVE
         return is_used and now >= self._heard + self._silence and now >= self._blind_until
 
+    def _is_mute(self, now: float) -> bool:
+        """Return whether packets come on a link, but no answers: ours may get lost on their way.
+
+        A daemon that is away answers nothing, so only a kernel is judged by that.
+        """
+        usual = 4 * self.round_trip.smoothed + 4 * self.round_trip.variation
+        is_asked = self.echoes and now < self._used + ACTIVE
+        if not is_asked or now < self._mute_since + MUTE + usual:
+            return False
+        self._mute_since = now  # where it is alone, it is looked at again after as long
+        return not self._is_alone()
+
     def _introduces(self, now: float) -> bool:
         if self._wants_introduction:
             return now >= self._probed + INTRODUCTION_INTERVAL
@@ -267,7 +288,8 @@ class LinkDetector:
             return self._step_suspect(now)
         self._was_seen = False
         waited = round(1000 * (now - self.since))
-        self.verdict = f"{self._sent} probes in {waited} ms were not answered"
+        although = ", though packets came" if self._one_way else ""
+        self.verdict = f"{self._sent} probes in {waited} ms were not answered{although}"
         # Where one short silence follows another, so will the next.
         steady = STALL_HALF_LIFE if self._was_short or self.hold else UNSTABLE
         is_unstable = now < self._restored + max(steady, 2 * self.hold)
@@ -302,6 +324,8 @@ class LinkDetector:
         return SLOW_RETRY if now < self.since + SLOW_FOR else max(SLOW_RETRY, self.hello_interval)
 
     def _probe(self, now: float) -> Action:
+        if now > max([self._mute_since, *self._outstanding[-1:]]) + ACTIVE:
+            self._mute_since = now
         self._probed = now
         self._sent += 1
         self._outstanding = [*self._outstanding[1 - self.bounds.most_probes :], now]
@@ -331,9 +355,11 @@ class LinkDetector:
         self.state, self.since = state, now
         self._sent, self._trial = 0, None
         self._hasty = self._alone = False
+        self._one_way = self._one_way and state is State.DEAD
         if state is State.SUSPECT:
             self._probed = -math.inf
         elif state is State.DEAD:
             self._outstanding = []
+            self.echoes = False
         else:
             self._heard, self._pending = now, False

@@ -200,17 +200,16 @@ class LinkWatch:
         for answer in echo.receive() if echo else ():
             link = by_index.get(answer.interface)
             if link is not None and link.place.neighbour == answer.address:
-                link.echoes = True
-                self._answered(link, answer.rtt, now)
+                self._answered(link, answer.rtt, now, echoed=True)
                 found = True
         for interface, rtt in self._routing.speaker.answers():
             if (link := self.links.get(interface)) is not None:
-                self._answered(link, rtt, now)
+                self._answered(link, rtt, now, echoed=False)
                 found = True
         return found
 
-    def _answered(self, link: WatchedLink, rtt: float, now: float) -> None:
-        link.detector.answered(rtt, now)
+    def _answered(self, link: WatchedLink, rtt: float, now: float, echoed: bool) -> None:
+        link.detector.answered(rtt, now, echoed)
         self._store.remember_answers(link.key, answers=True)
 
     def _wake(self) -> None:
@@ -319,13 +318,12 @@ class LinkWatch:
 
     def _fail(self, link: WatchedLink) -> None:
         self.counters["failed"] += 1
-        link.echoes = False  # until one is answered again
         self._routing.fail_link(link.place.interface, link.detector.verdict)
 
     def _ask(self, link: WatchedLink) -> None:
         place, echo = link.place, self._echo
         has_left = echo is not None and echo.send(place.index, place.ours, place.neighbour)
-        if not has_left or not link.echoes or link.detector.in_doubt:
+        if not has_left or not link.detector.echoes or link.detector.in_doubt:
             # A firewall, here or there, may drop echo requests, perhaps since a moment ago; Babel itself has a
             # question that must be answered.
             self._routing.ask(place.interface)

@@ -44,7 +44,6 @@ class WatchedLink:
     def __init__(self, place: Place, packets: Packets, own: Packets, detector: LinkDetector) -> None:
         self.place = place
         self.detector = detector
-        self.echoes = False  # whether echo requests were ever answered
         self.hinted = -math.inf  # when a hint about it was last heeded
         self._received = _Direction(packets.received, packets.received - own.received)
         self._sent = _Direction(packets.sent, packets.sent - own.sent)
