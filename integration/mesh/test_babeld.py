@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from babelwg.lab.netns.flow import UdpFlow
 from babelwg.lab.netns.mesh import Mesh
 from integration.stock import PROGRAMS, BabeldNode
 
@@ -45,3 +46,32 @@ def test_babeld_takes_part_relays_and_retracts(
     m.wait("babeld has lost a's withdrawn prefix", lambda: m.kernel_device("c", "fd00:77::1") is None)
     babeld.stop()
     m.wait("a has lost all of babeld's prefixes", lambda: m.kernel_device("a", "10.23.0.3") is None)
+
+
+def test_a_link_to_babeld_that_is_dead_one_way_is_left_though_packets_come_the_other_way(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs(*PROGRAMS, "nft")
+    # With these Hellos babeld takes ten seconds and more to find out and to say so.
+    m = mesh("a b c", "a-b b-c a-c", hello=6.0, start=False, without_daemon=frozenset("b"))
+    babeld = BabeldNode(m, "b", options="hello-interval 6")
+    # It keeps a detour that it learned first for half a minute.
+    m.cut("b", "c")
+    m.start()
+    babeld.start()
+    m.wait("a and babeld know each other directly", lambda: uses(m, "a", "b", B) and uses(m, "b", "a", A))
+    m.restore("b", "c")
+    m.wait("c knows babeld", lambda: uses(m, "c", "b", B))
+    flows = [UdpFlow(m.nodes["a"], m.nodes["b"], B[0], 0.01), UdpFlow(m.nodes["b"], m.nodes["a"], A[0], 0.01)]
+    m.wait("both flow", lambda: all(flow.last_heard for flow in flows))
+    underlay = m.links[frozenset("ab")].interfaces["b"]
+    m.nodes["b"].run("nft", "-f", "-", stdin=DEAF.replace("IFACE", underlay))
+    cut = time.monotonic()
+    m.wait("a goes through c", lambda: uses(m, "a", "c", B), 8.0)
+    m.wait("both flow on", lambda: all(flow.last_heard > time.monotonic() - 0.1 for flow in flows))
+    assert flows[1].longest_gap(cut) < 1.0, "its packets came all the time"
+    for flow in flows:
+        flow.stop()
+
+
+DEAF = "table inet deaf { chain in { type filter hook input priority 0; iifname IFACE drop; }; }"
