@@ -284,6 +284,42 @@ def test_hellos_come_a_little_early_with_counting_seqnos() -> None:
     assert len(set(gaps)) > 1
 
 
+def hello_times(found: Bench, pauses: list[float], interval: float = 4.0, name: str = "tun") -> list[float]:
+    """Have a Hello come after each pause; return when ours left."""
+    times = []
+    for pause in pauses:
+        times += [w for w, d in found.wait_datagrams(pause) if any(isinstance(t, Hello) for t in tlvs_of(d))]
+        found.receive([found.hello(1, name, interval), found.ihu()], 1, name)
+        times += [found.now for d in found.datagrams() if any(isinstance(t, Hello) for t in tlvs_of(d))]
+    return times
+
+
+def test_a_hello_that_is_due_soon_leaves_with_that_of_the_neighbour() -> None:
+    found = bench()
+    found.meet()
+    found.wait(3)
+    (first,) = hello_times(found, [4.0])[:1]
+    found.wait(first + 1.5 - found.now)
+    assert hello_times(found, [0.0]) == [], "it has just been sent"
+    assert hello_times(found, [0.6]) == [pytest.approx(first + 2.1)]
+
+
+def test_a_neighbour_cannot_have_us_send_hellos_without_end() -> None:
+    found = bench()
+    found.meet()
+    found.wait(3)
+    assert all(b - a >= 3.4 for a, b in pairwise(hello_times(found, [0.05] * 2000, interval=0.05)))
+    assert all(b - a >= 1.6 for a, b in pairwise(hello_times(found, [0.05] * 2000, interval=60.0)))
+    assert all(b - a >= 3.5 for a, b in pairwise(hello_times(found, [0.05] * 2000, interval=0.0)))
+
+
+def test_on_a_lan_nobody_waits_for_the_hellos_of_another() -> None:
+    found = bench(WIRED)
+    found.meet()
+    found.wait(3)
+    assert all(b - a >= 3.5 for a, b in pairwise(hello_times(found, [0.5] * 100)))
+
+
 @pytest.mark.conformance("B3.4.2-1", "B3.4.3-5", "B3.4.2-2", "BB-1")
 def test_ihus_go_with_every_third_hello_or_with_each_when_some_are_lost() -> None:
     found = bench()

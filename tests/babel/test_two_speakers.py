@@ -18,8 +18,11 @@ def make(name: int, lost: bool = False) -> Speaker:
     return Speaker(bytes([2, 0, 0, 0, 0, 0, 0, name]), Parameters(), Random(name), memory)
 
 
-def carry(a: Speaker, b: Speaker, start: float, end: float, delay: float = 0.01) -> None:
-    """Drive both speakers in virtual time over a link with a delay in seconds."""
+def carry(
+    a: Speaker, b: Speaker, start: float, end: float, delay: float = 0.01
+) -> list[tuple[float, Speaker]]:
+    """Drive both speakers in virtual time over a link with a delay in seconds; return who sent something, and when."""
+    sent: list[tuple[float, Speaker]] = []
     flying: list[tuple[float, Speaker, Datagram]] = []
     now = start
     while True:
@@ -27,12 +30,13 @@ def carry(a: Speaker, b: Speaker, start: float, end: float, delay: float = 0.01)
             sender.handle_deadline(now)
             for datagram in sender.datagrams_to_send(now):
                 flying.append((now + delay, receiver, datagram))
+                sent.append((now, sender))
         moments = [
             m for m in (a.next_deadline(), b.next_deadline(), *(f[0] for f in flying)) if m is not None
         ]
         now = max(now, min(moments))
         if now > end:
-            return
+            return sent
         for item in [f for f in flying if f[0] <= now]:
             flying.remove(item)
             item[1].receive_datagram(item[2], now)
@@ -61,3 +65,16 @@ def test_a_withdrawn_prefix_is_forgotten_once_the_neighbour_knows() -> None:
     carry(a, b, 5.0, 5.5)
     assert [str(event).split()[0] for event in b.events()] == ["route-retracted", "route-flushed"]
     assert a.snapshot(5.5).held == b.snapshot(5.5).held == ()
+
+
+def test_the_hellos_of_both_ends_of_a_tunnel_leave_together_and_as_often_as_before() -> None:
+    a, b = make(10), make(11)
+    a.add_interface("tun", InterfaceParameters(), A, 0.0)
+    carry(a, b, 0.0, 2.0)
+    b.add_interface("tun", InterfaceParameters(), B, 2.0)
+    carry(a, b, 2.0, 20.0)
+    sent = carry(a, b, 20.0, 620.0)
+    by_a, by_b = ([when for when, who in sent if who is speaker] for speaker in (a, b))
+    assert 150 <= len(by_a) <= 175
+    assert len(by_a) == len(by_b)
+    assert all(abs(mine - yours) < 0.011 for mine, yours in zip(by_a, by_b, strict=True))

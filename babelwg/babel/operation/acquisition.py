@@ -8,6 +8,7 @@ from babelwg.babel.operation.delay import handle_delay_timeout
 from babelwg.babel.operation.dump import queue_dump
 from babelwg.babel.operation.failure import note_promised_hello
 from babelwg.babel.operation.liveness import (
+    follow_hello,
     handle_ihu_timeout,
     record_hello,
     record_missed_hello,
@@ -47,6 +48,7 @@ def handle_hello(state: State, interface: Interface, address: bytes, hello: Hell
     record_hello(state, neighbour, hello, now)
     if hello.interval:
         note_promised_hello(state, interface, now)
+        follow_hello(state, interface, hello, now)
 
 
 def lose_neighbour(state: State, neighbour: Neighbour, reason: str, now: float) -> None:

@@ -26,8 +26,9 @@ from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu
 FIRST_MISS = 1.5  # intervals after a Hello until the next one counts as missed (appendix A.1)
 NEXT_MISS = 1.0  # intervals from one missed Hello to the next (appendix A.1)
 
-# Implementation constant: interfaces that are gone of which it is known where their Hellos were
-MAX_FORMER_INTERFACES = 256
+# Implementation constants
+MAX_FORMER_INTERFACES = 256  # that are gone, of which it is known where their Hellos were
+EARLY = 0.5  # of a Hello interval, by which a Hello may leave before its time to share a moment with another
 REPRICE_PAUSE = 1.0  # seconds until a change of cost that came too soon is looked at again
 
 
@@ -35,6 +36,17 @@ def handle_hello_timer(state: State, interface: Interface, now: float) -> None:
     """Send the Hello that was promised, and the periodic update with it, if that is soon due."""
     send_scheduled_hello(state, interface, 0.0, now)
     join_hello(state, interface, now)
+
+
+def follow_hello(state: State, interface: Interface, hello: Hello, now: float) -> None:
+    """Send the next Hello of a tunnel with that of its peer, if it is due soon: both ends then wake once for two."""
+    due, interval = interface.hello_timer.when, interface.parameters.hello_interval
+    if (
+        due is not None
+        and interface.parameters.point_to_point
+        and due - now < min(EARLY * interval, hello.interval)
+    ):
+        handle_hello_timer(state, interface, now)
 
 
 def remember_hello_seqno(state: State, interface: Interface) -> None:
