@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from babelwg.babel.wire.prefix import is_link_local
 from babelwg.config import Endpoint
 from babelwg.daemon.recorder import Note, silent
 from babelwg.linux.tunnels.tunnel import SocketAddress
@@ -38,7 +39,7 @@ class EndpointResolver:
         self._task: asyncio.Task[None] | None = None
         for endpoint in endpoints:
             literal = literal_address(endpoint)
-            if literal is not None and not _is_link_local(literal):
+            if literal is not None and not is_link_local(literal[0]):
                 self._found[endpoint] = (literal,)
         if any(endpoint not in self._found for endpoint in endpoints):
             self._task = asyncio.create_task(self._resolve())
@@ -82,7 +83,7 @@ class EndpointResolver:
     async def _resolve_one(self, endpoint: Endpoint) -> str | None:
         """Look one name up; return what went wrong. An old answer stays in use when a later look-up fails."""
         literal = literal_address(endpoint)
-        if "%" in endpoint.host or (literal is not None and _is_link_local(literal)):
+        if "%" in endpoint.host or (literal is not None and is_link_local(literal[0])):
             return f"{endpoint.host}: link-local endpoints are not supported"
         if literal is not None:
             return None
@@ -137,13 +138,8 @@ def _resolve_now(endpoint: Endpoint) -> tuple[SocketAddress, ...] | Exception:
         (socket.inet_pton(family, str(where[0]).partition("%")[0]), int(where[1]))
         for family, *_, where in answers
     )
-    usable = tuple(dict.fromkeys(address for address in found if not _is_link_local(address)))
+    usable = tuple(dict.fromkeys(address for address in found if not is_link_local(address[0])))
     return usable or OSError(0, "it has link-local addresses only")
-
-
-def _is_link_local(address: SocketAddress) -> bool:
-    """Return whether an address means something on one interface only, fe80::/10."""
-    return len(address[0]) == 16 and address[0][0] == 0xFE and address[0][1] & 0xC0 == 0x80
 
 
 def literal_address(endpoint: Endpoint) -> SocketAddress | None:

@@ -12,6 +12,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from babelwg.babel.wire.prefix import is_link_local
 from babelwg.linux.errors import KernelError
 from babelwg.linux.monitor import IFA_ADDRESS, IFADDR, IFF_MULTICAST, IFF_UP, IFINFO
 from babelwg.linux.netlink import RTM_GETADDR, RTM_GETLINK, Refusal, RequestSocket, attributes
@@ -129,7 +130,7 @@ async def _remove_other_link_locals(iproute: IpRoute, index: int, link_local: by
     async for message in await iproute.addr("dump", index=index, family=socket.AF_INET6):
         address = message.get_attr("IFA_ADDRESS")
         packed = socket.inet_pton(socket.AF_INET6, address)
-        if packed[:2] == b"\xfe\x80" and packed != link_local:
+        if is_link_local(packed) and packed != link_local:
             await iproute.addr("del", index=index, family=socket.AF_INET6, address=address, prefixlen=64)
 
 

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.prefix import Prefix, is_link_local
 from babelwg.linux.netlink import (
     NLM_F_REPLACE,
     RTM_DELADDR,
@@ -350,11 +350,6 @@ class Monitor:
         if own.get((octets, plen)) != address:
             own[octets, plen] = address
             changed.add("address")
-
-
-def is_link_local(address: bytes) -> bool:
-    """Return whether a packed address is link-local IPv6 (fe80::/10)."""
-    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
 def _text(octets: bytes) -> str:

@@ -33,6 +33,7 @@ from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.route import Route
 from babelwg.babel.wire.decode import NOTHING_KNOWN, Complaint, Said, decode_packet
+from babelwg.babel.wire.prefix import is_link_local
 from babelwg.babel.wire.recognition import Passage
 from babelwg.babel.wire.tlv import (
     Acknowledgment,
@@ -56,7 +57,7 @@ def receive_datagram(state: State, datagram: Datagram, now: float) -> None:
     interface = state.interfaces.get(datagram.interface)
     if interface is None:
         _drop_packet(state, datagram, "interface-not-enabled")
-    elif not _is_link_local(source):
+    elif not is_link_local(source):
         _drop_packet(state, datagram, "not-link-local")
     elif port != state.parameters.port:
         _drop_packet(state, datagram, "wrong-port")
@@ -152,11 +153,6 @@ def _handle_any_acknowledgment(state: State, neighbour: Neighbour, tlv: Acknowle
     handle_answer(state, neighbour, tlv.opaque, now)
     handle_purge_acknowledgment(state, neighbour, tlv.opaque, now)
     handle_acknowledgment(state, neighbour, tlv, now)
-
-
-def _is_link_local(address: bytes) -> bool:
-    """Return whether an address is in fe80::/10 (§4)."""
-    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
 
 
 _ROUTE_WORK = frozenset((Update, Route, Passage, RouteRequest, SeqnoRequest))

@@ -80,6 +80,11 @@ def _by_first_octet() -> dict[tuple[int, int], list[tuple[int, int]]]:
     return found
 
 
+def is_link_local(address: bytes) -> bool:
+    """Return whether a packed address is in fe80::/10, and means something on one interface only."""
+    return len(address) == 16 and address[0] == 0xFE and address[1] & 0xC0 == 0x80
+
+
 LINK_LOCAL_NETWORK = bytes.fromhex("fe80000000000000")
 MARTIANS = tuple(
     Prefix.parse(text)

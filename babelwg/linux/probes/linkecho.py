@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from babelwg.babel.wire.prefix import is_link_local
 from babelwg.linux.errors import KernelError
 from babelwg.linux.netlink import set_receive_buffer
 from babelwg.linux.socketfilter import DESTINATION, SOURCE, attach_filter, by_interfaces, link_local
@@ -110,7 +111,7 @@ class LinkEcho:
                 continue
             source = socket.inet_pton(socket.AF_INET6, sender[0].partition("%")[0])
             destination, interface = _packet_info(ancillary)
-            if len(data) < ECHO.size or not (_is_link_local(source) and _is_link_local(destination)):
+            if len(data) < ECHO.size or not (is_link_local(source) and is_link_local(destination)):
                 continue  # a user's: it counts as one
             self.received[interface] = self.received.get(interface, 0) + 1
             if data[0] == ECHO_REQUEST:
@@ -153,7 +154,3 @@ def _packet_info(ancillary: list[tuple[int, int, bytes]]) -> tuple[bytes, int]:
             address, index = PKTINFO.unpack(data[: PKTINFO.size])
             return address, index
     return bytes(16), 0
-
-
-def _is_link_local(address: bytes) -> bool:
-    return address[0] == 0xFE and address[1] & 0xC0 == 0x80
