@@ -190,10 +190,13 @@ class Speaker(Shown):
         if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:
             note_traffic(self._state, found, now)
 
-    def fail_link(self, interface: str, why: str, now: float) -> None:
-        """Use an interface no longer: the link behind it was found dead, for a reason in words."""
+    def fail_link(self, interface: str, why: str, now: float, one_way: bool = False) -> None:
+        """Use an interface no longer: the link behind it was found dead, for a reason in words.
+
+        Where packets still come (`one_way`), the neighbour's Hellos do not show that it lives again.
+        """
         if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:
-            fail_link(self._state, found, why, now)
+            fail_link(self._state, found, why, now, one_way)
 
     def restore_link(self, interface: str, now: float) -> None:
         """Use an interface again whose link was found dead: packets go both ways."""
@@ -325,3 +328,7 @@ class Speaker(Shown):
             state.sending.cancel(outbox.timer)
         interface.outbox.small.append(wildcard_retraction(state))
         queue_hello(state, interface, FAREWELL_INTERVAL, 0.0, now)
+        # Nothing may promise more after it.
+        state.hellos.cancel(interface.hello_timer)
+        for timer in interface.timers():
+            state.timers.cancel(timer)

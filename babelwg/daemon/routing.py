@@ -216,9 +216,9 @@ class RoutingService:
             for name in sorted(known)
         ]
 
-    def fail_link(self, interface: str, why: str) -> None:
-        """Use an interface no longer: the link behind it was found dead."""
-        self.speaker.fail_link(interface, why, self._loop.time())
+    def fail_link(self, interface: str, why: str, one_way: bool = False) -> None:
+        """Use an interface no longer: the link behind it was found dead, perhaps although packets come (`one_way`)."""
+        self.speaker.fail_link(interface, why, self._loop.time(), one_way)
         self.pump()
 
     def restore_link(self, interface: str) -> None:

@@ -44,6 +44,7 @@ INTERVAL = 0.2  # seconds between two probes of a pair
 CALM = 3.0  # seconds of probes before the storm
 LIMIT = 120.0  # seconds
 MOST_STALLED = 0.5  # share of a storm that may go unjudged: else it shows nothing
+ALL_STALLED = 0.9  # and with any patience
 AFTER_STALL = 0.5  # seconds until all catch up after the machine stood still
 TAIL = 2.0  # seconds of probes after all is whole
 
@@ -75,7 +76,7 @@ class Outcome:
             found.append(f"{self.hops_exceeded} packets died of their hop limit")
         if self.rest - self.rest_stalled > patience * REST:
             found.append(f"{self.rest:.1f} s after the storm until all was whole")
-        if self.stalled > patience * MOST_STALLED * self.seconds:
+        if self.stalled > min(patience * MOST_STALLED, ALL_STALLED) * self.seconds:
             found.append(f"{self.stalled:.0f} of {self.seconds:.0f} s could not be judged")
         return found + self.grown
 

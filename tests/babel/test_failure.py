@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.wire.tlv import (
     INFINITY,
@@ -211,6 +213,28 @@ def test_hellos_that_come_as_promised_overrule_the_shell() -> None:
         bench.wait(4.0)
     assert bench.speaker.failed_links() == frozenset()
     assert bench.snapshot() and bench.neighbour(1, "one").cost == 96  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("interval", [0.2, 4.0])
+def test_hellos_do_not_overrule_the_shell_where_they_came_all_the_time(interval: float) -> None:
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now, one_way=True)
+    end = bench.now + 120.0
+    while bench.now < end:
+        assert bench.speaker.failed_links() == {"one"}
+        # The neighbour does not know yet that it hears us no more.
+        bench.receive([bench.hello(1, "one", interval), bench.ihu()], 1, "one")
+        bench.receive([bench.hello(2, "two"), bench.ihu()], 2, "two")
+        bench.wait(interval)
+    bench.receive([bench.hello(1, "one", interval), bench.ihu()], 1, "one")
+    assert bench.speaker.failed_links() == frozenset(), (
+        "its kernel may have ceased to answer for another reason"
+    )
+    bench.speaker.fail_link("one", WHY, bench.now)
+    for _ in range(3):
+        bench.receive([bench.hello(1, "one", interval), bench.ihu()], 1, "one")
+        bench.wait(interval)
+    assert bench.speaker.failed_links() == frozenset()
 
 
 def test_a_link_that_only_we_hear_stays_unused_when_its_hellos_go_on() -> None:

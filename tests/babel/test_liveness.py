@@ -8,9 +8,10 @@ import pytest
 from babelwg.babel.memory import Memory
 from babelwg.babel.operation.cost import compute_metric
 from babelwg.babel.operation.liveness import MAX_FORMER_INTERFACES
+from babelwg.babel.operation.overload import is_late
 from babelwg.babel.parameters import InterfaceParameters, Parameters
-from babelwg.babel.speaker import Speaker
-from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, RouteRequest
+from babelwg.babel.speaker import FAREWELL_INTERVAL, Speaker
+from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, RouteRequest, Update
 from tests.babel.bench import OUR_ADDRESS, OUR_ID, Bench, neighbour_address, tlvs_of, update
 
 WIRED = InterfaceParameters.wired()
@@ -299,18 +300,47 @@ def test_a_hello_that_is_due_soon_leaves_with_that_of_the_neighbour() -> None:
     found.meet()
     found.wait(3)
     (first,) = hello_times(found, [4.0])[:1]
-    found.wait(first + 1.5 - found.now)
-    assert hello_times(found, [0.0]) == [], "it has just been sent"
-    assert hello_times(found, [0.6]) == [pytest.approx(first + 2.1)]
+    found.wait(first + 2.7 - found.now)
+    assert hello_times(found, [0.0]) == [], "the next one is not due soon"
+    assert hello_times(found, [0.6]) == [pytest.approx(first + 3.3)]
 
 
-def test_a_neighbour_cannot_have_us_send_hellos_without_end() -> None:
+@pytest.mark.parametrize(
+    ("pause", "promised", "least"), [(0.05, 4.0, 2.8), (0.05, 60.0, 3.6), (0.05, 0.0, 3.6), (2.0, 2.0, 3.6)]
+)
+def test_a_neighbour_cannot_have_us_send_hellos_without_end(
+    pause: float, promised: float, least: float
+) -> None:
     found = bench()
     found.meet()
     found.wait(3)
-    assert all(b - a >= 3.4 for a, b in pairwise(hello_times(found, [0.05] * 2000, interval=0.05)))
-    assert all(b - a >= 1.6 for a, b in pairwise(hello_times(found, [0.05] * 2000, interval=60.0)))
-    assert all(b - a >= 3.5 for a, b in pairwise(hello_times(found, [0.05] * 2000, interval=0.0)))
+    times = hello_times(found, [pause] * 1000, interval=promised)
+    assert all(b - a >= least for a, b in pairwise(times))
+    assert all(b - a <= 4.0 for a, b in pairwise(times))
+
+
+def test_a_hello_that_is_late_is_left_to_its_timer() -> None:
+    found = bench()
+    found.meet()
+    found.wait(3)
+    found.now += 6.0  # in which the loop stood still
+    found.receive([found.hello(), found.ihu()])
+    assert not [tlv for tlv in found.sent() if isinstance(tlv, Hello)]
+    found.speaker.handle_deadline(found.now)
+    assert len([tlv for tlv in found.sent() if isinstance(tlv, Hello)]) == 1
+    assert is_late(found.speaker._state, found.now)
+
+
+def test_nothing_follows_the_farewell_on_an_interface() -> None:
+    found = bench()
+    found.meet()
+    found.wait(3)
+    (first,) = hello_times(found, [4.0])[:1]
+    found.wait(first + 3.3 - found.now)
+    found.speaker.take_leave("tun", found.now)
+    assert [tlv.interval for tlv in found.sent() if isinstance(tlv, Hello)] == [FAREWELL_INTERVAL]
+    found.receive([found.hello(), found.ihu()])
+    assert not [tlv for tlv in found.wait(30.0) if isinstance(tlv, Hello | Update)]
 
 
 def test_on_a_lan_nobody_waits_for_the_hellos_of_another() -> None:

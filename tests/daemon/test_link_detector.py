@@ -328,6 +328,59 @@ def test_a_link_that_is_dead_one_way_is_kept_where_nothing_leads_anywhere_else()
     assert len(asked) <= 30, "it is dear to know"
 
 
+def mute(seconds: float) -> tuple[Link, LinkDetector]:
+    """Return a link of which one direction is dead for so long, and the detector that does not see it at once."""
+    link = Link(back=0.01)
+    link.run(3.0)
+    link.mute = 0
+    link.run(seconds)
+    return link, link.ends[0]
+
+
+def test_a_suspicion_that_answers_end_makes_nobody_patient_where_packets_came_all_the_time() -> None:
+    link, detector = mute(2.5)
+    assert (detector.state, detector.one_way) == (State.SUSPECT, True)
+    link.mute = None
+    link.run(0.2)
+    assert detector.state is State.ALIVE
+    detector.suspect(link.now)
+    assert detector.patience == pytest.approx(Bounds().patience)
+
+
+def test_a_link_that_dies_one_way_again_and_again_is_left_alone_for_ever_longer() -> None:
+    link = Link(back=0.01)
+    link.run(3.0)
+    for _ in range(300):
+        link.mute = None if link.ends[0].state is State.DEAD else 0
+        link.run(1.0)
+    assert len([end for _, end in link.verdicts() if end == 0]) <= 12
+
+
+def test_a_link_that_was_dead_one_way_for_long_is_used_again_as_soon_as_others() -> None:
+    link, detector = mute(700.0)
+    detector.hello_interval = 20.0
+    link.run(20.0)
+    back = link.now
+    link.mute = None
+    link.run(3.0)
+    assert [when - back < 2.0 for when, end in link.verdicts(Action.RESTORE) if end == 0] == [True]
+
+
+def test_what_is_seen_to_be_down_is_not_dead_one_way() -> None:
+    link, detector = mute(2.5)
+    assert detector.one_way
+    detector.give_up("its interface has no carrier", link.now)
+    assert not detector.one_way
+
+
+def test_the_answers_of_a_kernel_do_not_keep_a_dead_link_from_asking_its_daemon() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    detector.answered(0.002, 0.0)
+    detector.give_up("it is said to be dead", 1.0)
+    detector.answered(0.002, 2.0)
+    assert not detector.echoes
+
+
 def test_a_kernel_that_never_answered_is_not_judged_by_its_answers_where_packets_come() -> None:
     link = Link(back=0.01)
     for end in link.ends:

@@ -78,8 +78,9 @@ class Routing:
     def failed_links(self) -> frozenset[str]:
         return frozenset(self.failed)
 
-    def fail_link(self, interface: str, why: str) -> None:
+    def fail_link(self, interface: str, why: str, one_way: bool = False) -> None:
         self.failed[interface] = why
+        self.one_way = one_way
         if self.broken:
             raise ValueError("a mistake of ours")
 

@@ -21,14 +21,15 @@ RETRY_FOR = 600.0  # after which the ordinary Hellos have to do
 ANSWER_INTERVAL = 0.01  # within which an acknowledgment is asked for
 LONGEST_ANSWER = 60.0  # for which an acknowledgment is awaited
 MAX_ASKED, MAX_ANSWERS = 32, 256
+ONE_WAY_HOLD = 120.0  # in which Hellos say nothing of a link that was dead although they came
 HELLOS_ENOUGH = 3  # in a row, none of them missed: what is said of the link by them is newer
 
 
-def fail_link(state: State, interface: Interface, why: str, now: float) -> None:
+def fail_link(state: State, interface: Interface, why: str, now: float, one_way: bool = False) -> None:
     """Use a link no longer, and tell everybody at once; its neighbours and what they announced stay known."""
     if interface.failed is not None:
         return
-    interface.failed, interface.heard_since = now, 0
+    interface.failed, interface.heard_since, interface.one_way = now, 0, one_way
     state.emit(LinkFailed(interface.name, why))
     for neighbour in list(interface.neighbours.values()):
         drop_link(state, neighbour, now)
@@ -104,7 +105,9 @@ def note_promised_hello(state: State, interface: Interface, now: float) -> None:
     if interface.failed is None:
         return
     interface.heard_since += 1
-    if interface.heard_since >= HELLOS_ENOUGH:
+    # On a link that is dead one way Hellos come all the time, and for a while IHUs that know nothing of it yet.
+    is_believed = not interface.one_way or now >= interface.failed + ONE_WAY_HOLD
+    if interface.heard_since >= HELLOS_ENOUGH and is_believed:
         state.count("link_restored_by_hellos")
         for neighbour in interface.neighbours.values():
             # That we hear it says nothing of whether it hears us: only an IHU that came since does.

@@ -28,7 +28,9 @@ NEXT_MISS = 1.0  # intervals from one missed Hello to the next (appendix A.1)
 
 # Implementation constants
 MAX_FORMER_INTERFACES = 256  # that are gone, of which it is known where their Hellos were
-EARLY = 0.5  # of a Hello interval, by which a Hello may leave before its time to share a moment with another
+# Of a Hello interval: by which a Hello may leave early to share a moment with another, by which intervals that are the
+# same may differ, and the longest round trip with which each end still sees who was first
+EARLY, ALIKE, FAR = 0.2, 0.1, 0.05
 REPRICE_PAUSE = 1.0  # seconds until a change of cost that came too soon is looked at again
 
 
@@ -41,11 +43,12 @@ def handle_hello_timer(state: State, interface: Interface, now: float) -> None:
 def follow_hello(state: State, interface: Interface, hello: Hello, now: float) -> None:
     """Send the next Hello of a tunnel with that of its peer, if it is due soon: both ends then wake once for two."""
     due, interval = interface.hello_timer.when, interface.parameters.hello_interval
-    if (
-        due is not None
-        and interface.parameters.point_to_point
-        and due - now < min(EARLY * interval, hello.interval)
-    ):
+    if due is None or not interface.parameters.point_to_point:
+        return
+    # One that is late is for its timer, which sees how late we are.
+    is_soon = 0 < due - now < EARLY * interval
+    is_alike = abs(hello.interval - interval) <= ALIKE * interval
+    if is_soon and is_alike and interface.longest_round_trip < FAR * interval:
         handle_hello_timer(state, interface, now)
 
 

@@ -79,6 +79,7 @@ class Interface:
         "link_local",
         "name",
         "neighbours",
+        "one_way",
         "outbox",
         "pacer",
         "parameters",
@@ -118,6 +119,7 @@ class Interface:
         self.probing = Probing(actions.probe)
         self.introduction = Introduction(actions.introduce)
         self.failed: float | None = None  # since when the link is known to be dead, in seconds
+        self.one_way = False  # whether it is dead although packets come
         self.heard_since = 0  # promised Hellos since then
         self.retry_timer = Timer(actions.retry)
         self.asked: dict[int, float] = {}  # when the shell asked what is not yet acknowledged, by nonce

@@ -110,7 +110,7 @@ class LinkDetector:
         self._pending = False  # whether something was carried since the link last proved to live
         self._outstanding: list[float] = []  # when the probes left that are not answered yet
         self._mute_since = now  # the last answer, or the first probe after a pause
-        self._one_way = False  # whether the link is suspected, or was found dead, though packets come
+        self.one_way = False  # whether the link is suspected, or was found dead, though packets come
         self._gap = bounds.silence / 3
         self._sent = 0  # probes of this suspicion, or of this trial
         self._probed = -math.inf
@@ -131,7 +131,7 @@ class LinkDetector:
 
     def look(self, received: int, incoming: int, outgoing: int, now: float) -> None:
         """Take in how many packets came since the last look, and how many packets of users came and went."""
-        if received and not self._one_way:
+        if received and not self.one_way:
             self._clear(now)
             self._hasty = self.state is State.DEAD
         if incoming:
@@ -161,13 +161,14 @@ class LinkDetector:
 
     def give_up(self, why: str, now: float) -> None:
         """Take the link for dead because something else shows it, for a reason in words."""
-        self.verdict, self.hold, self._was_seen = why, 0.0, True
+        self.verdict, self.hold, self._was_seen, self.one_way = why, 0.0, True, False
         self._become(State.DEAD, now)
 
     def answered(self, rtt: float, now: float, echoed: bool = True) -> None:
         """Take in the answer to a probe and after how many seconds it came, from a kernel or (not `echoed`) Babel."""
         self.answers, self._blind_until = True, -math.inf
-        self.echoes = echoed or (self.echoes and not self.in_doubt)
+        if self.state is not State.DEAD:
+            self.echoes = echoed or (self.echoes and not self.in_doubt)
         self.round_trip.add(rtt)
         self._note_losses(now - rtt)
         self._mute_since = now
@@ -189,7 +190,7 @@ class LinkDetector:
                 return self._probe(now)
             elif self._is_mute(now):
                 self._become(State.SUSPECT, now)
-                self._one_way = self._alone = True
+                self.one_way = self._alone = True
             elif self._introduces(now):
                 self._introductions = max(0, self._introductions - 1)
                 return self._probe(now)
@@ -288,10 +289,10 @@ class LinkDetector:
             return self._step_suspect(now)
         self._was_seen = False
         waited = round(1000 * (now - self.since))
-        although = ", though packets came" if self._one_way else ""
+        although = ", though packets came" if self.one_way else ""
         self.verdict = f"{self._sent} probes in {waited} ms were not answered{although}"
-        # Where one short silence follows another, so will the next.
-        steady = STALL_HALF_LIFE if self._was_short or self.hold else UNSTABLE
+        # Where one short silence follows another, so will the next; and it takes seconds to see that no answers come.
+        steady = STALL_HALF_LIFE if self._was_short or self.hold or self.one_way else UNSTABLE
         is_unstable = now < self._restored + max(steady, 2 * self.hold)
         self.hold = min(max(1.0, 2 * self.hold), LONGEST_HOLD) if is_unstable else 0.0
         self._become(State.DEAD, now)
@@ -321,7 +322,11 @@ class LinkDetector:
             return TRIAL_INTERVAL
         if now < self.since + QUICK_FOR:
             return QUICK_RETRY
-        return SLOW_RETRY if now < self.since + SLOW_FOR else max(SLOW_RETRY, self.hello_interval)
+        return (
+            SLOW_RETRY
+            if self.one_way or now < self.since + SLOW_FOR
+            else max(SLOW_RETRY, self.hello_interval)
+        )
 
     def _probe(self, now: float) -> Action:
         if now > max([self._mute_since, *self._outstanding[-1:]]) + ACTIVE:
@@ -343,8 +348,9 @@ class LinkDetector:
     def _clear(self, now: float) -> None:
         """End a suspicion, and remember how long a silence was that meant nothing."""
         if self.state is State.SUSPECT:
-            silence = min(now - self.since, STALL_LIMIT)
-            self._stall = max(self._stalled(now), silence), now
+            if not self.one_way:
+                silence = min(now - self.since, STALL_LIMIT)
+                self._stall = max(self._stalled(now), silence), now
             self._become(State.ALIVE, now)
 
     def _stalled(self, now: float) -> float:
@@ -355,7 +361,7 @@ class LinkDetector:
         self.state, self.since = state, now
         self._sent, self._trial = 0, None
         self._hasty = self._alone = False
-        self._one_way = self._one_way and state is State.DEAD
+        self.one_way = self.one_way and state is State.DEAD
         if state is State.SUSPECT:
             self._probed = -math.inf
         elif state is State.DEAD:

@@ -318,7 +318,8 @@ class LinkWatch:
 
     def _fail(self, link: WatchedLink) -> None:
         self.counters["failed"] += 1
-        self._routing.fail_link(link.place.interface, link.detector.verdict)
+        detector = link.detector
+        self._routing.fail_link(link.place.interface, detector.verdict, detector.one_way)
 
     def _ask(self, link: WatchedLink) -> None:
         place, echo = link.place, self._echo
