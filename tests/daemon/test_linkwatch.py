@@ -307,6 +307,22 @@ def test_one_who_answered_in_an_earlier_life_is_judged_before_its_first_answer_i
     on_bench(monkeypatch, talk)
 
 
+def test_the_speaker_is_told_where_a_link_is_dead_although_packets_come(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.turn(0.6)
+        bench.turn(0.6, 1, 1)
+        bench.turn()
+        bench.echo.answering = False
+        for _ in range(400):
+            bench.turn(received=1, sent=1)
+        assert bench.routing.failed["bw-b"].endswith("though packets came")
+        assert bench.routing.one_way
+
+    on_bench(monkeypatch, talk)
+
+
 def test_without_an_answer_to_echo_requests_babel_is_asked_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     def talk(bench: Bench) -> None:
         bench.echo.answering = False

@@ -28,9 +28,9 @@ NEXT_MISS = 1.0  # intervals from one missed Hello to the next (appendix A.1)
 
 # Implementation constants
 MAX_FORMER_INTERFACES = 256  # that are gone, of which it is known where their Hellos were
-# Of a Hello interval: by which a Hello may leave early to share a moment with another, by which intervals that are the
-# same may differ, and the longest round trip with which each end still sees who was first
-EARLY, ALIKE, FAR = 0.2, 0.1, 0.05
+# Of a Hello interval: by which a Hello may leave early to share a moment with another, and by which intervals that are
+# the same may differ
+EARLY, ALIKE = 0.2, 0.1
 REPRICE_PAUSE = 1.0  # seconds until a change of cost that came too soon is looked at again
 
 
@@ -48,7 +48,7 @@ def follow_hello(state: State, interface: Interface, hello: Hello, now: float) -
     # One that is late is for its timer, which sees how late we are.
     is_soon = 0 < due - now < EARLY * interval
     is_alike = abs(hello.interval - interval) <= ALIKE * interval
-    if is_soon and is_alike and interface.longest_round_trip < FAR * interval:
+    if is_soon and is_alike:
         handle_hello_timer(state, interface, now)
 
 
