@@ -38,7 +38,8 @@ def test_babeld_takes_part_relays_and_retracts(
     m.wait("a and b are direct again", lambda: uses(m, "a", "b", B) and uses(m, "b", "a", A))
     m.nodes["c"].run("ip", "address", "del", "fd00:77::3/128", "dev", "lo")
     m.wait("a has lost the withdrawn prefix", lambda: m.kernel_device("a", "fd00:77::3") is None)
-    assert uses(m, "a", "c", ("10.23.0.3", "10.23.0.3"))
+    # On a busy machine babeld lets go of a neighbour now and then, and begins its Hellos to it anew.
+    m.wait("it keeps the other one", lambda: uses(m, "a", "c", ("10.23.0.3", "10.23.0.3")), 5.0)
     (m.home("a") / "babelwg.toml").write_text(
         (m.home("a") / "babelwg.toml").read_text().replace('"fd00:77::1/128", ', "")
     )
