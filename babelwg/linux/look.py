@@ -10,7 +10,7 @@ from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.routes import PROTOCOL_BABEL, Route, dump_octets, routes_in
 
 MARK_SIZE = 16  # octets
-SHARE = 0.001  # of a processor, that looks at full tables may take: news of the kernel come at once, without any look
+SHARE = 0.0005  # of a processor, that looks at full tables may take: news of the kernel come at once, without any look
 LONGEST_PAUSE = 300.0  # seconds
 
 

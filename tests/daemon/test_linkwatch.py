@@ -637,13 +637,17 @@ def test_a_new_neighbour_is_looked_at_soon(monkeypatch: pytest.MonkeyPatch) -> N
     on_bench(monkeypatch, talk)
 
 
-def test_without_links_nobody_tells_of_their_use(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_links_nothing_is_looked_at_until_a_neighbour_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     def talk(bench: Bench) -> None:
-        bench.routing.known = []
-        bench.watch.tells_use = lambda interface: True
+        known, bench.routing.known = bench.routing.known, []
         for _ in range(20):
             bench.turn(1.0)
-        assert bench.due - bench.now <= 1.0
+        assert bench.due - bench.now == pytest.approx(10.0)
+        bench.routing.known = known
+        bench.routing.listeners[0]([NeighbourAcquired("bw-b", THEIRS)])
+        assert bench.due - bench.now <= 0.5
+        bench.turn(0.5)
+        assert "bw-b" in bench.watch.links
 
     on_bench(monkeypatch, talk)
 

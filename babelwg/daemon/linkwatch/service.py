@@ -287,8 +287,8 @@ class LinkWatch:
     def _calm_interval(self, now: float) -> float:
         if now < self._used_at + REST_AFTER:
             return IDLE_INTERVAL
-        is_told = bool(self.links) and all(map(self.tells_use, self.links))
-        return TOLD_INTERVAL if is_told else REST_INTERVAL
+        # Where there are none, a neighbour that comes is news.
+        return TOLD_INTERVAL if all(map(self.tells_use, self.links)) else REST_INTERVAL
 
     def _own(self, place: Place) -> Packets:
         """Return how many packets of an interface were Babel's or probes."""
