@@ -290,6 +290,18 @@ def test_a_large_dump_fills_packets_to_the_mtu_and_is_paced(mtu: int, most: int)
     assert dump[-1][0] - dump[0][0] < 0.5
 
 
+def test_a_table_that_is_told_again_wakes_both_ends_seldom() -> None:
+    found = bench(WIRED)
+    for number in range(6000):
+        found.speaker.announce(
+            Prefix(6, bytes([32, 1, 13, 184, *number.to_bytes(2, "big")]) + bytes(10), 48), 0, 0.0
+        )
+    found.wait(5)
+    told = [(w, d) for w, d in found.live(16) if any(isinstance(t, Update) for t in tlvs_of(d))]
+    assert sum(isinstance(t, Update) for _, d in told for t in tlvs_of(d)) >= 6000
+    assert len({when for when, _ in told}) <= len(told) / 8
+
+
 def test_a_hello_is_not_kept_waiting_by_a_dump() -> None:
     slow = InterfaceParameters(pace=500.0, burst=0)
     found = bench(slow)

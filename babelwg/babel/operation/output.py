@@ -10,7 +10,7 @@ from babelwg.babel.operation.delay import stamp_hello, stamp_ihu
 from babelwg.babel.operation.dump import write_dump
 from babelwg.babel.operation.updates import build_update
 from babelwg.babel.state import State
-from babelwg.babel.tables.interface import PACING_GRAIN, REPEAT_GRAIN, Interface
+from babelwg.babel.tables.interface import REPEAT_DELAY, Interface
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.wire.encode import PacketWriter
@@ -53,9 +53,7 @@ def flush(state: State, interface: Interface, outbox: Outbox, now: float) -> lis
         ready_at = interface.pacer.ready_at(interface.parameters)
         if not outbox.unpaced and ready_at > now:
             # A table told again may wait until it is worth the while.
-            state.sending.set(
-                outbox.timer, ready_at if outbox.pressing else ready_at + REPEAT_GRAIN - PACING_GRAIN
-            )
+            state.sending.set(outbox.timer, ready_at if outbox.pressing else ready_at + REPEAT_DELAY)
             break
         writer = _writer(interface)
         _write_unpaced(state, interface, outbox, writer, now)

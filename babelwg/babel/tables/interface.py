@@ -15,9 +15,9 @@ from babelwg.babel.timers import Timer
 from babelwg.babel.wire.mac import overhead
 from babelwg.babel.wire.prefix import Prefix
 
-# Implementation constants: seconds of which the octets leave together, or each packet would wake both ends; and those
-# of a table that is told again
-PACING_GRAIN, REPEAT_GRAIN = 0.02, 0.1
+# Implementation constants: seconds of which the octets leave together, or each packet would wake both ends; and further
+# seconds for those of a table that is told again
+PACING_GRAIN, REPEAT_DELAY = 0.02, 0.08
 
 
 class Pacer:

@@ -322,11 +322,8 @@ class LinkDetector:
             return TRIAL_INTERVAL
         if now < self.since + QUICK_FOR:
             return QUICK_RETRY
-        return (
-            SLOW_RETRY
-            if self.one_way or now < self.since + SLOW_FOR
-            else max(SLOW_RETRY, self.hello_interval)
-        )
+        is_slow = self.one_way or now < self.since + SLOW_FOR
+        return SLOW_RETRY if is_slow else max(SLOW_RETRY, self.hello_interval)
 
     def _probe(self, now: float) -> Action:
         if now > max([self._mute_since, *self._outstanding[-1:]]) + ACTIVE:
