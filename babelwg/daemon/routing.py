@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -242,9 +243,7 @@ class RoutingService:
         """Do what the speaker asks: install, remember, send, and wake at its deadline."""
         if not self.stopping:
             self._guarded(self._exchange)
-            deadline = self.speaker.next_deadline()
-            # Never at once again: were a deadline not met by its handling, others would still get the loop.
-            self._wake_at(None if deadline is None else max(deadline, self._loop.time() + SHORTEST_WAIT))
+            self._wake_at(self.speaker.next_deadline())
 
     def _exchange(self) -> None:
         for number in range(PUMP_ROUNDS):
@@ -289,13 +288,17 @@ class RoutingService:
         self.pump()
 
     def _wake_at(self, deadline: float | None) -> None:
+        now = self._loop.time()
+        # Never at once again: were a deadline not met by its handling, others would still get the loop.
+        when = math.inf if deadline is None else max(deadline, now + SHORTEST_WAIT)
         if self._timer is not None:
-            # One that comes too early finds nothing to do. One that is due is never put off, or a socket that always
-            # has more to read would keep the Hellos waiting for ever.
-            if deadline is None or self._timer.when() <= deadline:
+            # One that is due is never put off, or a socket that always has more to read would keep the Hellos waiting
+            # for ever; one that would come too early would wake a node at rest for nothing.
+            planned = self._timer.when()
+            if planned <= now or (deadline is not None and deadline <= planned <= when):
                 return
             self._timer.cancel()
-        self._timer = None if deadline is None else self._loop.call_at(deadline, self._wake)
+        self._timer = None if deadline is None else self._loop.call_at(when, self._wake)
 
     def _wake(self) -> None:
         self._timer = None

@@ -1,6 +1,7 @@
 """The pump: nothing that one neighbour sends keeps the speaker from what it has promised to the others."""
 
 import asyncio
+import math
 from pathlib import Path
 
 from babelwg.babel.wire.encode import PacketWriter
@@ -8,7 +9,7 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import Hello, Ihu, Update
 from babelwg.daemon.routing import RoutingService
 from babelwg.linux.monitor import IFF_UP, Link
-from tests.daemon.routingbench import OWN, PEER, BusySocket, packet, routing_over
+from tests.daemon.routingbench import OWN, PEER, BusySocket, PlayedSocket, packet, routing_over
 from tests.walkless import forbid_walks
 
 TABLE_ROW = Prefix.parse("2001:db8:0:9::/64")
@@ -117,3 +118,27 @@ def test_an_interface_without_a_carrier_is_left_where_nobody_watches_its_link(tm
             assert routing.speaker.links(0.0)[0] == ()
 
     asyncio.run(talk())
+
+
+def test_a_node_at_rest_wakes_for_nothing_but_what_is_due(tmp_path: Path) -> None:
+    async def talk() -> list[float]:
+        socket = PlayedSocket()
+        early: list[float] = []
+        async with routing_over(socket, tmp_path, hello_interval=5.0) as routing:
+            handle = routing.speaker.handle_deadline
+
+            def note(now: float, heard: float | None = None) -> None:
+                due = routing.speaker.next_deadline()
+                early.append(math.inf if due is None else due - now)
+                handle(now, heard)
+
+            routing.speaker.handle_deadline = note  # type: ignore[method-assign]
+            # Each Hello puts off the moment from which its neighbour is missed.
+            for seqno in range(12):
+                socket.say(Hello(seqno, 0.1), Ihu(OWN, 96, 0.3))
+                await asyncio.sleep(0.1)
+        return early
+
+    early = asyncio.run(talk())
+    # The clock of asyncio is that coarse; a timer that was due before the Hello could be read is not put off.
+    assert sum(seconds > 0.001 for seconds in early) <= 2
