@@ -1,6 +1,8 @@
 """Packets that a restart costs, over the tunnels of the node itself and through it: planned, and by kill -9.
 
-Beside babeld, whose tunnels of wireguard-go stay while it is away.
+Beside babeld, whose tunnels of wireguard-go stay while it is away. The kernel's tunnels need a kernel that has
+WireGuard; in an emulated machine a program starts so slowly that its neighbours have let go of it by then, unless all
+is in slow motion there: `--kinds kernel --slow 4`.
 """
 
 import argparse
@@ -26,11 +28,13 @@ from babelwg.lab.topology import Topology
 from integration.bench.common import spread, verdict
 from integration.stock import BabeldNode
 
-KINDS = ("embedded", "wireguard-go", "babeld")
+KINDS = ("embedded", "wireguard-go", "kernel", "babeld")
+USUAL = ("embedded", "wireguard-go", "babeld")  # those that need nothing of the kernel
 HOWS = {"planned": signal.SIGTERM, "kill -9": signal.SIGKILL}
 FIRST_HELLO = 0.6  # seconds: the target
 PROBE = 0.01  # seconds
 LONGEST_ABSENCE = 4.5  # seconds between a kill and the next start
+HELLO_INTERVAL = 4.0  # seconds, the default
 CALM = 3.0  # seconds of traffic before the first restart
 AFTER = 11.0  # seconds after each start: neighbours that miss Hellos let go within 2.5 intervals of 4 s
 AFTER_ALL = 33.0  # seconds after the last one: what nobody confirms is removed after 30
@@ -89,8 +93,8 @@ class Watch:
 class Bench:
     """Three nodes in a line under probes, whose middle one is restarted again and again."""
 
-    def __init__(self, kind: str, mesh: Mesh, stack: ExitStack) -> None:
-        self.kind, self.mesh = kind, mesh
+    def __init__(self, kind: str, mesh: Mesh, slow: float, stack: ExitStack) -> None:
+        self.kind, self.mesh, self.probe = kind, mesh, PROBE * slow
         self.babeld = {name: BabeldNode(mesh, name) for name in "abr"} if kind == "babeld" else {}
         self.addresses = {
             name: [str(a).partition("/")[0] for a in mesh.topology.node(name).addresses] for name in "abr"
@@ -108,7 +112,7 @@ class Bench:
         self.hellos = self._kept(stack, Watch(mesh.nodes["a"], *module, mesh.tunnel("a", "r")))
         self.flows = {name: self._kept(stack, flow) for name, flow in self._flows().items()}
         mesh.wait("all flows get through", lambda: all(f.last_heard for f in self.flows.values()))
-        time.sleep(CALM)
+        time.sleep(CALM * slow)
 
     def restart(self, how: signal.Signals, absence: float, after: float) -> Outcome:
         """End the middle daemon, start it again and return what that cost."""
@@ -163,12 +167,12 @@ class Bench:
         a, b, r = (self.mesh.nodes[name] for name in "abr")
         v6 = {name: addresses[0] for name, addresses in self.addresses.items()}
         return {
-            "UDP a to r": UdpFlow(a, r, v6["r"], PROBE),
-            "UDP r to a": UdpFlow(r, a, v6["a"], PROBE),
-            "ping a to r": Pinger(a, self.addresses["r"][1], PROBE),
-            "UDP a to b": UdpFlow(a, b, v6["b"], PROBE, port=10),
-            "UDP b to a": UdpFlow(b, a, v6["a"], PROBE, port=10),
-            "ping b to a": Pinger(b, self.addresses["a"][1], PROBE),
+            "UDP a to r": UdpFlow(a, r, v6["r"], self.probe),
+            "UDP r to a": UdpFlow(r, a, v6["a"], self.probe),
+            "ping a to r": Pinger(a, self.addresses["r"][1], self.probe),
+            "UDP a to b": UdpFlow(a, b, v6["b"], self.probe, port=10),
+            "UDP b to a": UdpFlow(b, a, v6["a"], self.probe, port=10),
+            "ping b to a": Pinger(b, self.addresses["a"][1], self.probe),
         }
 
     def _settled(self) -> bool:
@@ -192,19 +196,20 @@ def _is_withdrawal(line: str) -> bool:
     return ours and ("Deleted" in line or "unreachable" in line)
 
 
-def run(kind: str, repeats: int, directory: Path) -> dict[str, list[Outcome]]:
-    """Restart the middle of one line of nodes, planned and by kill -9 in turn."""
+def run(kind: str, repeats: int, slow: float, directory: Path) -> dict[str, list[Outcome]]:
+    """Restart the middle of one line of nodes, planned and by kill -9 in turn, `slow` times as slowly as usual."""
     topology = Topology.parse(TOPOLOGY, "bench")
     everyone = frozenset("abr") if kind == "babeld" else frozenset()
     backend = "wireguard-go" if kind == "babeld" else kind
     found: dict[str, list[Outcome]] = {how: [] for how in HOWS}
-    with Mesh(topology, directory, backend, without_daemon=everyone) as mesh, ExitStack() as stack:
-        bench = Bench(kind, mesh, stack)
+    settings = {"babel": f"hello-interval = {HELLO_INTERVAL * slow}"}
+    with Mesh(topology, directory, backend, settings, everyone) as mesh, ExitStack() as stack:
+        bench = Bench(kind, mesh, slow, stack)
         for number in range(repeats):
             for how, number_of in HOWS.items():
                 absence = LONGEST_ABSENCE * (number + 1) / repeats if how == "kill -9" else 0.0
                 is_last = number == repeats - 1 and how == "kill -9"
-                outcome = bench.restart(number_of, absence, AFTER_ALL if is_last else AFTER)
+                outcome = bench.restart(number_of, absence, (AFTER_ALL if is_last else AFTER) * slow)
                 found[how].append(outcome)
                 print(f"{kind}, {how}, {absence:.1f} s away: {_told(outcome)}", file=sys.stderr)
         for babeld in bench.babeld.values():
@@ -261,8 +266,11 @@ def main(argv: Sequence[str]) -> int:
     """Restart each kind so many times both ways, and print what it cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=USUAL)
     parser.add_argument("--babeld-repeats", type=int, default=2, help="it loses all routes each time")
+    parser.add_argument(
+        "--slow", type=float, default=1.0, help="probes, Hellos and rests take so many times as long"
+    )
     parser.add_argument("--check", action="store_true", help="exit 1 when a target is missed")
     options = parser.parse_args(argv)
     found: dict[str, dict[str, list[Outcome]]] = {}
@@ -271,8 +279,10 @@ def main(argv: Sequence[str]) -> int:
         if not repeats:
             continue
         with tempfile.TemporaryDirectory(prefix="babelwg-bench-") as directory, _compiled():
-            found[kind] = run(kind, repeats, Path(directory))
-    print("restart of the middle of three nodes under six flows of 100 probes a second")
+            found[kind] = run(kind, repeats, options.slow, Path(directory))
+    print(
+        f"restart of the middle of three nodes under six flows of {1 / (PROBE * options.slow):g} probes a second"
+    )
     for kind, outcomes in found.items():
         _print_rows(kind, outcomes)
     missed = [text for kind in found if kind != "babeld" for text in _missed(kind, found[kind])]

@@ -16,6 +16,7 @@ from babelwg.babel.wire.tlv import (
     SubTlvType,
 )
 from tests.babel.bench import V4, Bench, Q, neighbour_address, tlvs_of, update
+from tests.walkless import forbid_walks
 
 WHY = "8 probes in 120 ms were not answered"
 FIRST, SECOND = neighbour_address(1), neighbour_address(2)
@@ -290,6 +291,16 @@ def test_there_may_be_an_alternative_where_another_neighbour_is_heard() -> None:
     bench.receive([update(V4, router_id=bytes(7) + b"v", number=2)], 2, "two")
     assert bench.speaker.has_alternative("one")
     bench.speaker.fail_link("two", WHY, bench.now)
+    assert not bench.speaker.has_alternative("one")
+
+
+def test_where_nobody_else_tells_of_anything_no_table_is_looked_through_for_an_alternative() -> None:
+    bench = Bench()
+    for number, name in ((1, "one"), (2, "two")):
+        bench.interface(name)
+        bench.meet(number, name)
+    bench.receive([update(metric=50)], 1, "one")
+    forbid_walks(bench.speaker._state.interfaces["one"].neighbours[FIRST], "routes")
     assert not bench.speaker.has_alternative("one")
 
 

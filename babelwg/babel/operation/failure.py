@@ -63,11 +63,15 @@ def has_alternative(state: State, interface: Interface) -> bool:
     A neighbour on another one is enough that tells of several routers: it does not tell of its own way as long as it
     takes the one through us (split horizon, RFC 8966 section 3.7.4).
     """
+    others = [
+        n for other in state.interfaces.values() if other is not interface for n in other.neighbours.values()
+    ]
+    if not any(neighbour.routes for neighbour in others):
+        return False
     routes = (route for neighbour in interface.neighbours.values() for route in neighbour.routes.values())
-    used = [r for r in routes if (chosen := state.routes.selected.get(r.prefix)) and chosen.route is r]
-    others = [other for other in state.interfaces.values() if other is not interface]
-    if used and any(_is_relay(neighbour) for other in others for neighbour in other.neighbours.values()):
-        return True
+    used = (r for r in routes if (chosen := state.routes.selected.get(r.prefix)) and chosen.route is r)
+    if any(map(_is_relay, others)):
+        return any(True for _ in used)
     return any(
         other.metric < INFINITY and other.neighbour.interface is not interface
         for route in used
