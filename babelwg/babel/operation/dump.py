@@ -72,16 +72,18 @@ def queue_dump(state: State, neighbour: Neighbour, now: float) -> bool:
 
 def write_dump(state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float) -> None:
     """Write the batches that wait, each as it is true now, until the packet is full."""
-    setting = _setting(state, interface)
-    while outbox.batches:
-        batch = next(iter(outbox.batches))
+    setting, written = _setting(state, interface), []
+    for batch in outbox.batches:
         # Only now: what was queued and has changed since may be told nowhere else behind a retraction of everything.
         if not _is_silent(state, interface.encodings.get(batch), setting):
             encoding = _encoding(state, interface, batch, setting, now)
             if not writer.add_octets(encoding.octets):
                 assert writer, "any batch fits in an empty packet"
-                return
+                break
             outbox.updates |= dict.fromkeys(encoding.rest)
+        written.append(batch)
+    # Who takes the first of a dictionary again and again passes, each time, all that he took before.
+    for batch in written:
         del outbox.batches[batch]
 
 

@@ -1,6 +1,7 @@
 """The source table: the best distance ever announced for each source (RFC 8966, section 3.2.5)."""
 
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -110,8 +111,8 @@ class SourceTable:
     def collect_garbage(self, gc_time: float, now: float) -> None:
         """Remove the sources that were not announced for `gc_time` seconds (§3.7.3)."""
         self._settle()
-        while (oldest := self.oldest_use()) is not None and oldest + gc_time <= now:
-            source = next(iter(self._used))
+        old = [source for source, _ in takewhile(lambda item: item[1] + gc_time <= now, self._used.items())]
+        for source in old:
             del self._used[source], self._distances[source]
             self._changed[source] = None
 
