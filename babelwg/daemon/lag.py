@@ -51,6 +51,17 @@ class LagMeter:
     def note(self, lag: float, now: float) -> None:
         """Take in one measured lag."""
         self.last = lag
+        self._keep(lag, now)
+
+    def note_work(self, seconds: float, now: float) -> None:
+        """Take in how long something has held up the loop: what was due when it began came as late.
+
+        The looks are so far apart on a node at rest that most of what happens falls between two of them.
+        """
+        if seconds * 1000 > LATE:
+            self._keep(seconds * 1000, now)
+
+    def _keep(self, lag: float, now: float) -> None:
         self.total += lag
         while self._worst and self._worst[-1][1] <= lag:
             self._worst.pop()

@@ -262,6 +262,7 @@ class Node:
         self.links = LinkWatch(self.routing, self.requests, self.store)
         self._stack.callback(self.links.close)
         self.routing.give_up = self.links.give_up
+        self.routing.note_work = self.lag.note_work
 
     async def _open_services(self) -> None:
         self.iproute = await self._stack.enter_async_context(IpRoute())

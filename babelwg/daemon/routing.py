@@ -66,6 +66,9 @@ class RoutingService:
         self.listeners: list[Callable[[list[Event]], None]] = []
         # Takes the link behind an interface for dead, for a reason in words, if it will be found to live again.
         self.give_up: Callable[[str, str], bool] = lambda name, why: False
+        self.note_work: Callable[[float, float], None] = lambda seconds, now: (
+            None
+        )  # after each turn of the pump
         self.note: Note = silent
         self.errors: dict[str, str] = {}
         self.counters = {"internal_error": 0, "kernel_failed": 0}
@@ -242,7 +245,10 @@ class RoutingService:
     def pump(self) -> None:
         """Do what the speaker asks: install, remember, send, and wake at its deadline."""
         if not self.stopping:
+            began = self._loop.time()
             self._guarded(self._exchange)
+            now = self._loop.time()
+            self.note_work(now - began, now)
             self._wake_at(self.speaker.next_deadline())
 
     def _exchange(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from pathlib import Path
 
 from babelwg.babel.wire.encode import PacketWriter
@@ -118,6 +119,21 @@ def test_an_interface_without_a_carrier_is_left_where_nobody_watches_its_link(tm
             assert routing.speaker.links(0.0)[0] == ()
 
     asyncio.run(talk())
+
+
+def test_how_long_a_turn_of_the_pump_took_is_told(tmp_path: Path) -> None:
+    async def talk() -> list[float]:
+        socket = PlayedSocket()
+        taken: list[float] = []
+        async with routing_over(socket, tmp_path) as routing:
+            routing.note_work = lambda seconds, now: taken.append(seconds)
+            routing.listeners.append(lambda events: time.sleep(0.02))
+            socket.say(Hello(7, 60.0), Ihu(OWN, 96, 60.0))
+            while max(taken, default=0.0) < 0.02:
+                await asyncio.sleep(0)
+        return taken
+
+    assert max(asyncio.run(talk())) >= 0.02
 
 
 def test_a_node_at_rest_wakes_for_nothing_but_what_is_due(tmp_path: Path) -> None:
