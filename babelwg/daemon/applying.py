@@ -52,18 +52,17 @@ def resume_tunnels(node: "Node") -> None:
     node.routing.prefer_sources(tuple(a.address for a in config.node.addresses))
     apply_announcements(node)
     node.routing.guard()
-    for name, interface in ready.items():
-        node.routing.want(name, interface)
+    node.routing.want_all(ready)
 
 
 def apply_interfaces(node: "Node") -> None:
     """Run Babel on the interfaces besides tunnels that the configuration and the kernel have now."""
     wanted, tunnels = wanted_interfaces(node), tunnel_names(node)
-    for name in node.routing.wanted.keys() - wanted.keys() - tunnels:
-        node.routing.want(name, None)
-    for name, interface in wanted.items():
-        if node.routing.wanted.get(name) != interface:
-            node.routing.want(name, interface)
+    changes: dict[str, WantedInterface | None]
+    changes = dict.fromkeys(node.routing.wanted.keys() - wanted.keys() - tunnels)
+    changes |= {name: i for name, i in wanted.items() if node.routing.wanted.get(name) != i}
+    if changes:
+        node.routing.want_all(changes)
 
 
 def wanted_interfaces(node: "Node") -> dict[str, WantedInterface]:

@@ -49,13 +49,13 @@ class RouteInstaller:
         self._endpoints: frozenset[bytes] = frozenset()
         self._selected: dict[Prefix, Selected] = {}
         self.guarded: frozenset[Prefix] = frozenset()  # main leads there
-        self._unplaced: frozenset[Prefix] = frozenset()  # no table, or an endpoint of ours
+        self._unplaced: set[Prefix] = set()  # no table, or an endpoint of ours
         self._impossible: frozenset[Prefix] = frozenset()  # of them, whose ways the kernel refused
         self._copying = False
 
     def handle(self, events: Iterable[Event], now: float) -> None:
         """Do in the kernel what events of the speaker say, at the next flush."""
-        moved, unplaced = False, self._unplaced
+        moved, unplaced = False, len(self._unplaced)
         for event in events:
             if isinstance(event, RouteSelected):
                 moved = True
@@ -70,7 +70,7 @@ class RouteInstaller:
                 self._flush(event.prefix)
         if moved and self._copying:
             self._plan_guards(now)
-        elif self._unplaced is not unplaced:
+        elif len(self._unplaced) != unplaced:
             self._tell(now)
 
     def set_announced(self, announced: Mapping[Prefix, str], now: float) -> None:
@@ -126,7 +126,7 @@ class RouteInstaller:
             self._tell(now)
         if self._routes.take_freed() and self._unplaced:
             kept = (p for p in self._unplaced if p in self._impossible or self._covered_endpoint(p))
-            self._unplaced = frozenset(kept)
+            self._unplaced = set(kept)
             self._tell(now)
 
     def retry(self, now: float) -> None:
@@ -154,9 +154,8 @@ class RouteInstaller:
     def _prune(self, known: Collection[Prefix]) -> None:
         """Forget what had no place and is known of no more, so that nobody can make us remember ever more."""
         gone = [prefix for prefix in self._unplaced if prefix not in known]
-        self._unplaced, self._impossible = (
-            places.difference(gone) for places in (self._unplaced, self._impossible)
-        )
+        self._unplaced.difference_update(gone)
+        self._impossible = self._impossible.difference(gone)
         for prefix in gone:
             self._routes.forget(prefix)
 
@@ -173,7 +172,7 @@ class RouteInstaller:
 
     def _reinstall(self, now: float) -> None:
         """Decide anew for every selected route, and let the speaker try again what had no place."""
-        self._unplaced = self._impossible = frozenset()
+        self._unplaced, self._impossible = set(), frozenset()
         for event, _ in list(self._selected.values()):
             self._select(event)
         self._tell(now)
@@ -196,7 +195,7 @@ class RouteInstaller:
             metric = event.metric if self.reflecting else 0
             if self._routes.learn(event.prefix, event.next_hop, interface, source, result.table, metric):
                 return
-        self._unplaced |= {event.prefix}
+        self._unplaced.add(event.prefix)
 
     def _flush(self, prefix: Prefix) -> None:
         self._selected.pop(prefix, None)

@@ -51,7 +51,8 @@ class LagMeter:
     def note(self, lag: float, now: float) -> None:
         """Take in one measured lag."""
         self.last = lag
-        self._keep(lag, now)
+        self.total += lag
+        self._compare(lag, now)
 
     def note_work(self, seconds: float, now: float) -> None:
         """Take in how long something has held up the loop: what was due when it began came as late.
@@ -59,10 +60,9 @@ class LagMeter:
         The looks are so far apart on a node at rest that most of what happens falls between two of them.
         """
         if seconds * 1000 > LATE:
-            self._keep(seconds * 1000, now)
+            self._compare(seconds * 1000, now)
 
-    def _keep(self, lag: float, now: float) -> None:
-        self.total += lag
+    def _compare(self, lag: float, now: float) -> None:
         while self._worst and self._worst[-1][1] <= lag:
             self._worst.pop()
         self._worst.append((now, lag))

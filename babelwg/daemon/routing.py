@@ -102,10 +102,13 @@ class RoutingService:
 
     def want(self, name: str, interface: WantedInterface | None) -> None:
         """Run on an interface from now on, with these parameters; None: no longer."""
-        if interface is None:
+        self.want_all({name: interface})
+
+    def want_all(self, interfaces: Mapping[str, WantedInterface | None]) -> None:
+        """Do as `want` for several interfaces at once."""
+        self.wanted |= {name: wanted for name, wanted in interfaces.items() if wanted is not None}
+        for name in [name for name, wanted in interfaces.items() if wanted is None]:
             self.wanted.pop(name, None)
-        else:
-            self.wanted[name] = interface
         self.sync_interfaces()
 
     def take_leave(self, name: str) -> None:
@@ -242,10 +245,13 @@ class RoutingService:
         if interfaces:
             self.pump()
 
-    def pump(self) -> None:
-        """Do what the speaker asks: install, remember, send, and wake at its deadline."""
+    def pump(self, began: float | None = None) -> None:
+        """Do what the speaker asks: install, remember, send, and wake at its deadline.
+
+        `began` is when the loop was held up for it; None: just now.
+        """
         if not self.stopping:
-            began = self._loop.time()
+            began = self._loop.time() if began is None else began
             self._guarded(self._exchange)
             now = self._loop.time()
             self.note_work(now - began, now)
@@ -291,7 +297,7 @@ class RoutingService:
         self._unread = read == RECEIVE_BATCH
         if not self._unread:
             self._drained = now
-        self.pump()
+        self.pump(now)
 
     def _wake_at(self, deadline: float | None) -> None:
         now = self._loop.time()
@@ -314,7 +320,7 @@ class RoutingService:
             False  # where more waits, it is read before the timer's next turn, which finds it so again
         )
         self._guarded(lambda: self.speaker.handle_deadline(now, heard))
-        self.pump()
+        self.pump(now)
 
     def _guarded(self, action: Callable[[], None]) -> None:
         """Do something; a mistake of ours in it is logged and counted, and the node keeps routing."""

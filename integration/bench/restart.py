@@ -95,7 +95,9 @@ class Bench:
 
     def __init__(self, kind: str, mesh: Mesh, slow: float, stack: ExitStack) -> None:
         self.kind, self.mesh, self.probe = kind, mesh, PROBE * slow
-        self.babeld = {name: BabeldNode(mesh, name) for name in "abr"} if kind == "babeld" else {}
+        self.babeld = (
+            {name: BabeldNode(mesh, name, _intervals(slow)) for name in "abr"} if kind == "babeld" else {}
+        )
         self.addresses = {
             name: [str(a).partition("/")[0] for a in mesh.topology.node(name).addresses] for name in "abr"
         }
@@ -190,6 +192,11 @@ class Bench:
         return thing
 
 
+def _intervals(slow: float) -> str:
+    """Return what babeld's interfaces are told, for them to be as slow as ours."""
+    return f"hello-interval {HELLO_INTERVAL * slow:g} update-interval {4 * HELLO_INTERVAL * slow:g}"
+
+
 def _is_withdrawal(line: str) -> bool:
     # Other tables of ours see a start try whether the kernel knows source prefixes.
     ours = "proto babel" in line and ("table" not in line or "table 6696" in line)
@@ -207,7 +214,7 @@ def run(kind: str, repeats: int, slow: float, directory: Path) -> dict[str, list
         bench = Bench(kind, mesh, slow, stack)
         for number in range(repeats):
             for how, number_of in HOWS.items():
-                absence = LONGEST_ABSENCE * (number + 1) / repeats if how == "kill -9" else 0.0
+                absence = slow * LONGEST_ABSENCE * (number + 1) / repeats if how == "kill -9" else 0.0
                 is_last = number == repeats - 1 and how == "kill -9"
                 outcome = bench.restart(number_of, absence, (AFTER_ALL if is_last else AFTER) * slow)
                 found[how].append(outcome)

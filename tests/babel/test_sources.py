@@ -1,5 +1,7 @@
 """The source table forgets what was not announced for long, and nothing else, however its time was noted."""
 
+from typing import Any
+
 from babelwg.babel.tables.source import Announcement, FeasibilityDistance, Source, SourceTable
 from tests.babel.bench import ORIGIN, V4, P, Q
 
@@ -29,6 +31,26 @@ def test_what_is_announced_together_again_lives_on_and_the_rest_is_forgotten_in_
     table.collect_garbage(FORGOTTEN, 280.0)
     assert known(table) == {C}
     assert not table.repeat(together, FORGOTTEN, 280.0), "one of them is forgotten"
+
+
+def test_many_sources_are_forgotten_in_one_walk() -> None:
+    class Walked(dict[Source, float]):
+        walks = 0
+
+        def items(self) -> Any:
+            self.walks += 1
+            return super().items()
+
+        values = __iter__ = None  # type: ignore[assignment]
+
+    table = SourceTable(())
+    for number in range(100):
+        source = Source(P, number.to_bytes(8, "big"))
+        table.put(source, FeasibilityDistance(7, 96))
+        table.touch(source, 0.0)
+    table._used = walked = Walked(table._used)
+    table.collect_garbage(FORGOTTEN, FORGOTTEN)
+    assert (len(table), walked.walks) == (0, 1)
 
 
 def test_an_announcement_does_not_bring_a_forgotten_source_back() -> None:

