@@ -341,12 +341,12 @@ class RoutingService:
             self._kernel_failing = True
             return
         self._kernel_failing = False
-        for prefix, refusal in refusals:
-            log.error("route-refused prefix=%s errno=%d %s", prefix, refusal.errno, refusal.detail)
         for prefix, refusal in refusals[:NOTED_REFUSALS]:
+            log.error("route-refused prefix=%s errno=%d %s", prefix, refusal.errno, refusal.detail)
             why = refusal.detail or os.strerror(refusal.errno)
             self.note("route-refused", f"the kernel refused {prefix}", why, prefix=str(prefix))
         if (rest := len(refusals) - NOTED_REFUSALS) > 0:
+            log.error("route-refused further=%d", rest)
             self.note("routes-refused", f"the kernel refused {rest} more routes", None, count=rest)
         self.installer.reconsider(self._loop.time())
 

@@ -1,9 +1,14 @@
 """The pump: nothing that one neighbour sends keeps the speaker from what it has promised to the others."""
 
 import asyncio
+import errno
 import math
+import os
 import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.prefix import Prefix
@@ -119,6 +124,26 @@ def test_an_interface_without_a_carrier_is_left_where_nobody_watches_its_link(tm
             assert routing.speaker.links(0.0)[0] == ()
 
     asyncio.run(talk())
+
+
+def test_of_many_routes_that_the_kernel_refuses_a_few_are_logged_and_the_others_stand(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def talk() -> int:
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path) as routing:
+            kernel: Any = routing.routes._requests
+            kernel.refuse = {Prefix.parse(f"2001:db8:0:{n:x}::/64"): errno.EINVAL for n in range(40)}
+            for data in reversed([packet(Hello(7, 60.0), Ihu(OWN, 96, 60.0)), *table(*range(60), metric=96)]):
+                socket.waiting.append(data)
+                os.write(socket._writing, b"!")
+            while len(routing.routes.installed) < 20:
+                await asyncio.sleep(0)
+            return len(routing.routes.installed)
+
+    assert asyncio.run(talk()) == 20
+    assert caplog.text.count("route-refused prefix=") == 5
+    assert "route-refused further=35" in caplog.text
 
 
 def test_how_long_a_turn_of_the_pump_took_is_told(tmp_path: Path) -> None:
