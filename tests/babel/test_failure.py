@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from babelwg.babel.tables.allowance import Allowance
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import (
     INFINITY,
     Acknowledgment,
@@ -14,6 +15,7 @@ from babelwg.babel.wire.tlv import (
     RouteRequest,
     SubTlv,
     SubTlvType,
+    Update,
 )
 from tests.babel.bench import V4, Bench, Q, neighbour_address, tlvs_of, update
 from tests.walkless import forbid_walks
@@ -57,6 +59,42 @@ def test_a_dead_link_without_another_way_makes_its_prefixes_unreachable() -> Non
     bench.speaker.fail_link("tun", WHY, bench.now)
     assert bench.selected() is None
     assert "route-retracted" in bench.events()
+
+
+def retracted(bench: Bench, interface: str) -> list[Prefix | None]:
+    """Return what was retracted on an interface since the last look."""
+    tlvs = [t for d in bench.datagrams() if d.interface == interface for t in tlvs_of(d)]
+    return [tlv.prefix for tlv in tlvs if isinstance(tlv, Update) and tlv.metric == INFINITY]
+
+
+def test_what_was_retracted_on_a_dead_link_is_retracted_again_when_it_lives() -> None:
+    bench = two_ways()
+    q = {"prefix": Q, "router_id": bytes(7) + b"q"}
+    bench.receive([update(**q)], 2, "two")
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.receive([update(**q, metric=INFINITY)], 2, "two")
+    bench.wait(0.1)
+    bench.speaker.restore_link("one", bench.now)
+    assert Q not in retracted(bench, "one"), "nobody there has said yet that he hears us"
+    bench.receive([bench.ihu()], 1, "one")
+    assert retracted(bench, "one") == [Q]
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.wait(0.1)
+    bench.speaker.restore_link("one", bench.now)
+    bench.receive([bench.ihu()], 1, "one")
+    assert Q not in retracted(bench, "one"), "it was told"
+
+
+def test_what_came_again_while_a_link_was_dead_is_not_retracted_when_it_lives() -> None:
+    bench = two_ways()
+    q = {"prefix": Q, "router_id": bytes(7) + b"q"}
+    bench.speaker.fail_link("one", WHY, bench.now)
+    for metric in (0, INFINITY, 0):
+        bench.receive([update(**q, metric=metric)], 2, "two")
+        bench.wait(0.1)
+    bench.speaker.restore_link("one", bench.now)
+    bench.receive([bench.ihu()], 1, "one")
+    assert Q not in retracted(bench, "one")
 
 
 def test_to_find_it_dead_twice_is_to_find_it_dead_once() -> None:

@@ -9,6 +9,7 @@ from babelwg.babel.operation.hellos import send_scheduled_hello
 from babelwg.babel.operation.introduction import ask_for_everything, welcome
 from babelwg.babel.operation.queueing import (
     queue_ihu,
+    queue_untold,
     urgent_delay,
 )
 from babelwg.babel.operation.routes import reprice
@@ -193,6 +194,7 @@ def _reprice(state: State, neighbour: Neighbour, cost: int, now: float) -> None:
     state.emit(LinkCostChanged(name, neighbour.address, cost, neighbour.rxcost, neighbour.txcost))
     reprice(state, neighbour, now)
     if before == INFINITY:
+        queue_untold(state, neighbour.interface, now)
         ask_for_everything(state, neighbour, now)
     elif cost == INFINITY:
         forget_neighbour(state, neighbour, "unreachable")
