@@ -79,7 +79,7 @@ def test_a_silent_link_is_left_and_used_again(
     m.wait("history tells that it lives", lambda: "link-restored" in events(m, "a"))
 
 
-def test_a_link_that_died_while_the_daemon_was_away_is_found_dead_by_the_next_life(
+def test_a_link_that_died_while_the_daemon_was_away_is_left_by_the_next_life(
     triangle: Callable[[str], tuple[Mesh, str, str]], probes: Callable[..., Any]
 ) -> None:
     m, _, relay = triangle("embedded")
@@ -88,10 +88,10 @@ def test_a_link_that_died_while_the_daemon_was_away_is_found_dead_by_the_next_li
     m.cut("a", "b")
     m.start_daemon("a")
     started = time.monotonic()
+    # Its own probes say so, or b does, which finds the link dead meanwhile and tells it through c.
     m.wait("a goes through c", lambda: uses(m, "a", relay, B6, B4))
     m.wait("all flows go on", lambda: running.heard_since(started))
     m.wait("a answers", lambda: m.answers("a"))
-    assert "link-failed" in events(m, "a")
     assert "neighbour-lost" not in events(m, "a"), "a found it by its missing Hellos"
 
 
