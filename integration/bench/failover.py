@@ -86,8 +86,7 @@ def run(kind: str, directory: Path) -> Outcome:
         def settled(*ends: tuple[str, str]) -> bool:
             return all(mesh.kernel_device(x, t) == mesh.tunnel(x, y) for x, y in ends for t in addresses[y])
 
-        # Two ends of a tunnel that begin their handshakes at once may take 15 s to agree (wireguard-go), and without
-        # the other two links there is no other way yet.
+        # A tunnel of wireguard-go may carry nothing for 15 s after a start; without the other two there is no way yet.
         mesh.wait("all use their direct links", lambda: settled(*permutations("abc", 2)), LIMIT)
         a, b = mesh.nodes["a"], mesh.nodes["b"]
         flows: dict[str, Pinger | UdpFlow] = {

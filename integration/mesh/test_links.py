@@ -88,7 +88,7 @@ def test_a_link_that_died_while_the_daemon_was_away_is_left_by_the_next_life(
     m.cut("a", "b")
     m.start_daemon("a")
     started = time.monotonic()
-    # Its own probes say so, or b does, which finds the link dead meanwhile and tells it through c.
+    # Its probes say so, or it hears c first and takes that way, for b has not been heard in this life.
     m.wait("a goes through c", lambda: uses(m, "a", relay, B6, B4))
     m.wait("all flows go on", lambda: running.heard_since(started))
     m.wait("a answers", lambda: m.answers("a"))
