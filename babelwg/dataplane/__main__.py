@@ -16,6 +16,9 @@ from babelwg.dataplane.loop import Loop
 from babelwg.dataplane.textserver import SocketTakenError, TextServer
 from babelwg.wireguard.timers import PROTOCOL_VALUES, TimerValues
 
+# Implementation constants: the protocol's durations, and nudges, in seconds
+OUR_VALUES = replace(PROTOCOL_VALUES, nudge_interval=0.5)
+
 
 def main() -> int:
     """Run until SIGTERM, SIGINT or `shutdown=1`; TUN devices stay for the next start. SIGUSR2 executes us anew."""
@@ -89,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--timers",
         type=_read_timers,
-        default=PROTOCOL_VALUES,
+        default=OUR_VALUES,
         metavar="NAME=SECONDS,...",
         help="other timer values than the protocol's, for tests only",
     )
@@ -107,7 +110,7 @@ def _read_timers(text: str) -> TimerValues:
         if name not in known:
             raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(sorted(known))}")
         values[name] = float(value)
-    return replace(PROTOCOL_VALUES, **values)
+    return replace(OUR_VALUES, **values)
 
 
 if __name__ == "__main__":

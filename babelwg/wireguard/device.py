@@ -31,6 +31,7 @@ from babelwg.wireguard.noise.messages import (
     MessageType,
     Response,
 )
+from babelwg.wireguard.nudge import NUDGE_INDEX, receive_nudge
 from babelwg.wireguard.peer import Peer
 from babelwg.wireguard.refusals import Reason, Refusals
 from babelwg.wireguard.timers import PROTOCOL_VALUES, TimerValues
@@ -230,7 +231,7 @@ class Device:
         _, index, counter = _HEADER.unpack_from(buffer.octets)
         keypair = self.indices.sessions.get(index)
         if keypair is None or keypair.peer.interface.device is not self:
-            self.refusals[Reason.UNKNOWN_INDEX] += 1
+            self._receive_unknown(buffer, index, source, now)
             return
         peer = keypair.peer
         refusals = peer.interface.refusals
@@ -244,6 +245,14 @@ class Device:
             if buffer.length > TRANSPORT_MINIMUM:
                 self._deliver(peer, buffer.room[: buffer.length - TRANSPORT_MINIMUM])
             peer.receive_packet(keypair, source, local, buffer.length, now)
+
+    def _receive_unknown(self, buffer: PacketBuffer, index: int, source: SocketAddress, now: float) -> None:
+        reason: Reason | None = Reason.UNKNOWN_INDEX
+        if index == NUDGE_INDEX and buffer.length == TRANSPORT_MINIMUM:
+            peers = (peer for identity in self.identities.values() for peer in identity.peers.values())
+            reason = receive_nudge(peers, bytes(buffer.datagram[: buffer.length]), source, now)
+        if reason is not None:
+            self.refusals[reason] += 1
 
     def _deliver(self, peer: Peer, packet: memoryview) -> None:
         interface = peer.interface

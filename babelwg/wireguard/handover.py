@@ -3,6 +3,7 @@
 The values hold secrets. They must be used once: two that send by one session would use its counters twice.
 """
 
+from math import inf
 from typing import Any
 
 from babelwg.wireguard.allowedips import Network
@@ -76,6 +77,7 @@ def _describe_peer(interface: Interface, peer: Peer) -> Values:
         "timers": {name: getattr(peer.timers, name) for name in Timers.__slots__},
         "staged": [packet.hex() for packet in peer.staged],
         "handshake": _describe_handshake(peer.handshake),
+        "nudged": peer.nudges.seen,
         "keypairs": {slot: _describe_keypair(pair) for slot, pair in keypairs.items() if pair is not None},
     }
 
@@ -90,9 +92,11 @@ def _restore_peer(interface: Interface, values: Values, indices: IndexTable) -> 
     for name in PEER:
         setattr(peer, name, values["fields"][name])
     for name in Timers.__slots__:
-        setattr(peer.timers, name, values["timers"][name])
+        # Who is replaced may not have known all of them.
+        setattr(peer.timers, name, values["timers"].get(name, inf))
     peer.staged.extend(bytes.fromhex(packet) for packet in values["staged"])
     _restore_handshake(peer, values["handshake"], indices)
+    peer.nudges.seen = values.get("nudged", 0)
     for slot, each in values["keypairs"].items():
         keypair = _restore_keypair(peer, each)
         setattr(peer.keypairs, slot, keypair)

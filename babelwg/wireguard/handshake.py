@@ -55,6 +55,11 @@ class Handshake:
         """When what was last sent, taken and refused."""
         return Signs(self._initiated, self._last_consumed, self.refused)
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether an initiation of ours waits for its answer."""
+        return self._initiation is not None
+
     def initiate(self, now: float, retry: bool = False) -> None:
         """Send the first message unless one was sent within REKEY_TIMEOUT."""
         peer = self._peer
@@ -184,6 +189,7 @@ class Handshake:
         self.jitter = random_below(device.secrets, 1000) / 1000 * device.values.rekey_jitter
         self._send(message.encode(), now)
         self._arm_retransmit()
+        peer.nudges.schedule(now)
 
     def _send(self, data: bytes, now: float) -> None:
         self._last_sent = now

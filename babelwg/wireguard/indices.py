@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from babelwg.wireguard.keypair import Keypair
 from babelwg.wireguard.noise.crypto import SecretSource
+from babelwg.wireguard.nudge import NUDGE_INDEX
 
 if TYPE_CHECKING:
     from babelwg.wireguard.peer import Peer
@@ -21,7 +22,7 @@ class IndexTable:
         """Return an index that nothing uses."""
         while True:
             index = int.from_bytes(self._secrets.octets(4), "little")
-            if index not in self.handshakes and index not in self.sessions:
+            if index != NUDGE_INDEX and index not in self.handshakes and index not in self.sessions:
                 return index
 
     def release(self, index: int) -> None:

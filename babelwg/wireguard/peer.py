@@ -10,6 +10,7 @@ from babelwg.wireguard.handshake import Handshake
 from babelwg.wireguard.keypair import REJECT_AFTER_MESSAGES, REKEY_AFTER_MESSAGES, Keypair, Keypairs
 from babelwg.wireguard.noise.crypto import HEADER_SIZE, KEY_SIZE, TAG_SIZE, PacketBuffer
 from babelwg.wireguard.noise.messages import MessageType
+from babelwg.wireguard.nudge import Nudges
 from babelwg.wireguard.refusals import Reason
 from babelwg.wireguard.timers import Timers
 
@@ -39,6 +40,7 @@ class Peer:
         self.tx_bytes = 0
         self.last_handshake = 0.0  # Unix seconds, 0 for never
         self.handshake = Handshake(self)
+        self.nudges = Nudges(self)
         self.keypairs = Keypairs()
         self.timers = Timers()
         self.scheduled = inf  # when the device will look at the timers
@@ -120,6 +122,9 @@ class Peer:
     def handle_timers(self, now: float) -> None:
         """Do everything that is due."""
         timers = self.timers
+        if timers.nudge <= now:
+            timers.nudge = inf
+            self.nudges.send(now)
         if timers.retransmit <= now:
             timers.retransmit = inf
             self.handshake.repeat(now)

@@ -1,4 +1,4 @@
-"""The five timers of a peer and the values they run with."""
+"""The timers of a peer and the values they run with."""
 
 from dataclasses import dataclass
 from math import inf
@@ -14,6 +14,7 @@ class TimerValues:
     rekey_timeout: float = 5.0
     rekey_jitter: float = 0.333
     keepalive_timeout: float = 10.0
+    nudge_interval: float = inf  # not of the protocol: who knows nudges sets it
 
     @property
     def attempts(self) -> int:
@@ -37,9 +38,17 @@ PROTOCOL_VALUES = TimerValues()
 class Timers:
     """When each thing is due, in seconds; infinity is never."""
 
-    __slots__ = ("keepalive", "new_handshake", "persistent_keepalive", "retransmit", "zero_keys")
+    __slots__ = (
+        "keepalive",
+        "new_handshake",
+        "nudge",
+        "persistent_keepalive",
+        "retransmit",
+        "zero_keys",
+    )
 
     def __init__(self) -> None:
+        self.nudge = inf  # the initiation was not answered, and there never was a session
         self.retransmit = inf  # the initiation was not answered
         self.keepalive = inf  # we received and had nothing to send
         self.new_handshake = inf  # we sent and heard nothing
@@ -49,5 +58,10 @@ class Timers:
     def earliest(self) -> float:
         """Return when the next of them is due."""
         return min(
-            self.retransmit, self.keepalive, self.new_handshake, self.zero_keys, self.persistent_keepalive
+            self.nudge,
+            self.retransmit,
+            self.keepalive,
+            self.new_handshake,
+            self.zero_keys,
+            self.persistent_keepalive,
         )

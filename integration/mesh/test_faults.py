@@ -16,6 +16,8 @@ from babelwg.lab.netns.mesh import Mesh
 from babelwg.lab.netns.node import Node
 
 B6, B4 = "fd00:77::2", "10.23.0.2"
+INITIATION_SIZE = 148  # octets
+REKEY_TIMEOUT = 5.0  # seconds
 
 
 def peer(name: str, **fields: str) -> str:
@@ -279,6 +281,29 @@ def test_a_killed_data_plane_comes_back_with_its_tunnels(
         lambda: "1 received" in m.nodes["a"].run("ping", "-c1", "-W1", B6, check=False),
     )
     assert "neighbour-lost" not in (m.home("a") / "daemon.log").read_text()
+
+
+def test_a_data_plane_killed_while_its_links_are_cut_need_not_wait_for_its_next_initiation(
+    mesh: Callable[..., Mesh],
+) -> None:
+    m = mesh("a b", "a-b", backend="embedded")
+
+    def tunnel() -> dict[str, Any]:
+        (peer,) = m.ask("a", "status")["peers"]
+        assert isinstance(peer, dict)
+        return peer
+
+    m.wait("b may begin another handshake", lambda: (tunnel()["latest_handshake_s"] or 0.0) > REKEY_TIMEOUT)
+    m.cut("a", "b")
+    victim = next(pid for pid in m.nodes["a"].pids() if "babelwg.dataplane" in cmdline(pid))
+    os.kill(victim, signal.SIGKILL)
+    m.wait(
+        "the next one has sent its first initiation in vain",
+        lambda: tunnel()["tx_bytes"] >= INITIATION_SIZE and tunnel()["latest_handshake_s"] is None,
+    )
+    m.restore("a", "b")
+    # The next one comes five seconds after the first; b, which keeps its session, is asked to begin.
+    m.wait("there is a session", lambda: tunnel()["latest_handshake_s"] is not None, REKEY_TIMEOUT - 1.0)
 
 
 def cmdline(pid: int) -> str:
