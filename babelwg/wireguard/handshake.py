@@ -48,6 +48,7 @@ class Handshake:
         self._last_consumed = -inf  # seconds
         self._last_sent = -inf  # seconds
         self._attempts = 0
+        self._response = b""  # the last one of ours, until the peer uses the session
         self._is_late = False  # whether an initiation is known to be unanswered
 
     @property
@@ -76,6 +77,17 @@ class Handshake:
             self._write_initiation(peer.interface.shared_secret(peer.public_key), now)
         except WeakPointError:
             peer.interface.refusals[Reason.WEAK_POINT] += 1
+
+    def begin_for(self, now: float) -> None:
+        """Do what a peer without a session asks for: repeat our response, and begin as well as soon as one may.
+
+        That a response was sent within REKEY_TIMEOUT is no hindrance, for it has not arrived.
+        """
+        if self._response:
+            self._send(self._response, now)
+        if now - self._initiated >= self._peer.device.values.rekey_timeout:
+            self._last_sent = -inf
+        self.initiate(now)
 
     def repeat(self, now: float) -> None:
         """Send another initiation, or give up after REKEY_ATTEMPT_TIME."""
@@ -113,7 +125,8 @@ class Handshake:
         self._last_consumed = now
         peer.note_received(source, local, INITIATION_SIZE, now)
         peer.start_session(Keypair(peer, keys, False, index, response.receiver, now), now)
-        self._send(response.encode(), now)
+        self._response = response.encode()
+        self._send(self._response, now)
         return None
 
     def receive_response(
@@ -138,6 +151,7 @@ class Handshake:
         peer = self._peer
         peer.timers.retransmit = inf
         self._attempts = 0
+        self._response = b""
         self._is_late = False
         peer.last_handshake = now + peer.device.clock_offset
         peer.device.emit(HandshakeCompleted(peer.interface.name, peer.public_key, initiator))
@@ -152,6 +166,7 @@ class Handshake:
     def reset(self) -> None:
         """Forget the initiation under way and when one was sent, as for a new private key."""
         self.forget()
+        self._response = b""
         self._is_late = False
         self._last_sent = -inf
 

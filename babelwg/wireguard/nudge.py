@@ -1,8 +1,9 @@
 """Nudges: who has lost all sessions asks the other end, which keeps one, to begin a handshake. Ours alone.
 
 A process that starts while its path is cut loses its first initiation, and may not send another for REKEY_TIMEOUT. The
-other end goes on with a session that nobody else has, and may begin at once, if only it knew. A nudge has the
-form of a keepalive by a session that never exists, so who does not know it drops it without an answer:
+other end goes on with a session that nobody else has, and may begin at once, if only it knew; or its response was lost,
+and may be repeated. A nudge has the form of a keepalive by a session that never exists, so who does not know it drops
+it without an answer:
 
     type 4 and three zeros | receiver index 0 | stamp, 8 octets | MAC, 16 octets
 
@@ -59,7 +60,7 @@ class Nudges:
         self.schedule(now)
 
     def receive(self, data: bytes, now: float) -> Reason | None:
-        """Begin a handshake as soon as one may, if the peer has written this; return why it is refused, or None."""
+        """Do for a handshake what may be done, if the peer has written this; return why it is refused, or None."""
         header, tag = data[: _HEADER.size], data[_HEADER.size :]
         stamp = _HEADER.unpack(header)[2]
         try:
@@ -70,7 +71,7 @@ class Nudges:
         if stamp <= self.seen:
             return Reason.REPLAYED_PACKET
         self.seen = stamp
-        self._peer.handshake.initiate(now)
+        self._peer.handshake.begin_for(now)
         return None
 
 

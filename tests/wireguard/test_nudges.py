@@ -60,6 +60,34 @@ def test_the_end_that_kept_its_session_begins_as_soon_as_the_path_returns(reborn
     assert reborn.b.refused() == {}
 
 
+def test_a_response_that_was_lost_is_repeated(reborn):
+    reborn.passes = lambda sender, data: sender is reborn.a
+    reborn.a.peer.handshake.reset()
+    reborn.advance(0.0)
+    reborn.a.peer.handshake.initiate(reborn.now)
+    reborn.advance(3.2)
+    assert sizes(reborn.a)[-7:] == [INITIATION, *6 * [NUDGE]]
+    assert sizes(reborn.b).count(RESPONSE) == 7
+    assert sizes(reborn.b).count(INITIATION) == 1
+    reborn.passes = lambda sender, data: True
+    reborn.advance(0.5)
+    assert len(reborn.b.packets) == 1
+    assert sizes(reborn.b).count(INITIATION) == 1
+
+
+def test_a_response_that_was_sent_does_not_keep_from_beginning(reborn):
+    """The response is of an initiation that a later life knows nothing of."""
+    reborn.passes = lambda sender, data: sender is reborn.a and len(data) == INITIATION
+    reborn.a.peer.handshake.reset()
+    reborn.a.peer.handshake.initiate(reborn.now)
+    reborn.exchange()
+    assert sizes(reborn.b).count(RESPONSE) == 1
+    reborn.passes = lambda sender, data: len(data) != RESPONSE or sender is reborn.a
+    reborn.advance(1.0)
+    assert sizes(reborn.b).count(INITIATION) == 1
+    assert len(reborn.b.packets) == 1
+
+
 def test_nobody_is_nudged_who_answers_or_has_answered(reborn, packets):
     reborn.passes = lambda sender, data: True
     reborn.advance(60.0)
