@@ -9,7 +9,8 @@ from babelwg.daemon.waiting import wait_for_news
 # Implementation constants
 LAG_INTERVAL, CALM_INTERVAL = 0.1, 6.4  # seconds between two looks; when nothing was late for long
 PAUSE = 1.6  # seconds between two looks of who waits
-LATE = 5.0  # milliseconds that are no accident
+LATE = 5.0  # milliseconds that are worth a comparison
+ALARMING = 50.0  # milliseconds that no other program explains that has the processor for its turn
 BUSY = 250.0  # milliseconds; what is not urgent should wait
 MINUTE = 60.0  # seconds for which the maximum counts
 
@@ -39,7 +40,7 @@ class LagMeter:
             now = loop.time()
             self.note(max(0.0, now - due) * 1000, now)
             # Each look wakes a node that is at rest.
-            interval = LAG_INTERVAL if self.last > LATE else min(2 * interval, CALM_INTERVAL)
+            interval = LAG_INTERVAL if self.last > ALARMING else min(2 * interval, CALM_INTERVAL)
 
     async def calm(self, patience: float, news: asyncio.Event) -> None:
         """Return when nothing is late any more; where there are news, or after so many seconds, all the same."""
