@@ -11,7 +11,7 @@ from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import covers, host_prefix, serves
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.guards import is_operators, is_routed, plan_guards, plan_own_sources
+from babelwg.linux.guards import guards_of, is_operators, is_routed, plan_guards, plan_own_sources
 from babelwg.linux.monitor import IFF_LOOPBACK, Mirror
 from babelwg.linux.routes import TABLE_MAIN, Route
 
@@ -51,7 +51,7 @@ class RouteInstaller:
         self.guarded: frozenset[Prefix] = frozenset()  # main leads there
         self._unplaced: set[Prefix] = set()  # no table, or an endpoint of ours
         self._impossible: frozenset[Prefix] = frozenset()  # of them, whose ways the kernel refused
-        self._copying = False
+        self._copied: list[Route] = []  # those of main that a copy may have to guard
 
     def handle(self, events: Iterable[Event], now: float) -> None:
         """Do in the kernel what events of the speaker say, at the next flush."""
@@ -68,7 +68,7 @@ class RouteInstaller:
             elif isinstance(event, RouteFlushed):
                 moved = True
                 self._flush(event.prefix)
-        if moved and self._copying:
+        if moved and not self._are_copies_right():
             self._plan_guards(now)
         elif len(self._unplaced) != unplaced:
             self._tell(now)
@@ -222,9 +222,16 @@ class RouteInstaller:
         # Where main leads, packets do not follow us, so nobody shall hear that they do.
         self.guarded = frozenset(guards)
         self._tell(now)
-        # Only where main has IPv6 routes over an interface of Babel's do guards depend on what is learned.
-        devices = set(self._running.values())
-        self._copying = any(r.interface in devices and is_routed(r) for r in main)
+        # Only of main's IPv6 routes over an interface of Babel's do guards depend on what is learned.
+        devices, known = set(self._running.values()), set(override)
+        self._copied = [r for r in main if r.interface in devices and is_routed(r) and r.prefix not in known]
+
+    def _are_copies_right(self) -> bool:
+        """Return whether the guards that depend on what is learned are still as they must be."""
+        if not self._copied:
+            return True
+        guards = guards_of(self._copied, self._routes.learned, self._routes.table)
+        return all(self._routes.guards.get(guard.place) == guard for _, guard in guards)
 
     def _main(self) -> list[Route]:
         # The node's own addresses on lo are found before any table of ours is asked.

@@ -4,7 +4,7 @@ Our table is asked before main. A learned default in it would take what main kno
 static routes. For each of those destinations our table holds a `throw` route, which sends the look-up on.
 """
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import covers, mask
@@ -41,21 +41,30 @@ def plan_guards(
     """
     overridden = set(override)
     operators = [route for route in main if is_operators(route)]
-    sourced = [prefix for prefix in learned if prefix.source_plen and prefix.family == 6]
     guards: dict[Prefix, Route] = {}
-    for route in operators:
-        if route.prefix in overridden:
-            continue
-        ipv6 = route.prefix.family == 6 and route.interface != 0
-        if ipv6 and route.interface in _covering_devices(route.prefix, learned, sourced):
-            guards[route.prefix] = route._replace(
-                table=table, source=b"", priority=PRIORITY, protocol=PROTOCOL_BABEL
-            )
+    for route, guard in guards_of((r for r in operators if r.prefix not in overridden), learned, table):
+        if guard.kind == THROW:
+            guards.setdefault(route.prefix, guard)
         else:
-            guards.setdefault(route.prefix, Route(route.prefix, table, THROW))
+            guards[route.prefix] = guard
     for prefix in _served(operators, announced, gateways):
         guards.setdefault(prefix, Route(prefix, table, THROW))
     return guards
+
+
+def guards_of(
+    operators: Iterable[Route], learned: Mapping[Prefix, Route], table: int
+) -> Iterator[tuple[Route, Route]]:
+    """Yield each of some routes of main with what `table` holds for it: a throw route, or a copy of it."""
+    sourced = [prefix for prefix in learned if prefix.source_plen and prefix.family == 6]
+    devices = {route.interface for route in learned.values() if route.interface != 0}
+    for route in operators:
+        may_copy = route.prefix.family == 6 and route.interface in devices
+        if may_copy and route.interface in _covering_devices(route.prefix, learned, sourced):
+            copy = route._replace(table=table, source=b"", priority=PRIORITY, protocol=PROTOCOL_BABEL)
+            yield route, copy
+        else:
+            yield route, Route(route.prefix, table, THROW)
 
 
 def plan_own_sources(

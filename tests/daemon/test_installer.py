@@ -13,7 +13,7 @@ from babelwg.daemon.installer import RouteInstaller
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.monitor import IFF_LOOPBACK, IFF_UP, Link, Mirror
 from babelwg.linux.netlink import Refusal
-from babelwg.linux.routes import THROW, UNREACHABLE, Route
+from babelwg.linux.routes import THROW, UNICAST, UNREACHABLE, Route
 from tests.linux.fakekernel import FakeKernel
 
 NEXT_HOP = bytes.fromhex("fe80") + bytes(13) + b"\x02"
@@ -205,6 +205,39 @@ def test_a_gateway_leads_to_main_also_by_a_shorter_route_and_a_network_of_ours_d
     bench.installer.set_announced({}, 0.0)
     bench.routes.flush()
     assert not {gateway, network} & {prefix for _, prefix in bench.kernel.places}
+
+
+def test_what_is_learned_makes_and_unmakes_copies_of_mains_routes_over_a_tunnel() -> None:
+    """A socket bound to the tunnel's device honours no throw, so main's route is copied where ours covers it."""
+    bench = Bench()
+    route = Route(p("2001:db8::/64"), 254, next_hop=NEXT_HOP, interface=TUNNEL, protocol=3, priority=0)
+    bench.mirror.main[route.prefix, 0, TUNNEL, b""] = route
+    bench.main("2001:db8:1::/64")
+
+    def kinds() -> list[int]:
+        held = [bench.held("2001:db8::/64"), bench.held("2001:db8:1::/64")]
+        return [r.kind for r in held if r is not None]
+
+    assert kinds() == [THROW, THROW]
+    bench.tell(selected("2001:db8::/32"))
+    assert kinds() == [UNICAST, THROW]
+    bench.tell(RouteFlushed(p("2001:db8::/32"), "gone"))
+    assert kinds() == [THROW, THROW]
+
+
+def test_a_route_that_changes_no_copy_has_no_guard_planned_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench()
+    route = Route(p("2001:db8::/64"), 254, next_hop=NEXT_HOP, interface=TUNNEL, protocol=3, priority=0)
+    bench.mirror.main[route.prefix, 0, TUNNEL, b""] = route
+    bench.main("2001:db8:1::/64")
+    bench.tell(selected("2001:db8::/32"))
+    planned: list[float] = []
+    plan = bench.installer._plan_guards
+    monkeypatch.setattr(bench.installer, "_plan_guards", lambda now: (planned.append(now), plan(now)))
+    bench.tell(selected("2001:db8:2::/48"), selected("10.0.0.0/8"))
+    assert planned == []
+    bench.tell(RouteFlushed(p("2001:db8::/32"), "gone"))
+    assert planned == [0.0]
 
 
 def test_the_kernels_priority_shows_the_metric_where_it_shall() -> None:
