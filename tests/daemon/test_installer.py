@@ -218,6 +218,7 @@ def test_what_is_learned_makes_and_unmakes_copies_of_mains_routes_over_a_tunnel(
         held = [bench.held("2001:db8::/64"), bench.held("2001:db8:1::/64")]
         return [r.kind for r in held if r is not None]
 
+    bench.tell()
     assert kinds() == [THROW, THROW]
     bench.tell(selected("2001:db8::/32"))
     assert kinds() == [UNICAST, THROW]
