@@ -4,7 +4,11 @@ from collections.abc import Collection, Iterable, Mapping
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.routes import PRIORITY, PROTOCOL_BABEL, Place, Route
-from babelwg.linux.sourcetables import MAX_SOURCES, SOURCE_TABLES, SourceTables, ThrowPlan
+from babelwg.linux.sourcetables import MAX_SOURCES, SOURCE_TABLES, SourceTables
+from babelwg.linux.throwplan import ThrowPlan
+
+# Implementation constants
+MOST_SINGLE = 16  # source-specific prefixes that come and go one by one; for more, all is planned anew
 
 
 class SourceRoutes:
@@ -80,23 +84,41 @@ class SourceRoutes:
         """Take note that a learned prefix came, went or has another place."""
         if self.tables.tables:
             self._moved.add(prefix)
-            self.is_stale = self.is_stale or prefix.source_plen > 0
 
     def plan(
         self, learned: Mapping[Prefix, Route], by_place: Collection[Place], adopted: Collection[Place]
     ) -> set[Place]:
         """Bring the throw routes up to date; return the places where they differ."""
-        if self.is_stale:
+        sourced = {prefix for prefix in self._moved if self.needs_table(prefix)}
+        # While no source prefix has a table, nobody says which plain prefixes come and go.
+        is_first = bool(sourced) and not self._plan.tables
+        changed: set[Place] = set()
+        if self.is_stale or is_first or len(sourced) > MOST_SINGLE:
             self.is_stale = False
             changed = self._plan_anew(learned, by_place, adopted) if self.tables.tables else set()
         else:
-            changed = set()
-            for prefix in self._moved:
+            for prefix in self._moved - sourced:
                 route = learned.get(prefix)
                 present = route is not None and route.table == self._table
                 changed |= self._plan.toggle(prefix, present)
+            for prefix in sourced:
+                changed |= self._move_sourced(prefix, by_place, adopted)
+            if sourced:
+                self.freed = self.tables.keep(self._plan.tables.keys()) or self.freed
         self._moved.clear()
         return changed
+
+    def _move_sourced(
+        self, prefix: Prefix, by_place: Collection[Place], adopted: Collection[Place]
+    ) -> set[Place]:
+        source = prefix.source
+        assert source is not None, "only a source-specific prefix needs a table of its own"
+        table = self.tables.tables.get(source)
+        if table is None:
+            return set()  # It found none, or has given it back.
+        place = table, prefix.destination
+        is_there = place in by_place or place in self.own or place in adopted
+        return self._plan.toggle_sourced(prefix, table, is_there)
 
     def _plan_anew(
         self, learned: Mapping[Prefix, Route], by_place: Collection[Place], adopted: Collection[Place]

@@ -1,23 +1,18 @@
 """Source-specific routes where the kernel has no subtrees: a table for each source prefix (RFC 9079, section 4).
 
-Linux asks rules in their order, so a rule `from S` by itself would be source-first. Each source table therefore holds
-a `throw` route for every more specific destination that a table asked later has, and look-up is destination-first.
+Linux asks rules in their order, the longest source prefix first. `throwplan.py` keeps that destination-first.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.config.addresses import covers, mask
-from babelwg.linux.routes import THROW, Place, Route
+from babelwg.linux.routes import Place, Route
 from babelwg.linux.rules import SOURCE_PRIORITIES, Rule
 
 # Implementation constants
 FIRST_TABLE = 6701
 MAX_SOURCES = 16  # of each family: as many as there are priorities before that of our table
 SOURCE_TABLES = range(FIRST_TABLE, FIRST_TABLE + MAX_SOURCES)
-
-
-Destinations = dict[Prefix | None, set[Prefix]]  # by source prefix
 
 
 class SourceTables:
@@ -73,65 +68,3 @@ class SourceTables:
                 if s.family == family
             }
         return rules
-
-
-class ThrowPlan:
-    """The throw routes of the source tables, given what our tables and what the operator's hold.
-
-    A destination that is in a source table itself gets none there: of equal destinations the longer source wins.
-    """
-
-    def __init__(self, tables: Mapping[Prefix, int], ours: Iterable[Prefix], main: Iterable[Prefix]) -> None:
-        self._tables = dict(tables)
-        self._ours: Destinations = {}
-        self._main: Destinations = {}
-        for held, prefixes in ((self._ours, ours), (self._main, main)):
-            for prefix in prefixes:
-                held.setdefault(prefix.source, set()).add(prefix.destination)
-        self._lengths = {s: sorted({d.plen for d in self._ours.get(s, ())}) for s in self._tables}
-        self._ours.setdefault(None, set())
-        self._later = {s: self._asked_later(s) for s in self._tables}
-        everything = {d for held in (self._ours, self._main) for found in held.values() for d in found}
-        self.throws: dict[Place, Route] = {}
-        for destination in everything:
-            self._plan(destination)
-
-    def toggle(self, destination: Prefix, present: bool) -> set[Place]:
-        """Take note that our table has a plain route or has it no more; return the places that may differ."""
-        plain = self._ours[None]
-        (plain.add if present else plain.discard)(destination)
-        return self._plan(destination)
-
-    def _plan(self, destination: Prefix) -> set[Place]:
-        places = set()
-        for source, table in self._tables.items():
-            if source.family == destination.family:
-                place = table, destination
-                places.add(place)
-                if self._needs_throw(source, destination):
-                    self.throws[place] = Route(destination, table, THROW)
-                else:
-                    self.throws.pop(place, None)
-        return places
-
-    def _needs_throw(self, source: Prefix, destination: Prefix) -> bool:
-        own = self._ours.get(source, set())
-        if destination in own or not _is_covered(destination, own, self._lengths[source]):
-            return False
-        return any(destination in found for found in self._later[source])
-
-    def _asked_later(self, source: Prefix) -> list[set[Prefix]]:
-        """Return what the tables hold that are asked later for packets from a source prefix: it lies in theirs."""
-        return [
-            found
-            for held in (self._ours, self._main)
-            for other, found in held.items()
-            if other is None or (other.family == source.family and other != source and covers(other, source))
-        ]
-
-
-def _is_covered(prefix: Prefix, by: set[Prefix], lengths: list[int]) -> bool:
-    return any(
-        plen < prefix.plen and Prefix(prefix.family, mask(prefix.network, plen), plen) in by
-        for plen in lengths
-    )

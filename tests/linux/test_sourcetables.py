@@ -13,7 +13,8 @@ from babelwg.linux.guards import is_operators, plan_guards, plan_own_sources
 from babelwg.linux.netlink import Refusal
 from babelwg.linux.routes import THROW, UNREACHABLE, Route, has_subtrees
 from babelwg.linux.rules import Rule, has_rules
-from babelwg.linux.sourcetables import SourceTables, ThrowPlan
+from babelwg.linux.sourcetables import SourceTables
+from babelwg.linux.throwplan import ThrowPlan
 from tests.calls import calls
 from tests.linux.fakekernel import FakeKernel
 
@@ -127,10 +128,15 @@ def test_every_packet_takes_the_longest_destination_and_then_the_longest_source(
             held = [Route(m, MAIN, interface=9, protocol=2, priority=0) for m in main]
             operators = [r.prefix for r in held if is_operators(r)]
             routes.guard(plan_guards(held, routes.learned, (), OURS).values(), operators)
-        routes.flush()
         if data.draw(st.booleans()):
             continue
+        routes.flush()
+        planned = dict(routes._sourced.throws), dict(routes.sources.tables)
+        routes._sourced.outdate()
+        routes.flush()
+        assert (routes._sourced.throws, routes.sources.tables) == planned
         compare(Lookup(kernel, main), set(routes.learned), family)
+    routes.flush()
     compare(Lookup(kernel, main), set(routes.learned), family)
     before = dict(kernel.places), set(kernel.rules)
     assert routes.resync() == 0
@@ -361,6 +367,28 @@ def test_a_kernel_says_what_it_can_hold_and_keeps_nothing_of_the_question() -> N
     kernel.subtrees = kernel.policy_rules = False
     assert not has_subtrees(kernel)  # type: ignore[arg-type]
     assert not has_rules(kernel)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("others", [0, 15])
+def test_one_source_prefix_more_costs_what_its_own_table_takes(others: int) -> None:
+    def table_of(sources: int) -> KernelRoutes:
+        _, routes = kernel_routes()
+        for number in range(500):
+            routes.learn(p(f"10.{number // 250}.{number % 250}.0/24"), NEXT_HOP, 3, b"")
+        for number in range(sources):
+            routes.learn(p(f"0.0.0.0/0 from 172.16.{number}.0/24"), NEXT_HOP, 3, b"")
+        routes.flush()
+        return routes
+
+    def change(routes: KernelRoutes) -> None:
+        routes.learn(p("192.0.2.0/24 from 172.16.0.0/24"), NEXT_HOP, 3, b"")
+        routes.flush()
+        routes.forget(p("192.0.2.0/24 from 172.16.0.0/24"))
+        routes.flush()
+
+    few, many = table_of(1), table_of(1 + others)
+    assert calls(lambda: change(many)) < 2 * calls(lambda: change(few))
+    assert calls(lambda: change(many)) < calls(lambda: table_of(1))
 
 
 def test_ever_new_source_prefixes_of_ipv6_do_not_slow_the_plan_of_ipv4_down() -> None:
