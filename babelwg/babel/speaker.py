@@ -171,7 +171,7 @@ class Speaker(Shown):
         if (selection := state.routes.selected.get(prefix)) is not None:
             state.routes.selected[prefix] = selection._replace(supersedes=True)
         else:
-            retract_prefix(state, prefix, Cause("withdrawn"), now)
+            retract_prefix(state, prefix, Cause("withdrawn"), None, now)
 
     def refuse(self, prefixes: frozenset[Prefix], now: float) -> None:
         """Select and announce no learned route for exactly these prefixes: the kernel goes its own way there."""

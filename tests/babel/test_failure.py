@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from babelwg.babel.datagram import Datagram
 from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import (
@@ -63,8 +64,12 @@ def test_a_dead_link_without_another_way_makes_its_prefixes_unreachable() -> Non
 
 def retracted(bench: Bench, interface: str) -> list[Prefix | None]:
     """Return what was retracted on an interface since the last look."""
-    tlvs = [t for d in bench.datagrams() if d.interface == interface for t in tlvs_of(d)]
-    return [tlv.prefix for tlv in tlvs if isinstance(tlv, Update) and tlv.metric == INFINITY]
+    return [t.prefix for t in retractions([d for d in bench.datagrams() if d.interface == interface])]
+
+
+def retractions(datagrams: list[Datagram]) -> list[Update]:
+    tlvs = [tlv for datagram in datagrams for tlv in tlvs_of(datagram)]
+    return [tlv for tlv in tlvs if isinstance(tlv, Update) and tlv.metric == INFINITY]
 
 
 def test_what_was_retracted_on_a_dead_link_is_retracted_again_when_it_lives() -> None:
@@ -95,6 +100,26 @@ def test_what_came_again_while_a_link_was_dead_is_not_retracted_when_it_lives() 
     bench.speaker.restore_link("one", bench.now)
     bench.receive([bench.ihu()], 1, "one")
     assert Q not in retracted(bench, "one")
+
+
+@pytest.mark.parametrize("away", [0.1, 9.0])
+def test_who_was_away_when_something_was_retracted_hears_it_when_he_asks_for_all(away: float) -> None:
+    """His kernel answers, so the link lives; the copies went unheard, or the next one is seconds away."""
+    bench = two_ways()
+    q = {"prefix": Q, "router_id": bytes(7) + b"q"}
+    bench.receive([update(**q)], 2, "two")
+    bench.wait(10.0)
+    bench.receive([update(**q, metric=INFINITY)], 2, "two")
+    bench.receive([bench.hello(1, "one"), bench.ihu()], 1, "one")
+    assert Q in retracted(bench, "one")
+    bench.wait(away)
+    bench.receive([RouteRequest(None)], 1, "one")
+    told = [d for d in bench.datagrams() if d.interface == "one"]
+    assert [t.prefix for t in retractions(told)] == [Q]
+    # Who confirms it need not hear it again.
+    (nonce,) = [t.opaque for d in told for t in tlvs_of(d) if isinstance(t, AcknowledgmentRequest)]
+    bench.receive([Acknowledgment(nonce), RouteRequest(None)], 1, "one")
+    assert retracted(bench, "one") == []
 
 
 def test_to_find_it_dead_twice_is_to_find_it_dead_once() -> None:

@@ -3,8 +3,19 @@
 from babelwg.babel.memory import Chosen, Heard, Memory, RouteRecord, SourceRecord
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import INFINITY, Hello, RouteRequest, Update
-from tests.babel.bench import ORIGIN, OUR_ADDRESS, Bench, P, Q, neighbour_address, retraction, update, updates
+from babelwg.babel.wire.tlv import INFINITY, Hello, RouteRequest, Tlv, Update
+from tests.babel.bench import (
+    ORIGIN,
+    OUR_ADDRESS,
+    Bench,
+    P,
+    Q,
+    neighbour_address,
+    retraction,
+    tlvs_of,
+    update,
+    updates,
+)
 
 ONE = neighbour_address(1)
 HEARD = Heard(
@@ -106,6 +117,36 @@ def test_who_would_have_been_dropped_meanwhile_is_not_known_again() -> None:
     found = restored(until=999.9)
     assert found.neighbour() is None
     assert found.selected() is None
+
+
+def retracted(tlvs: list[Tlv]) -> list[Prefix | None]:
+    return [tlv.prefix for tlv in tlvs if isinstance(tlv, Update) and tlv.metric == INFINITY]
+
+
+def test_what_the_last_life_announced_and_this_one_cannot_is_retracted() -> None:
+    """Neighbours hold it still: they have heard all our Hellos."""
+    found = restored(until=999.9)
+    assert retracted(found.wait(0.9)) == []
+    assert {*retracted(found.wait(0.2))} == {P, Q}
+
+
+def test_what_another_neighbour_tells_in_time_is_not_retracted() -> None:
+    found = restored(until=999.9)
+    found.receive([update(metric=50)], 2, "other")
+    assert found.selected() == neighbour_address(2)
+    assert P not in retracted(found.wait(2.0))
+
+
+def test_what_was_selected_on_an_interface_that_does_not_come_is_retracted() -> None:
+    routes = (RouteRecord(P, CHOSEN), RouteRecord(Q, CHOSEN._replace(interface="later")))
+    found = restored(Memory(100, (), {"tun": 51}, False, routes, {("tun", ONE): HEARD}))
+    found.receive([Hello(70, 4.0), found.ihu(), update(metric=50)])
+    found.seqnos["tun", 1] = 70
+    assert retracted(found.wait(0.1)) == []
+    told = [t for _, d in found.live(14.5) for t in tlvs_of(d)]
+    assert retracted(told) == []
+    told = [t for _, d in found.live(1.0) for t in tlvs_of(d)]
+    assert {*retracted(told)} == {Q}
 
 
 def test_a_route_that_is_not_confirmed_is_given_up() -> None:

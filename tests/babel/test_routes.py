@@ -394,6 +394,26 @@ def test_a_lost_prefix_is_released_when_all_neighbours_have_acknowledged(found: 
 
 
 @pytest.mark.conformance("B3.5.4-3")
+def test_who_retracted_before_we_announced_may_have_chosen_us_since(found: Bench) -> None:
+    receive(found, 2, update(metric=50, number=2))
+    receive(found, 2, retraction())
+    receive(found, 1, update(metric=100, seqno=9))
+    found.wait(3)
+    found.datagrams()
+    receive(found, 1, retraction())
+    asked = {
+        d.interface: t.opaque
+        for d in found.datagrams()
+        for t in tlvs_of(d)
+        if isinstance(t, AcknowledgmentRequest)
+    }
+    receive(found, 3, Acknowledgment(asked["tun3"]))
+    assert found.snapshot().held == (P,)
+    receive(found, 2, Acknowledgment(asked["tun2"]))
+    assert found.snapshot().held == ()
+
+
+@pytest.mark.conformance("B3.5.4-3")
 def test_a_lost_prefix_is_released_in_the_end_also_without_acknowledgments(found: Bench) -> None:
     receive(found, 1, update(metric=100))
     found.wait(1)

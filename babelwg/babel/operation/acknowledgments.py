@@ -4,12 +4,13 @@ from functools import partial
 
 from babelwg.babel.events import RouteFlushed, RouteRetracted
 from babelwg.babel.operation.permission import concerns
-from babelwg.babel.operation.queueing import queue_small, urgent_delay
+from babelwg.babel.operation.queueing import note_untold, queue_small, queue_untold, urgent_delay
 from babelwg.babel.parameters import HOLD_FACTOR
 from babelwg.babel.state import State
 from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Cause, Neighbour
+from babelwg.babel.tables.route import Route
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY, Acknowledgment, AcknowledgmentRequest
@@ -73,8 +74,23 @@ def forget_neighbour(state: State, neighbour: Neighbour, why: str) -> None:
         _excuse(state, state.holds[prefix], neighbour, why)
 
 
-def start_hold(state: State, prefix: Prefix, interval: float, cause: Cause, now: float) -> None:
-    """Make a prefix unreachable until no neighbour can send us packets for it (§3.5.4)."""
+def tell_unacknowledged(state: State, neighbour: Neighbour, now: float) -> None:
+    """Retract again what a neighbour has not acknowledged, who was away and asks for everything now."""
+    for nonce, pending in list(state.acknowledgments.items()):
+        if neighbour in pending.waiting and pending.retracted:
+            _stop_waiting(state, nonce, pending, neighbour)
+            _note_unheard(state, pending)
+    queue_untold(state, neighbour.interface, now)
+
+
+def start_hold(
+    state: State, prefix: Prefix, interval: float, cause: Cause, former: Route | None, now: float
+) -> None:
+    """Make a prefix unreachable until no neighbour can send us packets for it (§3.5.4).
+
+    Of those who have retracted it, the next hop of the `former` route has heard nothing else from us since. Another one
+    may have chosen us after it did, and need not say so.
+    """
     end_hold(state, prefix)
     if len(state.holds) >= state.parameters.max_holds:
         state.count("hold_refused.table-full")
@@ -85,7 +101,7 @@ def start_hold(state: State, prefix: Prefix, interval: float, cause: Cause, now:
         for interface in state.interfaces.values()
         if concerns(state, interface, prefix)
         for neighbour in interface.reachable_neighbours()
-        if not _has_retracted(neighbour, prefix)
+        if former is None or neighbour is not former.neighbour or not _has_retracted(former)
     }
     timer = Timer(lambda now: _release(state, prefix, "hold-expired"))
     state.holds[prefix] = Hold(prefix, waiting, timer, now)
@@ -114,9 +130,8 @@ def note_retraction(state: State, neighbour: Neighbour, prefix: Prefix) -> None:
         _excuse(state, hold, neighbour, "retracted-by-all")
 
 
-def _has_retracted(neighbour: Neighbour, prefix: Prefix) -> bool:
-    route = neighbour.routes.get(prefix)
-    return route is not None and route.refmetric == INFINITY
+def _has_retracted(route: Route) -> bool:
+    return route.refmetric == INFINITY and not route.expired
 
 
 def _excuse(state: State, hold: Hold, neighbour: Neighbour, cause: str) -> None:
@@ -141,6 +156,11 @@ def _stop_waiting(state: State, nonce: int, pending: PendingAcknowledgment, neig
         pending.interface.pending_acknowledgments -= 1
 
 
+def _note_unheard(state: State, pending: PendingAcknowledgment) -> None:
+    for prefix in pending.retracted:
+        note_untold(state, pending.interface, prefix)
+
+
 def _give_up(state: State, nonce: int, now: float) -> None:
     """Send another copy to each neighbour that did not answer, as long as copies are left (§3.7.2)."""
     pending = state.acknowledgments.pop(nonce)
@@ -149,5 +169,7 @@ def _give_up(state: State, nonce: int, now: float) -> None:
         for prefix, copy in pending.updates.items():
             if copy < state.parameters.update_copies:
                 neighbour.outbox.urgent.setdefault(prefix, copy + 1)
+            else:
+                note_untold(state, neighbour.interface, prefix)
         if neighbour.outbox.urgent:
             state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))

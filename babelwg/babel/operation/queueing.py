@@ -15,7 +15,7 @@ from babelwg.babel.wire.tlv import RouteRequest, SeqnoRequest
 POINT_TO_POINT_DELAY = (0.02, 0.1)  # lets changes that come together leave together
 SHARED_URGENT_DELAY = (0.01, URGENT_TIMEOUT / 2)
 SHARED_DELAY_FACTOR = (0.1, 0.4)  # of the Hello interval; §3.1 allows half of it
-MAX_UNTOLD = 4096  # retractions on a link that is dead
+MAX_UNTOLD = 4096  # retractions on a link, of which nobody knows whether they were heard
 
 
 def urgent_delay(state: State, interface: Interface) -> float:
@@ -84,7 +84,7 @@ def queue_urgent(state: State, prefix: Prefix, now: float, but: Interface | None
 def queue_urgent_on(state: State, interface: Interface, prefix: Prefix, now: float) -> None:
     """Queue an urgent update of a prefix on one interface."""
     if interface.neighbours and not any(neighbour.reachable for neighbour in interface.neighbours.values()):
-        _note_untold(state, interface, prefix)
+        note_untold(state, interface, prefix)
     for outbox in outboxes(interface):
         if interface.neighbours and _has_room(state, outbox.urgent):
             is_first = not outbox.urgent
@@ -95,14 +95,14 @@ def queue_urgent_on(state: State, interface: Interface, prefix: Prefix, now: flo
 
 
 def queue_untold(state: State, interface: Interface, now: float) -> None:
-    """Tell again, on a link that lives again, what was retracted while it was dead: no full table would say it."""
+    """Tell again what was retracted while nobody seemed to hear it: no full table would say it."""
     untold, interface.untold = interface.untold, {}
     for prefix in untold:
         queue_urgent_on(state, interface, prefix, now)
 
 
-def _note_untold(state: State, interface: Interface, prefix: Prefix) -> None:
-    """Remember that a prefix is being retracted where it may not be heard, and what is announced there stays known."""
+def note_untold(state: State, interface: Interface, prefix: Prefix) -> None:
+    """Remember that a prefix is being retracted where it may not be heard, unless there is something to announce."""
     if prefix in state.xroutes or prefix in state.routes.selected:
         return
     if len(interface.untold) < MAX_UNTOLD:

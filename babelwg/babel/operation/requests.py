@@ -3,6 +3,7 @@
 from functools import partial
 
 from babelwg.babel.events import SeqnoRequested
+from babelwg.babel.operation.acknowledgments import tell_unacknowledged
 from babelwg.babel.operation.dump import queue_dump
 from babelwg.babel.operation.introduction import answer_introduction
 from babelwg.babel.operation.queueing import queue_answer, queue_request
@@ -36,6 +37,7 @@ def handle_route_request(state: State, neighbour: Neighbour, request: RouteReque
     if request.prefix is None:
         if queue_dump(state, neighbour, now):
             answer_introduction(state, neighbour, now)
+            tell_unacknowledged(state, neighbour, now)
     else:
         queue_answer(state, neighbour, request.prefix, now)
 

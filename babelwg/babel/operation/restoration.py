@@ -3,25 +3,35 @@
 Nothing of it is more than a delay: the source table says what was announced, so no loop can come of it.
 """
 
+from collections.abc import Iterable
+from functools import partial
+
 from babelwg.babel.memory import Chosen
 from babelwg.babel.operation.acquisition import acquire
 from babelwg.babel.operation.liveness import update_link
+from babelwg.babel.operation.queueing import queue_urgent
 from babelwg.babel.operation.routes import restore_route
 from babelwg.babel.parameters import HOLD_FACTOR
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.timers import Timer
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import Update
 
 # Implementation constants: seconds
 ASK = 5.0  # until a route that the neighbour's dump did not confirm is asked about
-HOLD = 15.0  # until one is given up that nobody confirmed
+HOLD = 15.0  # until one is given up that nobody confirmed, or whose interface has not come
+SETTLE = (
+    1.0  # until what is not selected again is retracted: neighbours still hold what the last life announced
+)
 
 
 def restore_interface(state: State, interface: Interface, now: float) -> None:
     """Select again on a new interface what the last life had selected there, and ask its neighbours for all."""
     restored: dict[Neighbour, int] = {}
-    for prefix, chosen in state.remembered.pop(interface.name, ()):
+    records = state.remembered.pop(interface.name, ())
+    for prefix, chosen in records:
         assert chosen is not None, "only selected routes are remembered"
         neighbour = interface.neighbours.get(chosen.neighbour) or _restore_neighbour(
             state, interface, chosen, now
@@ -36,6 +46,23 @@ def restore_interface(state: State, interface: Interface, now: float) -> None:
         neighbour.txcost = txcost
         # This finds the link usable, which selects its routes and asks for all that the neighbour has.
         update_link(state, neighbour, now)
+    if lost := [prefix for prefix, _ in records if prefix not in state.routes.selected]:
+        state.timers.set(Timer(partial(_retract, state, lost)), now + SETTLE)
+    is_first = len(state.interfaces) == 1
+    if is_first and state.remembered:
+        state.timers.set(Timer(partial(_retract_missing, state)), now + HOLD)
+
+
+def _retract_missing(state: State, now: float) -> None:
+    """Retract what the last life had selected on interfaces that are not there now."""
+    _retract(state, [prefix for records in state.remembered.values() for prefix, _ in records], now)
+
+
+def _retract(state: State, prefixes: Iterable[Prefix], now: float) -> None:
+    """Tell that prefixes are unreachable that the last life announced, as far as they are."""
+    for prefix in prefixes:
+        if prefix not in state.routes.selected and prefix not in state.xroutes:
+            queue_urgent(state, prefix, now)
 
 
 def _restore_neighbour(state: State, interface: Interface, chosen: Chosen, now: float) -> Neighbour | None:

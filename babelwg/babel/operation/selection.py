@@ -200,14 +200,14 @@ def _lose(state: State, prefix: Prefix, old: Selection, cause: Cause, now: float
     if prefix in state.xroutes:
         state.emit(RouteFlushed(prefix, cause.word, cause.origin))
         return
-    retract_prefix(state, prefix, cause, now)
+    retract_prefix(state, prefix, cause, old.route, now)
     request_after_loss(state, prefix, old.router_id, now)
 
 
-def retract_prefix(state: State, prefix: Prefix, cause: Cause, now: float) -> None:
-    """Hold a prefix that we announced unreachable, and tell all neighbours (§3.5.4)."""
+def retract_prefix(state: State, prefix: Prefix, cause: Cause, former: Route | None, now: float) -> None:
+    """Hold a prefix unreachable that we announced, by a `former` route or as ours, and tell all (§3.5.4)."""
     interval = max((i.update_interval for i in state.interfaces.values()), default=0.0)
-    start_hold(state, prefix, interval, cause, now)
+    start_hold(state, prefix, interval, cause, former, now)
     queue_urgent(state, prefix, now)
     forget_permissions(state, prefix)
 
