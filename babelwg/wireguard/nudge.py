@@ -1,9 +1,9 @@
-"""Nudges: who has lost all sessions asks the other end, which keeps one, to begin a handshake. Ours alone.
+"""Nudges: who has lost all sessions asks the other end, which keeps one, to begin a handshake.
 
 A process that starts while its path is cut loses its first initiation, and may not send another for REKEY_TIMEOUT. The
 other end goes on with a session that nobody else has, and may begin at once, if only it knew; or its response was lost,
 and may be repeated. A nudge has the form of a keepalive by a session that never exists, so who does not know it drops
-it without an answer:
+it without an answer. Departs from WireGuard, which knows four types of messages and nothing else:
 
     type 4 and three zeros | receiver index 0 | stamp, 8 octets | MAC, 16 octets
 
