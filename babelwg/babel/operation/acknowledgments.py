@@ -88,8 +88,8 @@ def start_hold(
 ) -> None:
     """Make a prefix unreachable until no neighbour can send us packets for it (§3.5.4).
 
-    Departs from §3.5.4, which does not wait for those who have retracted it: only the next hop of the `former` route has
-    heard nothing else from us since. Another one may have chosen us after it did, and need not say so.
+    Departs from §3.5.4, which does not wait for those who have retracted it: only the next hop of the `former` route
+    has heard nothing else from us since. Another one may have chosen us after it did, and need not say so.
     """
     end_hold(state, prefix)
     if len(state.holds) >= state.parameters.max_holds:
