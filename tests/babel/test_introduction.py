@@ -71,6 +71,15 @@ def test_everything_is_asked_for_again_until_something_is_announced() -> None:
     assert EVERYTHING not in bench.wait(10.0)
 
 
+def test_a_round_trip_that_waited_for_a_session_makes_nobody_wait_as_long_for_an_answer() -> None:
+    bench = Bench()
+    bench.interface()
+    bench.receive([bench.hello(), bench.ihu()])
+    (neighbour,) = bench.speaker._state.interfaces["tun"].neighbours.values()
+    neighbour.round_trip.rtt = 12.0
+    assert bench.wait(2.9).count(EVERYTHING) >= 2
+
+
 def test_what_was_too_much_to_be_heard_is_asked_for_again() -> None:
     bench = Bench(Parameters(route_work=0, route_work_burst=2))
     bench.interface()

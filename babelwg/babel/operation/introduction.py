@@ -17,6 +17,7 @@ from babelwg.babel.wire.tlv import INFINITY, RouteRequest
 FIRST = (0.1, 0.2)  # until the first repetition, with jitter: many tunnels may start at once
 INTERVAL = 0.4  # between two of them, and two round trips
 LASTING = 3.0  # for all of them
+LONGEST_ANSWER = 1.0  # that is waited for, however long a round trip seems to take
 # Introductions that neighbours may cause at once, and one more in so many seconds
 WELCOMES, WELCOME_INTERVAL = 3, 10.0
 
@@ -43,7 +44,8 @@ def handle_introduction_timer(state: State, interface: Interface, now: float) ->
     is_over = now >= introduction.sure_until and (is_settled or now >= introduction.since + LASTING)
     if is_over or interface.failed is not None:
         return
-    pause = INTERVAL + 2 * interface.longest_round_trip
+    # What waited for a session was long under way, and says nothing of the link.
+    pause = INTERVAL + min(2 * interface.longest_round_trip, LONGEST_ANSWER)
     state.timers.set(introduction.timer, now + pause)
     send_scheduled_hello(state, interface, 0.0, now)
     for neighbour in neighbours:
