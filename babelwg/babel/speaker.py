@@ -40,7 +40,7 @@ from babelwg.babel.operation.recovery import (
     end_interface,
     wildcard_retraction,
 )
-from babelwg.babel.operation.restoration import restore_interface
+from babelwg.babel.operation.restoration import restore_interface, retract_former
 from babelwg.babel.operation.routes import retract_v4_via_v6
 from babelwg.babel.operation.selection import retract_prefix, select_route
 from babelwg.babel.parameters import InterfaceParameters, Parameters
@@ -189,6 +189,10 @@ class Speaker(Shown):
         """Measure delays more often for a while: packets of users flow through an interface."""
         if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:
             note_traffic(self._state, found, now)
+
+    def retract_former(self, now: float) -> None:
+        """Retract what only an earlier life announced: the shell has taken its routes out of the kernel."""
+        retract_former(self._state, now)
 
     def fail_link(self, interface: str, why: str, now: float, one_way: bool = False) -> None:
         """Use an interface no longer: the link behind it was found dead, for a reason in words.

@@ -53,6 +53,7 @@ class State:
         for record in () if self.memory_lost else memory.routes:
             if record.chosen is not None:
                 self.remembered.setdefault(record.chosen.interface, []).append(record)
+        self.former: list[Prefix] = []  # what of them could not be taken up again
         # Prefixes whose selected routes the shell has to store again, and those of which it has stored none.
         self.rechosen: dict[Prefix, None] = {}
         self.newly_chosen: dict[Prefix, None] = {}

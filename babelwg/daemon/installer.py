@@ -51,7 +51,7 @@ class RouteInstaller:
         self.guarded: frozenset[Prefix] = frozenset()  # main leads there
         self._unplaced: set[Prefix] = set()  # no table, or an endpoint of ours
         self._impossible: frozenset[Prefix] = frozenset()  # of them, whose ways the kernel refused
-        self._copied: list[Route] = []  # those of main that a copy may have to guard
+        self._routed: list[Route] = []  # those of main that a copy may have to guard
 
     def handle(self, events: Iterable[Event], now: float) -> None:
         """Do in the kernel what events of the speaker say, at the next flush."""
@@ -61,6 +61,7 @@ class RouteInstaller:
                 moved = True
                 self._select(event)
             elif isinstance(event, RouteRetracted):
+                moved = True
                 self._selected.pop(event.prefix, None)
                 # Holding a prefix unreachable that covers an endpoint would cut the tunnel off.
                 if self._covered_endpoint(event.prefix) is None:
@@ -95,6 +96,7 @@ class RouteInstaller:
         if self.guarding and not self._routes.shared:
             self._plan_guards(now)
         else:
+            self._routed = []
             self._routes.guard((), [route.prefix for route in self._main() if is_operators(route)])
 
     def set_endpoints(self, endpoints: frozenset[bytes], now: float) -> bool:
@@ -222,15 +224,16 @@ class RouteInstaller:
         # Where main leads, packets do not follow us, so nobody shall hear that they do.
         self.guarded = frozenset(guards)
         self._tell(now)
-        # Only of main's IPv6 routes over an interface of Babel's do guards depend on what is learned.
-        devices, known = set(self._running.values()), set(override)
-        self._copied = [r for r in main if r.interface in devices and is_routed(r) and r.prefix not in known]
+        # Only the guards of main's IPv6 routes depend on what is learned, of those over interfaces of Babel's.
+        known = set(override)
+        self._routed = [route for route in main if is_routed(route) and route.prefix not in known]
 
     def _are_copies_right(self) -> bool:
         """Return whether the guards that depend on what is learned are still as they must be."""
-        if not self._copied:
+        devices = set(self._running.values())
+        if not (copied := [route for route in self._routed if route.interface in devices]):
             return True
-        guards = guards_of(self._copied, self._routes.learned, self._routes.table)
+        guards = guards_of(copied, self._routes.learned, devices, self._routes.table)
         return all(self._routes.guards.get(guard.place) == guard for _, guard in guards)
 
     def _main(self) -> list[Route]:

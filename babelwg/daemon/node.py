@@ -379,6 +379,8 @@ class Node:
         released = self.routes.release()
         if released:
             log.info("routes-released count=%d: no neighbour confirmed them", released)
+        self.routing.speaker.retract_former(asyncio.get_running_loop().time())
+        self.routing.pump()
 
     async def _reload_logged(self) -> None:
         try:

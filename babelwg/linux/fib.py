@@ -270,6 +270,8 @@ class KernelRoutes:
             return False
         self.right = None
         del self.installed[route.place]
+        if route.table in SOURCE_TABLES and route.place in self.adopted:
+            self._sourced.outdate()
         self._touch(route.place)
         return self.wanted(route.place) is not None
 

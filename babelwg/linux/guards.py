@@ -42,7 +42,9 @@ def plan_guards(
     overridden = set(override)
     operators = [route for route in main if is_operators(route)]
     guards: dict[Prefix, Route] = {}
-    for route, guard in guards_of((r for r in operators if r.prefix not in overridden), learned, table):
+    devices = {route.interface for route in learned.values() if route.interface != 0}
+    guarded = (route for route in operators if route.prefix not in overridden)
+    for route, guard in guards_of(guarded, learned, devices, table):
         if guard.kind == THROW:
             guards.setdefault(route.prefix, guard)
         else:
@@ -53,11 +55,13 @@ def plan_guards(
 
 
 def guards_of(
-    operators: Iterable[Route], learned: Mapping[Prefix, Route], table: int
+    operators: Iterable[Route], learned: Mapping[Prefix, Route], devices: Container[int], table: int
 ) -> Iterator[tuple[Route, Route]]:
-    """Yield each of some routes of main with what `table` holds for it: a throw route, or a copy of it."""
+    """Yield each of some routes of main with what `table` holds for it: a throw route, or a copy of it.
+
+    `devices` are the interfaces (indices) that learned routes may use.
+    """
     sourced = [prefix for prefix in learned if prefix.source_plen and prefix.family == 6]
-    devices = {route.interface for route in learned.values() if route.interface != 0}
     for route in operators:
         may_copy = route.prefix.family == 6 and route.interface in devices
         if may_copy and route.interface in _covering_devices(route.prefix, learned, sourced):

@@ -77,7 +77,7 @@ def _describe_peer(interface: Interface, peer: Peer) -> Values:
         "timers": {name: getattr(peer.timers, name) for name in Timers.__slots__},
         "staged": [packet.hex() for packet in peer.staged],
         "handshake": _describe_handshake(peer.handshake),
-        "nudged": peer.nudges.seen,
+        "nudges": [peer.nudges.seen, peer.nudges.sent],
         "keypairs": {slot: _describe_keypair(pair) for slot, pair in keypairs.items() if pair is not None},
     }
 
@@ -96,7 +96,7 @@ def _restore_peer(interface: Interface, values: Values, indices: IndexTable) -> 
         setattr(peer.timers, name, values["timers"].get(name, inf))
     peer.staged.extend(bytes.fromhex(packet) for packet in values["staged"])
     _restore_handshake(peer, values["handshake"], indices)
-    peer.nudges.seen = values.get("nudged", 0)
+    peer.nudges.seen, peer.nudges.sent = values.get("nudges", (0, 0))
     for slot, each in values["keypairs"].items():
         keypair = _restore_keypair(peer, each)
         setattr(peer.keypairs, slot, keypair)

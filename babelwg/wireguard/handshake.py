@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 # Specification constants
 INITIATION_GAP = 0.02  # seconds between initiations consumed from one peer
+# Implementation constants
+RESPONSE_PATIENCE = 0.9  # seconds for which a response may be under way
 
 
 class Handshake:
@@ -81,8 +83,10 @@ class Handshake:
     def begin_for(self, now: float) -> None:
         """Do what a peer without a session asks for: repeat our response, and begin as well as soon as one may.
 
-        That a response was sent within REKEY_TIMEOUT is no hindrance, for it has not arrived.
+        That a response was sent within REKEY_TIMEOUT is no hindrance, for it has not arrived; it may only be under way.
         """
+        if now - self._last_consumed < RESPONSE_PATIENCE:
+            return
         if self._response:
             self._send(self._response, now)
         if now - self._initiated >= self._peer.device.values.rekey_timeout:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 NUDGE_INDEX = 0  # which no session and no handshake has
 # Implementation constants
-MOST_NUDGES = 60  # to one peer, which may not know them, or not be there
+QUICK_NUDGES = 60  # to one peer, which may not know them, or not be there
+SLOW = 5.0  # intervals between two after that
 LABEL = b"babelwg nudge"
 
 _HEADER = struct.Struct("<IIQ")
@@ -37,14 +38,15 @@ class Nudges:
     def __init__(self, peer: "Peer") -> None:
         self._peer = peer
         self.seen = 0  # the greatest stamp from the peer, nanoseconds
-        self._sent = 0  # our last stamp, nanoseconds
-        self._left = MOST_NUDGES
+        self.sent = 0  # our last stamp, nanoseconds
+        self._left = QUICK_NUDGES
 
     def schedule(self, now: float) -> None:
-        """Have one sent soon, unless there ever was a session, or enough were sent."""
+        """Have one sent soon, unless there ever was a session; after half a minute not as soon."""
         peer = self._peer
-        if self._left and not peer.last_handshake:
-            peer.timers.nudge = now + peer.device.values.nudge_interval
+        if not peer.last_handshake:
+            interval = peer.device.values.nudge_interval
+            peer.timers.nudge = now + (interval if self._left else SLOW * interval)
             peer.schedule(peer.timers.nudge)
 
     def send(self, now: float) -> None:
@@ -52,10 +54,10 @@ class Nudges:
         peer = self._peer
         if peer.last_handshake or peer.endpoint is None or not peer.handshake.is_under_way:
             return
-        self._left -= 1
-        self._sent = max(round((now + peer.device.clock_offset) * 1e9), self._sent + 1)
+        self._left = max(0, self._left - 1)
+        self.sent = max(round((now + peer.device.clock_offset) * 1e9), self.sent + 1)
         assert peer.interface.keys is not None, "an interface without a key is not attached"
-        header = _HEADER.pack(MessageType.TRANSPORT, NUDGE_INDEX, self._sent)
+        header = _HEADER.pack(MessageType.TRANSPORT, NUDGE_INDEX, self.sent)
         peer.send_handshake(header + _mac(peer, peer.interface.keys.public, header), now)
         self.schedule(now)
 

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 
 from babelwg.babel.datagram import Datagram
+from babelwg.babel.operation.queueing import MAX_UNTOLD
+from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import (
@@ -120,6 +122,66 @@ def test_who_was_away_when_something_was_retracted_hears_it_when_he_asks_for_all
     (nonce,) = [t.opaque for d in told for t in tlvs_of(d) if isinstance(t, AcknowledgmentRequest)]
     bench.receive([Acknowledgment(nonce), RouteRequest(None)], 1, "one")
     assert retracted(bench, "one") == []
+
+
+def away_while_lost(count: int, lan: bool = False) -> Bench:
+    """Return a speaker that has lost many prefixes, and Q a moment before, while neighbour 1 heard nothing."""
+    bench = Bench(Parameters(route_work=10**6, route_work_burst=10**6))
+    bench.interface("one", InterfaceParameters.wired() if lan else None)
+    bench.interface("two")
+    for number, name in ((1, "one"), *([(3, "one")] if lan else []), (2, "two")):
+        bench.meet(number, name)
+    q = {"prefix": Q, "router_id": bytes(7) + b"q"}
+    many = [Prefix.parse(f"2001:db8:{100 + n:x}::/48") for n in range(count)]
+    for prefix in many:
+        bench.receive([update(prefix)], 2, "two")
+    bench.receive([update(**q)], 2, "two")
+    bench.live(9.0)
+    for start in range(0, count, 500):
+        bench.receive([update(prefix, metric=INFINITY) for prefix in many[start : start + 500]], 2, "two")
+    bench.receive([update(**q, metric=INFINITY)], 2, "two")
+    bench.wait(0.4)
+    return bench
+
+
+def test_who_asks_for_all_hears_of_all_that_was_retracted_however_much() -> None:
+    bench = away_while_lost(6000)
+    bench.receive([RouteRequest(None)], 1, "one")
+    told = [d for _, d in bench.wait_datagrams(3.0) if d.interface == "one"]
+    assert len({t.prefix for t in retractions(told)}) == 6001
+
+
+def test_who_asks_for_all_on_a_lan_is_told_alone_of_what_it_did_not_confirm() -> None:
+    bench = away_while_lost(10, lan=True)
+    bench.live(20.0)
+    bench.sent()
+    bench.receive([RouteRequest(None)], 1, "one")
+    told = [d for _, d in bench.wait_datagrams(0.5) if d.interface == "one" and retractions([d])]
+    assert {d.destination[0] for d in told} == {FIRST}
+    assert len({t.prefix for t in retractions(told)}) == 11
+
+
+def test_an_ask_that_has_to_wait_is_answered_with_the_retractions_too() -> None:
+    bench = away_while_lost(10)
+    bench.wait(9.0)
+    for _ in range(4):
+        bench.receive([RouteRequest(None)], 1, "one")
+    bench.sent()
+    bench.neighbour(1, "one")
+    (neighbour,) = bench.speaker._state.interfaces["one"].neighbours.values()
+    for prefix in (Q, V4):
+        neighbour.untold[prefix] = None
+    told = [d for _, d in bench.wait_datagrams(2.5) if d.interface == "one"]
+    assert {Q, V4} <= {t.prefix for t in retractions(told)}
+
+
+def test_of_what_nobody_confirms_the_latest_is_remembered_and_no_more() -> None:
+    bench = away_while_lost(5000)
+    bench.live(60.0)
+    (neighbour,) = bench.speaker._state.interfaces["one"].neighbours.values()
+    assert len(neighbour.untold) == MAX_UNTOLD
+    assert Q in neighbour.untold
+    assert bench.speaker.counters["update_suppressed.untold"] > 0
 
 
 def test_to_find_it_dead_twice_is_to_find_it_dead_once() -> None:

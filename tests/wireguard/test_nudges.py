@@ -10,7 +10,7 @@ import pytest
 from babelwg.wireguard.device import Device
 from babelwg.wireguard.handover import describe_interface, restore_interface
 from babelwg.wireguard.interface import Interface
-from babelwg.wireguard.nudge import MOST_NUDGES
+from babelwg.wireguard.nudge import QUICK_NUDGES
 from babelwg.wireguard.timers import PROTOCOL_VALUES
 from babelwg.wireguard.uapi import PeerConfig
 from tests.wireguard.conftest import ANY, End
@@ -67,7 +67,7 @@ def test_a_response_that_was_lost_is_repeated(reborn):
     reborn.a.peer.handshake.initiate(reborn.now)
     reborn.advance(3.2)
     assert sizes(reborn.a)[-7:] == [INITIATION, *6 * [NUDGE]]
-    assert sizes(reborn.b).count(RESPONSE) == 7
+    assert sizes(reborn.b).count(RESPONSE) >= 5
     assert sizes(reborn.b).count(INITIATION) == 1
     reborn.passes = lambda sender, data: True
     reborn.advance(0.5)
@@ -100,12 +100,22 @@ def test_nobody_is_nudged_who_answers_or_has_answered(reborn, packets):
     assert NUDGE not in sizes(reborn.a)
 
 
-def test_who_never_answers_is_not_nudged_for_ever(reborn, packets):
+def test_who_never_answers_is_nudged_less_often_after_half_a_minute(reborn, packets):
     for _ in range(10):
         reborn.advance(90.0)
         reborn.send(reborn.a, packets.ipv4(b"still there?"))
     assert sizes(reborn.a).count(INITIATION) > 100
-    assert sizes(reborn.a).count(NUDGE) == MOST_NUDGES
+    assert QUICK_NUDGES < sizes(reborn.a).count(NUDGE) <= QUICK_NUDGES + 900 / 2.5
+
+
+def test_a_nudge_that_crosses_the_response_leads_to_nothing(reborn):
+    """As on every link whose round trip takes longer than the first nudge waits."""
+    reborn.passes = lambda sender, data: sender is reborn.a
+    reborn.a.peer.handshake.reset()
+    reborn.a.peer.handshake.initiate(reborn.now)
+    reborn.advance(0.8)
+    assert sizes(reborn.a)[-1:] == [NUDGE]
+    assert (sizes(reborn.b).count(RESPONSE), sizes(reborn.b).count(INITIATION)) == (1, 0)
 
 
 def test_nobody_nudges_by_the_values_of_the_protocol(pair, packets):
@@ -217,7 +227,7 @@ def test_a_successor_takes_no_nudge_twice(reborn):
 def test_who_is_replaced_may_not_have_known_nudges(pair):
     values = describe_interface(pair.connect().a.interface)
     for peer in values["peers"]:
-        del peer["nudged"], peer["timers"]["nudge"]
+        del peer["nudges"], peer["timers"]["nudge"]
     restored = restore_interface("a", values, pair.a.device.indices)
     (peer,) = restored.peers.values()
     assert peer.timers.nudge == inf

@@ -33,6 +33,7 @@ def handle_acknowledgment(state: State, neighbour: Neighbour, tlv: Acknowledgmen
         return
     _stop_waiting(state, tlv.opaque, pending, neighbour)
     for prefix in pending.retracted:
+        neighbour.untold.pop(prefix, None)
         if (hold := state.holds.get(prefix)) is not None:
             _excuse(state, hold, neighbour, "acknowledged")
 
@@ -75,12 +76,13 @@ def forget_neighbour(state: State, neighbour: Neighbour, why: str) -> None:
 
 
 def tell_unacknowledged(state: State, neighbour: Neighbour, now: float) -> None:
-    """Retract again what a neighbour has not acknowledged, who was away and asks for everything now."""
+    """Say again at once what a neighbour has not acknowledged, who was away and asks for everything now (§3.7.2)."""
     for nonce, pending in list(state.acknowledgments.items()):
-        if neighbour in pending.waiting and pending.retracted:
+        if neighbour in pending.waiting:
             _stop_waiting(state, nonce, pending, neighbour)
-            _note_unheard(state, pending)
-    queue_untold(state, neighbour.interface, now)
+            for prefix, copy in pending.updates.items():
+                neighbour.outbox.urgent.setdefault(prefix, copy)
+    queue_untold(state, neighbour, now)
 
 
 def start_hold(
@@ -156,11 +158,6 @@ def _stop_waiting(state: State, nonce: int, pending: PendingAcknowledgment, neig
         pending.interface.pending_acknowledgments -= 1
 
 
-def _note_unheard(state: State, pending: PendingAcknowledgment) -> None:
-    for prefix in pending.retracted:
-        note_untold(state, pending.interface, prefix)
-
-
 def _give_up(state: State, nonce: int, now: float) -> None:
     """Send another copy to each neighbour that did not answer, as long as copies are left (§3.7.2)."""
     pending = state.acknowledgments.pop(nonce)
@@ -170,6 +167,6 @@ def _give_up(state: State, nonce: int, now: float) -> None:
             if copy < state.parameters.update_copies:
                 neighbour.outbox.urgent.setdefault(prefix, copy + 1)
             else:
-                note_untold(state, neighbour.interface, prefix)
+                note_untold(state, neighbour, prefix)
         if neighbour.outbox.urgent:
             state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))

@@ -3,7 +3,7 @@
 from functools import partial
 
 from babelwg.babel.events import NeighbourAcquired, NeighbourLost
-from babelwg.babel.operation.acknowledgments import forget_neighbour
+from babelwg.babel.operation.acknowledgments import forget_neighbour, tell_unacknowledged
 from babelwg.babel.operation.delay import handle_delay_timeout
 from babelwg.babel.operation.dump import queue_dump
 from babelwg.babel.operation.failure import note_promised_hello
@@ -137,7 +137,8 @@ def _actions(state: State, interface: Interface, address: bytes) -> NeighbourAct
             lose_neighbour(state, neighbour, "silent", now)
 
     def dump(now: float) -> None:
-        queue_dump(state, current(), now)
+        if queue_dump(state, current(), now):
+            tell_unacknowledged(state, current(), now)
 
     return NeighbourActions(
         multicast_missed=partial(miss, "multicast"),

@@ -15,7 +15,7 @@ from babelwg.babel.wire.tlv import RouteRequest, SeqnoRequest
 POINT_TO_POINT_DELAY = (0.02, 0.1)  # lets changes that come together leave together
 SHARED_URGENT_DELAY = (0.01, URGENT_TIMEOUT / 2)
 SHARED_DELAY_FACTOR = (0.1, 0.4)  # of the Hello interval; §3.1 allows half of it
-MAX_UNTOLD = 4096  # retractions on a link, of which nobody knows whether they were heard
+MAX_UNTOLD = 4096  # retractions on an interface of which nobody knows whether they were heard
 
 
 def urgent_delay(state: State, interface: Interface) -> float:
@@ -83,8 +83,9 @@ def queue_urgent(state: State, prefix: Prefix, now: float, but: Interface | None
 
 def queue_urgent_on(state: State, interface: Interface, prefix: Prefix, now: float) -> None:
     """Queue an urgent update of a prefix on one interface."""
-    if interface.neighbours and not any(neighbour.reachable for neighbour in interface.neighbours.values()):
-        note_untold(state, interface, prefix)
+    if not any(neighbour.reachable for neighbour in interface.neighbours.values()):
+        for neighbour in interface.neighbours.values():
+            note_untold(state, neighbour, prefix)
     for outbox in outboxes(interface):
         if interface.neighbours and _has_room(state, outbox.urgent):
             is_first = not outbox.urgent
@@ -94,21 +95,31 @@ def queue_urgent_on(state: State, interface: Interface, prefix: Prefix, now: flo
                 state.sending.advance(outbox.timer, now + urgent_delay(state, interface))
 
 
-def queue_untold(state: State, interface: Interface, now: float) -> None:
-    """Tell again what was retracted while nobody seemed to hear it: no full table would say it."""
-    untold, interface.untold = interface.untold, {}
+def queue_untold(state: State, neighbour: Neighbour, now: float) -> None:
+    """Tell a neighbour again what was retracted while it seemed to hear nothing: no full table would say it."""
+    untold, neighbour.untold = neighbour.untold, {}
+    outbox = neighbour.outbox
     for prefix in untold:
-        queue_urgent_on(state, interface, prefix, now)
+        if not _is_announced(state, prefix) and _has_room(state, outbox.urgent):
+            outbox.urgent.setdefault(prefix, 1)
+    if outbox.urgent:
+        state.sending.advance(outbox.timer, now + urgent_delay(state, neighbour.interface))
 
 
-def note_untold(state: State, interface: Interface, prefix: Prefix) -> None:
-    """Remember that a prefix is being retracted where it may not be heard, unless there is something to announce."""
-    if prefix in state.xroutes or prefix in state.routes.selected:
+def note_untold(state: State, neighbour: Neighbour, prefix: Prefix) -> None:
+    """Remember that a neighbour may not have heard of a retraction; of too many the latest are remembered."""
+    if _is_announced(state, prefix):
         return
-    if len(interface.untold) < MAX_UNTOLD:
-        interface.untold[prefix] = None
-    else:
+    untold = neighbour.untold
+    untold.pop(prefix, None)
+    if len(untold) >= MAX_UNTOLD // max(1, len(neighbour.interface.neighbours)):
         state.count("update_suppressed.untold")
+        del untold[next(iter(untold))]
+    untold[prefix] = None
+
+
+def _is_announced(state: State, prefix: Prefix) -> bool:
+    return prefix in state.xroutes or prefix in state.routes.selected
 
 
 def queue_ordinary(state: State, prefix: Prefix, now: float) -> None:

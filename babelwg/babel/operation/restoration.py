@@ -3,9 +3,6 @@
 Nothing of it is more than a delay: the source table says what was announced, so no loop can come of it.
 """
 
-from collections.abc import Iterable
-from functools import partial
-
 from babelwg.babel.memory import Chosen
 from babelwg.babel.operation.acquisition import acquire
 from babelwg.babel.operation.liveness import update_link
@@ -15,8 +12,6 @@ from babelwg.babel.parameters import HOLD_FACTOR
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
-from babelwg.babel.timers import Timer
-from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import Update
 
 # Implementation constants: seconds
@@ -46,21 +41,14 @@ def restore_interface(state: State, interface: Interface, now: float) -> None:
         neighbour.txcost = txcost
         # This finds the link usable, which selects its routes and asks for all that the neighbour has.
         update_link(state, neighbour, now)
-    if lost := [prefix for prefix, _ in records if prefix not in state.routes.selected]:
-        state.timers.set(Timer(partial(_retract, state, lost)), now + SETTLE)
-    is_first = len(state.interfaces) == 1
-    if is_first and state.remembered:
-        state.timers.set(Timer(partial(_retract_missing, state)), now + HOLD)
+    state.former += [prefix for prefix, _ in records if prefix not in state.routes.selected]
 
 
-def _retract_missing(state: State, now: float) -> None:
-    """Retract what the last life had selected on interfaces that are not there now."""
-    _retract(state, [prefix for records in state.remembered.values() for prefix, _ in records], now)
-
-
-def _retract(state: State, prefixes: Iterable[Prefix], now: float) -> None:
-    """Tell that prefixes are unreachable that the last life announced, as far as they are."""
-    for prefix in prefixes:
+def retract_former(state: State, now: float) -> None:
+    """Retract what the last life announced and this one could not take up again: the kernel forwards it no more."""
+    missing = [prefix for records in state.remembered.values() for prefix, _ in records]
+    former, state.former = [*state.former, *missing], []
+    for prefix in former:
         if prefix not in state.routes.selected and prefix not in state.xroutes:
             queue_urgent(state, prefix, now)
 

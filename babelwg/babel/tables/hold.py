@@ -21,7 +21,7 @@ class Hold:
 class PendingAcknowledgment:
     """Urgent updates of one packet whose reception is not yet confirmed by all."""
 
-    __slots__ = ("copy", "interface", "retracted", "timer", "updates", "waiting")
+    __slots__ = ("interface", "retracted", "timer", "updates", "waiting")
 
     def __init__(
         self,

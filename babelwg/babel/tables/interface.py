@@ -87,7 +87,6 @@ class Interface:
         "pending_acknowledgments",
         "probing",
         "retry_timer",
-        "untold",
         "update_interval",
         "update_timer",
     )
@@ -124,7 +123,6 @@ class Interface:
         self.one_way = False  # whether it is dead although packets come
         self.heard_since = 0  # promised Hellos since then
         self.retry_timer = Timer(actions.retry)
-        self.untold: dict[Prefix, None] = {}  # what was retracted, and perhaps not heard here
         self.asked: dict[int, float] = {}  # when the shell asked what is not yet acknowledged, by nonce
         self.update_timer = Timer(actions.update)
         self.update_interval = parameters.update_interval  # as it is promised now: longer under load

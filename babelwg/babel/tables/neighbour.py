@@ -154,6 +154,7 @@ class Neighbour:
         "trusted_at",
         "txcost",
         "unicast",
+        "untold",
     )
 
     def __init__(self, interface: "Interface", address: bytes, actions: NeighbourActions) -> None:
@@ -179,6 +180,7 @@ class Neighbour:
         self.heard = Known()  # what still holds of its Updates, each by its octets
         # What a wildcard retraction concerns, so that a repeated one finds nothing to do.
         self.finite: dict[Prefix, None] = {}  # prefixes it announces and has not retracted
+        self.untold: dict[Prefix, None] = {}  # what was retracted, and perhaps not heard there
         self.holds: dict[Prefix, None] = {}  # prefixes that stay unreachable until it has heard of it
         self.refused: dict[Prefix, RefusedUpdate] = {}  # the latest last
         self.link_timer = Timer(actions.link)  # for a change of cost that was put off
