@@ -148,7 +148,7 @@ def test_a_lost_prefix_tells_of_the_seqno_that_was_asked_for_and_of_the_hold() -
     assert [c.verdict.code for c in answer.candidates] == ["unfeasible", "retracted"]
     (request,) = answer.requests
     assert (request.router_id, request.seqno, request.targets) == (ORIGIN, 8, (peer(2),))
-    assert (request.for_us, request.resends, request.requesters) == (True, 6, ())
+    assert (request.for_us, request.resends, request.requesters) == (True, 7, ())
     assert request.age == pytest.approx(0.3)
     assert answer.held is not None
     assert answer.held.waiting == (peer(2), peer(3))

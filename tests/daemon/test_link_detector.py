@@ -306,7 +306,7 @@ def test_a_link_that_is_dead_one_way_is_found_by_both_ends_though_packets_come_t
     assert len(link.verdicts()) == 2
     before = link.probes[0]
     link.run(60.0)
-    assert link.probes[0] - before <= 70, "what comes does not make it hasty"
+    assert link.probes[0] - before <= 130, "what comes does not make it hasty"
     link.mute = None
     link.run(3.0)
     assert {end for _, end in link.verdicts(Action.RESTORE)} == {0, 1}
@@ -487,7 +487,7 @@ def test_a_link_that_falls_silent_for_a_moment_again_and_again_is_left_alone_for
 
 
 @pytest.mark.parametrize(("hello_interval", "pause"), [(4.0, 4.0), (30.0, 30.0), (0.5, 1.0)])
-def test_a_dead_link_is_tried_every_second_for_ten_minutes_and_then_as_often_as_hellos_go(
+def test_a_dead_link_is_tried_twice_a_second_for_a_minute_and_each_for_ten_and_then_as_often_as_hellos_go(
     hello_interval: float, pause: float
 ) -> None:
     detector = LinkDetector(Bounds(), 0.0, hello_interval)
@@ -500,7 +500,8 @@ def test_a_dead_link_is_tried_every_second_for_ten_minutes_and_then_as_often_as_
         if tick < 40:
             detector.answered(0.002, now)
     pauses = [(then, round(after - then, 6)) for then, after in pairwise(probed)]
-    assert {p for then, p in pauses if 10.0 < then < 590.0} == {1.0}
+    assert {p for then, p in pauses if 10.0 < then < 60.0} == {0.5}
+    assert {p for then, p in pauses if 70.0 < then < 590.0} == {1.0}
     assert {p for then, p in pauses if then > 610.0} == {pause}
 
 

@@ -4,7 +4,13 @@ from functools import partial
 
 from babelwg.babel.events import RouteFlushed, RouteRetracted
 from babelwg.babel.operation.permission import concerns
-from babelwg.babel.operation.queueing import note_untold, queue_small, queue_untold, urgent_delay
+from babelwg.babel.operation.queueing import (
+    is_announced,
+    note_untold,
+    queue_small,
+    queue_untold,
+    urgent_delay,
+)
 from babelwg.babel.parameters import HOLD_FACTOR
 from babelwg.babel.state import State
 from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
@@ -76,12 +82,12 @@ def forget_neighbour(state: State, neighbour: Neighbour, why: str) -> None:
 
 
 def tell_unacknowledged(state: State, neighbour: Neighbour, now: float) -> None:
-    """Say again at once what a neighbour has not acknowledged, who was away and asks for everything now (§3.7.2)."""
-    for nonce, pending in list(state.acknowledgments.items()):
+    """Retract again what a neighbour has not acknowledged, who was away and asks for everything now."""
+    last = state.parameters.update_copies
+    for pending in state.acknowledgments.values():
         if neighbour in pending.waiting:
-            _stop_waiting(state, nonce, pending, neighbour)
-            for prefix, copy in pending.updates.items():
-                neighbour.outbox.urgent.setdefault(prefix, copy)
+            lost = (prefix for prefix in pending.retracted if not is_announced(state, prefix))
+            neighbour.outbox.urgent |= dict.fromkeys(lost, last)
     queue_untold(state, neighbour, now)
 
 

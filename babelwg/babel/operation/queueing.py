@@ -100,7 +100,7 @@ def queue_untold(state: State, neighbour: Neighbour, now: float) -> None:
     untold, neighbour.untold = neighbour.untold, {}
     outbox = neighbour.outbox
     for prefix in untold:
-        if not _is_announced(state, prefix) and _has_room(state, outbox.urgent):
+        if not is_announced(state, prefix) and _has_room(state, outbox.urgent):
             outbox.urgent.setdefault(prefix, 1)
     if outbox.urgent:
         state.sending.advance(outbox.timer, now + urgent_delay(state, neighbour.interface))
@@ -108,7 +108,7 @@ def queue_untold(state: State, neighbour: Neighbour, now: float) -> None:
 
 def note_untold(state: State, neighbour: Neighbour, prefix: Prefix) -> None:
     """Remember that a neighbour may not have heard of a retraction; of too many the latest are remembered."""
-    if _is_announced(state, prefix):
+    if is_announced(state, prefix):
         return
     untold = neighbour.untold
     untold.pop(prefix, None)
@@ -118,7 +118,8 @@ def note_untold(state: State, neighbour: Neighbour, prefix: Prefix) -> None:
     untold[prefix] = None
 
 
-def _is_announced(state: State, prefix: Prefix) -> bool:
+def is_announced(state: State, prefix: Prefix) -> bool:
+    """Return whether we have a way for a prefix."""
     return prefix in state.xroutes or prefix in state.routes.selected
 
 

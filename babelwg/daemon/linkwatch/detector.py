@@ -57,7 +57,8 @@ STALL_PATIENCE = (
 MUTE = 2.0  # of probes without an answer while packets come, beyond what answers take, until it is asked in earnest
 BLIND = 60.0  # after which a neighbour that answers no probe is asked again
 QUICK_RETRY, QUICK_FOR = 0.1, 2.0  # the first probes of a dead link: it may have been a false alarm
-SLOW_RETRY, SLOW_FOR = 1.0, 600.0  # a link that returns is used again within two seconds
+RECENT_RETRY, RECENT_FOR = 0.5, 60.0  # one that died lately is used again within a second of its return
+SLOW_RETRY, SLOW_FOR = 1.0, 600.0  # and another one within two
 TRIAL_INTERVAL, TRIAL_ANSWERS, TRIAL_LIMIT = 0.04, 5, 1.0  # how a link proves that it lives again
 # A link that fails so soon after it was used again is unstable, and stays unused for ever longer.
 UNSTABLE, LONGEST_HOLD = 1.0, 64.0
@@ -322,6 +323,8 @@ class LinkDetector:
             return TRIAL_INTERVAL
         if now < self.since + QUICK_FOR:
             return QUICK_RETRY
+        if now < self.since + RECENT_FOR:
+            return RECENT_RETRY
         is_slow = self.one_way or now < self.since + SLOW_FOR
         return SLOW_RETRY if is_slow else max(SLOW_RETRY, self.hello_interval)
 
