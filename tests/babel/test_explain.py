@@ -319,7 +319,7 @@ def test_a_route_that_becomes_feasible_when_its_source_is_forgotten_is_selected(
     receive(found, 2, update(metric=500, number=2))
     assert [(r.router_id, r.seqno) for r in seqno_requests(found.sent())] == [(ORIGIN, 8)]
     sent = [t for _, d in found.live(29) for t in tlvs_of(d)]
-    assert len(seqno_requests(sent)) == 6
+    assert len(seqno_requests(sent)) == 8
     assert explained(found).outcome == "unselected"
     receive(found, 2, update(metric=500, number=2))
     assert via(explained(found).winner) == "tun2"

@@ -393,8 +393,8 @@ def test_where_many_prefixes_are_lost_at_once_each_request_waits_longer_for_its_
     receive(found, 2, *(update(prefix=p, metric=300, seqno=7, number=2) for p in prefixes))
     found.sent()
     receive(found, 1, retraction(None))
-    assert len(seqno_requests(found.wait(0.35))) == 400
-    assert len(seqno_requests(found.wait(0.1))) == 400
+    assert len(seqno_requests(found.wait(0.19))) == 400
+    assert len(seqno_requests(found.wait(0.3))) == 400
 
 
 def test_requests_for_the_same_source_do_not_pile_up(found: Bench) -> None:

@@ -195,7 +195,7 @@ def test_retracted_with_a_seqno_request_under_way_and_a_hold(make: Any) -> None:
     found.settle(0.1)
     data = found.ask("2001:db8:1::/48")
     assert data["answer"] == (
-        "2001:db8:1::/48 has no route: no route is feasible; seqno 8 was requested from charlie 0.3 s ago;"
+        "2001:db8:1::/48 has no route: no route is feasible; seqno 8 was requested from charlie 0.1 s ago;"
         " held unreachable for at most 56 s, until the neighbours confirm"
     )
     assert (data["outcome"], data["has_route"], data["kernel"]) == ("unfeasible", False, None)

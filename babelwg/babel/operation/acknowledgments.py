@@ -85,9 +85,13 @@ def tell_unacknowledged(state: State, neighbour: Neighbour, now: float) -> None:
     """Retract again what a neighbour has not acknowledged, who was away and asks for everything now."""
     last = state.parameters.update_copies
     for pending in state.acknowledgments.values():
-        if neighbour in pending.waiting:
-            lost = (prefix for prefix in pending.retracted if not is_announced(state, prefix))
-            neighbour.outbox.urgent |= dict.fromkeys(lost, last)
+        if neighbour not in pending.waiting:
+            continue
+        lost = [p for p in pending.retracted if p in pending.updates and not is_announced(state, p)]
+        neighbour.outbox.urgent |= dict.fromkeys(lost, last)
+        if len(pending.waiting) == 1:
+            for prefix in lost:
+                del pending.updates[prefix]  # the copy that leaves now is awaited instead
     queue_untold(state, neighbour, now)
 
 
