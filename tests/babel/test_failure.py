@@ -167,7 +167,6 @@ def test_an_ask_that_has_to_wait_is_answered_with_the_retractions_too() -> None:
     for _ in range(4):
         bench.receive([RouteRequest(None)], 1, "one")
     bench.sent()
-    bench.neighbour(1, "one")
     (neighbour,) = bench.speaker._state.interfaces["one"].neighbours.values()
     for prefix in (Q, V4):
         neighbour.untold[prefix] = None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from babelwg.babel.events import RoutesRefused
+from babelwg.babel.events import RouteFlushed, RoutesRefused
 from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.tables.source import FeasibilityDistance
 from babelwg.babel.wire.prefix import Prefix
@@ -391,6 +391,16 @@ def test_a_lost_prefix_is_released_when_all_neighbours_have_acknowledged(found: 
     receive(found, 3, Acknowledgment(asked["tun3"][0]))
     assert found.events() == ["route-flushed"]  # neighbour 1 has retracted the prefix itself
     assert found.snapshot().held == ()
+
+
+def test_where_only_the_next_hop_is_there_its_retraction_leaves_nobody_to_wait_for() -> None:
+    bench = Bench()
+    bench.interface()
+    bench.meet()
+    bench.receive([update(metric=100)])
+    bench.receive([retraction()])
+    flushed = [event for event in bench.speaker.events() if isinstance(event, RouteFlushed)]
+    assert [event.cause for event in flushed] == ["no-neighbour"]
 
 
 @pytest.mark.conformance("B3.5.4-3")

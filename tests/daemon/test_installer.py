@@ -72,7 +72,8 @@ class Bench:
         self.mirror = Mirror()
         self.mirror.set_link(Link(1, "lo", 65536, IFF_UP | IFF_LOOPBACK, ""))
         speaker: Any = self.speaker
-        self.installer = RouteInstaller(speaker, self.routes, self.mirror, {"bw-a": TUNNEL})
+        self.running = {"bw-a": TUNNEL}
+        self.installer = RouteInstaller(speaker, self.routes, self.mirror, self.running)
 
     def main(self, *prefixes: str) -> None:
         for text in prefixes:
@@ -224,6 +225,21 @@ def test_what_is_learned_makes_and_unmakes_copies_of_mains_routes_over_a_tunnel(
     assert kinds() == [UNICAST, THROW]
     bench.tell(RouteFlushed(p("2001:db8::/32"), "gone"))
     assert kinds() == [THROW, THROW]
+
+
+def test_a_copy_comes_when_babel_begins_on_its_interface_and_goes_with_what_it_copies_for() -> None:
+    bench = Bench()
+    del bench.running["bw-a"]
+    route = Route(p("2001:db8::/64"), 254, next_hop=NEXT_HOP, interface=TUNNEL, protocol=3, priority=0)
+    bench.mirror.main[route.prefix, 0, TUNNEL, b""] = route
+    bench.main()
+    bench.running["bw-a"] = TUNNEL
+    bench.tell(selected("2001:db8::/32"))
+    copied = bench.held("2001:db8::/64")
+    assert copied is not None and copied.kind == UNICAST
+    bench.tell(RouteRetracted(p("2001:db8::/32"), "gone"))
+    thrown = bench.held("2001:db8::/64")
+    assert thrown is not None and thrown.kind == THROW
 
 
 def test_a_route_that_changes_no_copy_has_no_guard_planned_anew(monkeypatch: pytest.MonkeyPatch) -> None:

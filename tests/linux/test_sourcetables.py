@@ -298,6 +298,21 @@ def test_an_earlier_life_is_adopted_by_its_rules_and_released_with_them() -> Non
     assert [table for table, _ in kernel.places] == [6702]
 
 
+def test_a_throw_goes_with_the_adopted_route_that_it_stood_beside() -> None:
+    kernel, former = kernel_routes()
+    plain, sourced = p("192.0.2.0/24"), p(f"0.0.0.0/0 from {SITE_A}")
+    former.learn(sourced, NEXT_HOP, 3, b"")
+    former.flush()
+    routes = KernelRoutes(kernel, OURS)  # type: ignore[arg-type]
+    routes.adopt([3])
+    routes.learn(plain, NEXT_HOP, 3, b"")
+    routes.flush()
+    assert kernel.places[6701, plain].kind == THROW
+    routes.lost(kernel.places.pop((6701, sourced.destination)))
+    routes.flush()
+    assert [*kernel.places] == [(OURS, plain)]
+
+
 def test_routes_of_others_in_tables_of_filters_are_let_alone() -> None:
     kernel, routes = kernel_routes()
     foreign = Route(p("198.51.100.0/24"), 500, next_hop=NEXT_HOP, interface=8)

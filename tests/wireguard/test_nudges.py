@@ -150,7 +150,7 @@ def refusals_after(pair, data, source=None):
     return pair.b.refused()
 
 
-def test_an_nudge_counts_once(reborn):
+def test_a_nudge_counts_once(reborn):
     data = nudge_of(reborn)
     reborn.b.receive(data, reborn.a.source, reborn.now)
     assert list(map(len, reborn.b.collect(reborn.now))) == [INITIATION]
@@ -158,7 +158,7 @@ def test_an_nudge_counts_once(reborn):
     assert refusals_after(reborn, data) == {"replayed-packet": 1}
 
 
-def test_an_nudge_from_elsewhere_leads_to_nothing(reborn):
+def test_a_nudge_from_elsewhere_leads_to_nothing(reborn):
     data = nudge_of(reborn)
     assert refusals_after(reborn, data, ("192.0.2.9", 51820)) == {"unknown-index": 1}
 
@@ -170,7 +170,7 @@ def test_a_forged_nudge_leads_to_nothing(reborn, position):
     assert refusals_after(reborn, bytes(data)) == {"unauthentic": 1}
 
 
-def test_an_nudge_that_is_sent_back_leads_to_nothing(reborn):
+def test_a_nudge_that_is_sent_back_leads_to_nothing(reborn):
     data = nudge_of(reborn)
     reborn.now += 10.0
     reborn.a.collect(reborn.now)
@@ -197,7 +197,7 @@ def test_no_session_and_no_handshake_has_the_index_of_nudges(reborn):
     assert reborn.a.device.indices.draw() == 1
 
 
-def test_an_nudge_finds_its_peer_where_another_has_the_same_address(reborn):
+def test_a_nudge_finds_its_peer_where_another_has_the_same_address(reborn):
     end, other = reborn.b, Interface("other")
     end.device.detach(end.interface, keep_sessions=True)
     other.set_private_key(b"\x33" * 32)

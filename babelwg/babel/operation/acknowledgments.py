@@ -108,12 +108,14 @@ def start_hold(
         state.count("hold_refused.table-full")
         state.emit(RouteFlushed(prefix, cause.word, cause.origin))
         return
+    has_retracted = former is not None and former.refmetric == INFINITY and not former.expired
+    excused = former.neighbour if former is not None and has_retracted else None
     waiting = {
         neighbour: None
         for interface in state.interfaces.values()
         if concerns(state, interface, prefix)
         for neighbour in interface.reachable_neighbours()
-        if former is None or neighbour is not former.neighbour or not _has_retracted(former)
+        if neighbour is not excused
     }
     timer = Timer(lambda now: _release(state, prefix, "hold-expired"))
     state.holds[prefix] = Hold(prefix, waiting, timer, now)
@@ -140,10 +142,6 @@ def note_retraction(state: State, neighbour: Neighbour, prefix: Prefix) -> None:
     """Note that a neighbour has retracted a prefix, so it does not send us packets for it."""
     if (hold := state.holds.get(prefix)) is not None:
         _excuse(state, hold, neighbour, "retracted-by-all")
-
-
-def _has_retracted(route: Route) -> bool:
-    return route.refmetric == INFINITY and not route.expired
 
 
 def _excuse(state: State, hold: Hold, neighbour: Neighbour, cause: str) -> None:
