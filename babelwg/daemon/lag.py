@@ -7,7 +7,7 @@ from collections import deque
 from babelwg.daemon.waiting import wait_for_news
 
 # Implementation constants
-LAG_INTERVAL, CALM_INTERVAL = 0.1, 6.4  # seconds between two looks; when nothing was late for long
+LAG_INTERVAL, CALM_INTERVAL = 0.1, 12.8  # seconds between two looks; when nothing was late for long
 PAUSE = 1.6  # seconds between two looks of who waits
 LATE = 5.0  # milliseconds that are worth a comparison
 ALARMING = 50.0  # milliseconds that no other program explains that has the processor for its turn
@@ -24,6 +24,7 @@ class LagMeter:
         self._worst: deque[tuple[float, float]] = (
             deque()
         )  # falling, with their times: the first is the maximum
+        self._alarm = asyncio.Event()  # when something held up the loop for long
 
     @property
     def maximum(self) -> float:
@@ -36,7 +37,11 @@ class LagMeter:
         interval = LAG_INTERVAL
         while True:
             due = loop.time() + interval
-            await asyncio.sleep(interval)
+            await wait_for_news(self._alarm, interval)
+            if self._alarm.is_set():
+                self._alarm.clear()
+                due = loop.time() + LAG_INTERVAL
+                await asyncio.sleep(LAG_INTERVAL)
             now = loop.time()
             self.note(max(0.0, now - due) * 1000, now)
             # Each look wakes a node that is at rest.
@@ -62,6 +67,8 @@ class LagMeter:
         """
         if seconds * 1000 > LATE:
             self._compare(seconds * 1000, now)
+        if seconds * 1000 > ALARMING:
+            self._alarm.set()
 
     def _compare(self, lag: float, now: float) -> None:
         while self._worst and self._worst[-1][1] <= lag:

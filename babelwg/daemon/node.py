@@ -223,10 +223,8 @@ class Node:
             await apply_configuration(self)
 
     def _open_routing(self) -> None:
-        self.requests = RequestSocket()
-        self._stack.callback(self.requests.close)
-        self._look = KernelLook()
-        self._stack.callback(self._look.close)
+        self.requests = self._stack.enter_context(contextlib.closing(RequestSocket()))
+        self._look = self._stack.enter_context(contextlib.closing(KernelLook()))
         subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
         priority, shared = priority_of(self.config), self.mode == "babeld"
         self.routes = KernelRoutes(self.requests, table_of(self.config), priority, subtrees, shared)
@@ -259,8 +257,8 @@ class Node:
         # A file in babeld's language alone means babeld's behaviour: no rules, and no routes but the learned ones.
         self.routing.installer.guarding = isinstance(self.config, Config)
         self._stack.callback(self.routing.close)
-        self.links = LinkWatch(self.routing, self.requests, self.store)
-        self._stack.callback(self.links.close)
+        links = LinkWatch(self.routing, self.requests, self.store)
+        self.links = self._stack.enter_context(contextlib.closing(links))
         self.routing.give_up = self.links.give_up
         self.routing.note_work = self.lag.note_work
 
@@ -272,8 +270,7 @@ class Node:
         set_sysctls, mirror = self.kernel.set_new_tunnel_sysctls, self.monitor.mirror
         self.tunnels = TunnelService(self.iproute, self.routing, self.store, control, set_sysctls, mirror)
         self._stack.push_async_callback(self.tunnels.close)
-        self.hints = TunnelHints(self.tunnels, self.links)
-        self._stack.callback(self.hints.close)
+        self.hints = self._stack.enter_context(contextlib.closing(TunnelHints(self.tunnels, self.links)))
         self.leaves = LeafRoutes(self.requests, self.monitor.mirror)
         self.gateways = GatewayService(self.monitor.mirror, self._gateways_changed)
         self._stack.push_async_callback(self.gateways.close)

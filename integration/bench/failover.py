@@ -174,7 +174,8 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--check", action="store_true", help="exit 1 when the target is missed")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     options = parser.parse_args(argv)
-    found: dict[str, list[Outcome]] = {kind: [] for kind in ("babelwg", *options.kinds)}
+    peers = options.kinds if options.peer_repeats else ()
+    found: dict[str, list[Outcome]] = {kind: [] for kind in ("babelwg", *peers)}
     for repeat in range(options.repeats):
         for kind in found if repeat < options.peer_repeats else ("babelwg",):
             with tempfile.TemporaryDirectory(prefix="babelwg-bench-") as directory:

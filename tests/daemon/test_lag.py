@@ -83,6 +83,27 @@ def test_a_calm_loop_is_looked_at_seldom_and_a_late_one_often() -> None:
     assert late >= 20
 
 
+def test_work_that_holds_the_loop_up_has_it_looked_at_soon() -> None:
+    async def main() -> tuple[int, int]:
+        meter, looks, loop = LagMeter(), [], asyncio.get_running_loop()
+        meter.note = lambda lag, now: looks.append(now)  # type: ignore[method-assign]
+        task = asyncio.create_task(meter.run())
+        await asyncio.sleep(60.0)
+        calm = len(looks)
+        meter.note_work(0.04, loop.time())
+        await asyncio.sleep(1.0)
+        little = len(looks) - calm
+        for _ in range(20):
+            meter.note_work(0.3, loop.time())
+            await asyncio.sleep(0.05)
+        task.cancel()
+        return little, len(looks) - calm - little
+
+    little, much = virtual(main())
+    assert little <= 1
+    assert much >= 8, "one after the other, they do not keep each other from being looked at"
+
+
 def test_the_maximum_is_of_the_last_minute() -> None:
     meter = LagMeter()
     seen = []

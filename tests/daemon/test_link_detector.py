@@ -290,7 +290,7 @@ def test_a_link_without_an_alternative_is_given_more_time() -> None:
     link.run(3.0)
     when = {end: at - cut for at, end in link.verdicts()}
     assert when[1] < 0.25
-    assert 1.0 < when[0] < 1.5
+    assert 0.6 < when[0] < 0.8
 
 
 def test_a_link_that_is_dead_one_way_is_found_by_both_ends_though_packets_come_the_other_way() -> None:
@@ -301,7 +301,7 @@ def test_a_link_that_is_dead_one_way_is_found_by_both_ends_though_packets_come_t
     link.run(5.0)
     when = {end: at - cut for at, end in link.verdicts()}
     assert when[1] < 0.25, "it hears nothing any more"
-    assert 2.5 < when[0] < 3.5
+    assert 2.2 < when[0] < 3.0
     assert link.ends[0].verdict.endswith("though packets came")
     assert len(link.verdicts()) == 2
     before = link.probes[0]
@@ -338,7 +338,7 @@ def mute(seconds: float) -> tuple[Link, LinkDetector]:
 
 
 def test_a_suspicion_that_answers_end_makes_nobody_patient_where_packets_came_all_the_time() -> None:
-    link, detector = mute(2.5)
+    link, detector = mute(2.2)
     assert (detector.state, detector.one_way) == (State.SUSPECT, True)
     link.mute = None
     link.run(0.2)
@@ -371,7 +371,7 @@ def test_a_link_that_was_dead_one_way_for_long_is_used_again_as_soon_as_others()
 
 
 def test_what_is_seen_to_be_down_is_not_dead_one_way() -> None:
-    link, detector = mute(2.5)
+    link, detector = mute(2.2)
     assert detector.one_way
     detector.give_up("its interface has no carrier", link.now)
     assert not detector.one_way

@@ -21,7 +21,7 @@ class Bounds:
     longest_silence: float = 0.08  # and at most, however slowly packets come
     patience: float = 0.12  # of a suspicion, at least: with `silence` a link is dead after 0.2 s
     longest_patience: float = 3.0
-    lone_patience: float = 1.0  # where nothing leads anywhere else, at least: haste would gain nothing
+    lone_patience: float = 0.6  # where nothing leads elsewhere; the other end may know more ways
     probes: int = 8  # unanswered ones until a link is dead, more where packets are lost
     most_probes: int = 24
     false_alarm: float = 1e-9  # the chance that all probes of a suspicion are lost on a living link
