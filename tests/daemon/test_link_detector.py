@@ -1,5 +1,6 @@
 """The link detector against a simulated link in virtual time."""
 
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from heapq import heappop, heappush
@@ -8,7 +9,8 @@ from random import Random
 
 import pytest
 
-from babelwg.daemon.linkwatch.detector import Action, Bounds, LinkDetector, State
+from babelwg.daemon.linkwatch.bounds import Bounds
+from babelwg.daemon.linkwatch.detector import Action, LinkDetector, State
 
 
 @dataclass
@@ -237,6 +239,62 @@ def test_a_link_with_a_long_round_trip_has_the_time_it_needs() -> None:
     link.run(10.0)
     assert all(1.0 < when - cut < 4.0 for when, _ in link.verdicts())
     assert len(link.verdicts()) == 2
+
+
+@pytest.mark.parametrize("delay", [0.15, 0.3])
+@pytest.mark.parametrize("replies", [True, False])
+def test_a_link_that_is_only_slow_all_of_a_sudden_is_used_again_with_its_first_answer(
+    delay: float, replies: bool
+) -> None:
+    link = Link(delay=0.0025, replies=replies)
+    link.run(30.0)
+    slow = link.now
+    link.delay = delay
+    link.run(60.0)
+    assert link.verdicts()
+    for end in range(2):
+        times = [
+            when - slow for when, which, action in link.log if which == end and action is not Action.PROBE
+        ]
+        if times:
+            dead, lives = (when for when in times if when > 0)
+            assert lives <= dead + 2 * delay
+
+
+def test_who_was_wrongly_taken_for_dead_is_asked_for_longer_while_that_is_remembered() -> None:
+    link = Link(delay=0.01, interval=0.02)
+    link.run(20.0)
+    for turn in range(14):
+        link.delay = 0.01 if turn % 2 else 0.2
+        link.run(20.0)
+    assert 1 <= len(link.verdicts()) <= 6
+    link.delay = 0.01
+    link.run(300.0)
+    link.ends[0].suspect(link.now)
+    assert link.ends[0].patience < 0.2, "it is forgotten"
+
+
+def test_one_answer_that_had_to_wait_for_seconds_makes_nobody_patient() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    for _ in range(20):
+        detector.answered(0.002, 1.0)
+    detector.answered(10.0, 11.0)
+    assert detector.patience < 0.4
+    first = LinkDetector(Bounds(), 0.0)
+    first.answered(10.0, 11.0)
+    assert first.patience <= 1.5
+
+
+def test_the_verdict_says_why_it_took_its_time() -> None:
+    link = Link(delay=0.15)
+    link.run(30.0)
+    link.up = False
+    link.ends[0].late = 0.1
+    link.run(3.0)
+    assert re.fullmatch(
+        r"\d+ probes in \d+ ms were not answered \(others took up to 3\d\d ms, we were 100 ms late\)",
+        link.ends[0].verdict,
+    )
 
 
 @pytest.mark.parametrize("seconds", [0.2, 5.0, 60.0])

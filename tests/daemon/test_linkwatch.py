@@ -9,7 +9,8 @@ import pytest
 
 from babelwg.babel.events import Event, LinkRestored, NeighbourAcquired, SeqnoIncreased
 from babelwg.daemon.linkwatch import service
-from babelwg.daemon.linkwatch.detector import Bounds, LinkDetector, State
+from babelwg.daemon.linkwatch.bounds import Bounds
+from babelwg.daemon.linkwatch.detector import LinkDetector, State
 from babelwg.daemon.linkwatch.service import LinkWatch
 from babelwg.daemon.linkwatch.watched import Place, WatchedLink
 from babelwg.linux.errors import KernelError

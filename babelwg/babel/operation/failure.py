@@ -16,7 +16,9 @@ from babelwg.babel.wire.tlv import INFINITY, AcknowledgmentRequest
 
 # Implementation constants: seconds
 RETRY_INTERVAL = 2.0  # between two Hellos out of turn on a dead link
+TELL_AGAIN = (0.1, 0.3)  # after it was found dead, for a neighbour that still hears us: one word may get lost
 IHU_PATIENCE = 1.0  # for a neighbour to say that it hears us, before what it said earlier holds
+TOLERANCE = 0.05  # within which a timer counts as due
 RETRY_FOR = 600.0  # after which the ordinary Hellos have to do
 ANSWER_INTERVAL = 0.01  # within which an acknowledgment is asked for
 LONGEST_ANSWER = 60.0  # for which an acknowledgment is awaited
@@ -36,7 +38,7 @@ def fail_link(state: State, interface: Interface, why: str, now: float, one_way:
         # The neighbour may find the link dead later than we, and living later: it has to say itself that it hears us.
         if neighbour.txcost != INFINITY:
             neighbour.txcost, neighbour.former_txcost = INFINITY, neighbour.txcost
-    state.timers.set(interface.retry_timer, now + RETRY_INTERVAL)
+    state.timers.set(interface.retry_timer, now + TELL_AGAIN[0])
 
 
 def restore_link(state: State, interface: Interface, now: float) -> None:
@@ -120,8 +122,15 @@ def note_promised_hello(state: State, interface: Interface, now: float) -> None:
 
 
 def handle_retry_timer(state: State, interface: Interface, now: float) -> None:
-    """Try a dead link: one who hears us answers."""
+    """Say again that we hear nobody on a dead link; later, try it: one who hears us answers."""
     if interface.failed is None or now > interface.failed + RETRY_FOR:
+        return
+    if now < interface.failed + TELL_AGAIN[-1] + TOLERANCE:
+        waits = (*TELL_AGAIN, RETRY_INTERVAL)
+        due = next(wait for wait in waits if now < interface.failed + wait - TOLERANCE)
+        state.timers.set(interface.retry_timer, interface.failed + due)
+        for neighbour in interface.neighbours.values():
+            queue_ihu(state, neighbour, 0.0, now)
         return
     state.timers.set(interface.retry_timer, now + RETRY_INTERVAL)
     if interface.outbox.hello is None and not interface.parameters.rfc6126_compatible:

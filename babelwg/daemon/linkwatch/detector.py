@@ -6,38 +6,10 @@ milliseconds: a link that carried some and falls silent is asked, and one that d
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
-from typing import Self
 
+from babelwg.daemon.linkwatch.bounds import Bounds
 from babelwg.daemon.linkwatch.roundtrip import RoundTripEstimate
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """How soon a link is suspected and given up; seconds, unless said otherwise."""
-
-    silence: float = 0.04  # without reception until a link in use is suspected, at least
-    longest_silence: float = 0.08  # and at most, however slowly packets come
-    patience: float = 0.12  # of a suspicion, at least: with `silence` a link is dead after 0.2 s
-    longest_patience: float = 3.0
-    lone_patience: float = 0.6  # where nothing leads elsewhere; the other end may know more ways
-    probes: int = 8  # unanswered ones until a link is dead, more where packets are lost
-    most_probes: int = 24
-    false_alarm: float = 1e-9  # the chance that all probes of a suspicion are lost on a living link
-
-    @classmethod
-    def dead_after(cls, seconds: float) -> Self:
-        """Return bounds by which a link in use whose round trip is short is dead after so many seconds."""
-        least, patience = cls(), 3 * seconds / 5
-        return cls(
-            silence=seconds / 5,
-            longest_silence=2 * seconds / 5,
-            patience=patience,
-            longest_patience=max(least.longest_patience, patience),
-            lone_patience=max(least.lone_patience, patience),
-        )
-
 
 # Implementation constants: seconds, unless said otherwise
 ACTIVE = 1.0  # after the last packet of users, a link is in use
@@ -54,6 +26,9 @@ STALL_LIMIT = 0.8
 STALL_PATIENCE = (
     0.5  # at most for such silences, so that traffic finds another way within a second all the same
 )
+SLOW_HALF_LIFE = 120.0  # of how long answers took that came after the verdict
+SLOW_MARGIN = 1.25
+SLOW_STEADY = 60.0  # after which such a verdict, where patience cannot help, is the only one
 MUTE = 2.0  # of probes without an answer while packets come, beyond what answers take, until it is asked in earnest
 BLIND = 60.0  # after which a neighbour that answers no probe is asked again
 QUICK_RETRY, QUICK_FOR = 0.1, 2.0  # the first probes of a dead link: it may have been a false alarm
@@ -106,6 +81,10 @@ class LinkDetector:
         self._is_alone = is_alone
         self._alone = False  # in this suspicion
         self._stall = (0.0, now)  # a silence that ended by itself, in seconds, and when
+        self._slow = (0.0, now)  # how long answers took that came after the verdict, in seconds, and when
+        self._was_slow = (
+            False  # whether it was last found dead for answers that take longer than any patience
+        )
         self._heard = now
         self._used = -math.inf  # when packets of users were last seen
         self._pending = False  # whether something was carried since the link last proved to live
@@ -175,10 +154,18 @@ class LinkDetector:
         self._mute_since = now
         self._clear(now)
         if self.state is State.DEAD:
-            if self._trial is None:
-                self._trial, self._trial_answers = now, 0
-            self._trial_answers += 1
+            self._try(now - rtt, now)
         self._heard, self._pending = now, False
+
+    def _try(self, left: float, now: float) -> None:
+        """Count the answer to a probe of a dead link; where that left before the verdict, the verdict was wrong."""
+        if self._trial is None:
+            self._trial, self._trial_answers = now, 0
+        self._trial_answers += 1
+        if left <= self.since and not (self._was_seen or self.one_way):
+            self._slow = max(now - left, self._decayed(self._slow, SLOW_HALF_LIFE, now)), now
+            self._was_slow = now - left > STALL_PATIENCE
+            self._trial_answers = TRIAL_ANSWERS
 
     def step(self, now: float) -> Action | None:
         """Return what is to be done now; to be called until there is nothing."""
@@ -217,7 +204,9 @@ class LinkDetector:
         bounds = self.bounds
         measured = 4 * self.round_trip.smoothed + 4 * self.round_trip.variation
         least = bounds.lone_patience if self._alone else bounds.patience
-        wanted = max(least, measured, min(2 * self._stalled(self.since), STALL_PATIENCE))
+        slow = SLOW_MARGIN * self._decayed(self._slow, SLOW_HALF_LIFE, self.since)
+        remembered = max(slow, 2 * self._stalled(self.since))
+        wanted = max(least, measured, min(remembered, STALL_PATIENCE))
         return min(wanted + 2 * self.late, bounds.longest_patience)
 
     @property
@@ -248,7 +237,7 @@ class LinkDetector:
 
     @property
     def _verdict_at(self) -> float:
-        slowest = self.round_trip.smoothed + 4 * self.round_trip.variation + MARGIN + self.late
+        slowest = self.round_trip.slowest + MARGIN + self.late
         return max(self.since + self.patience, self._probed + slowest)
 
     def _is_silent(self, now: float) -> bool:
@@ -288,16 +277,28 @@ class LinkDetector:
         if not self._alone and self._is_alone():
             self._alone = True
             return self._step_suspect(now)
-        self._was_seen = False
-        waited = round(1000 * (now - self.since))
-        although = ", though packets came" if self.one_way else ""
-        self.verdict = f"{self._sent} probes in {waited} ms were not answered{although}"
+        self.verdict = self._reason(now)
         # Where one short silence follows another, so will the next; and it takes seconds to see that no answers come.
         steady = STALL_HALF_LIFE if self._was_short or self.hold or self.one_way else UNSTABLE
+        steady = SLOW_STEADY if self._was_slow else steady
         is_unstable = now < self._restored + max(steady, 2 * self.hold)
         self.hold = min(max(1.0, 2 * self.hold), LONGEST_HOLD) if is_unstable else 0.0
+        self._was_seen = self._was_slow = False
         self._become(State.DEAD, now)
         return Action.FAIL
+
+    def _reason(self, now: float) -> str:
+        """Return why the link is found dead, and what made us wait for long, where something did."""
+        causes = []
+        if self.round_trip.slowest > self.bounds.patience:
+            causes.append(f"others took up to {round(1000 * self.round_trip.slowest)} ms")
+        if self.late > MARGIN:
+            causes.append(f"we were {round(1000 * self.late)} ms late")
+        why = f" ({', '.join(causes)})" if causes else ""
+        although = ", though packets came" if self.one_way else ""
+        return (
+            f"{self._sent} probes in {round(1000 * (now - self.since))} ms were not answered{why}{although}"
+        )
 
     def _step_dead(self, now: float) -> Action | None:
         if self._trial is not None:
@@ -354,8 +355,13 @@ class LinkDetector:
             self._become(State.ALIVE, now)
 
     def _stalled(self, now: float) -> float:
-        longest, since = self._stall
-        return longest * math.exp2(-max(0.0, now - since) / STALL_HALF_LIFE)
+        return self._decayed(self._stall, STALL_HALF_LIFE, now)
+
+    @staticmethod
+    def _decayed(found: tuple[float, float], half_life: float, now: float) -> float:
+        """Return what is left of something that was found at some time."""
+        longest, since = found
+        return longest * math.exp2(-max(0.0, now - since) / half_life)
 
     def _become(self, state: State, now: float) -> None:
         self.state, self.since = state, now

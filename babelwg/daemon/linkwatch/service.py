@@ -15,7 +15,8 @@ from babelwg.babel.events import (
     NeighbourLost,
     SeqnoIncreased,
 )
-from babelwg.daemon.linkwatch.detector import Action, Bounds, LinkDetector, State
+from babelwg.daemon.linkwatch.bounds import Bounds
+from babelwg.daemon.linkwatch.detector import Action, LinkDetector, State
 from babelwg.daemon.linkwatch.watched import Place, WatchedLink
 from babelwg.daemon.store import Store
 from babelwg.linux.errors import KernelError
