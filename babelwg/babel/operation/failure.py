@@ -16,7 +16,11 @@ from babelwg.babel.wire.tlv import INFINITY, AcknowledgmentRequest
 
 # Implementation constants: seconds
 RETRY_INTERVAL = 2.0  # between two Hellos out of turn on a dead link
-TELL_AGAIN = (0.1, 0.3)  # after it was found dead, for a neighbour that still hears us: one word may get lost
+TELL_AGAIN = (
+    0.1,
+    0.3,
+    1.0,
+)  # after it was found dead, for a neighbour that still hears us: one word may get lost
 IHU_PATIENCE = 1.0  # for a neighbour to say that it hears us, before what it said earlier holds
 TOLERANCE = 0.05  # within which a timer counts as due
 RETRY_FOR = 600.0  # after which the ordinary Hellos have to do
@@ -122,17 +126,17 @@ def note_promised_hello(state: State, interface: Interface, now: float) -> None:
 
 
 def handle_retry_timer(state: State, interface: Interface, now: float) -> None:
-    """Say again that we hear nobody on a dead link; later, try it: one who hears us answers."""
-    if interface.failed is None or now > interface.failed + RETRY_FOR:
+    """Say again that we hear nobody on a dead link, and try it: one who hears us answers."""
+    failed = interface.failed
+    if failed is None or now > failed + RETRY_FOR:
         return
-    if now < interface.failed + TELL_AGAIN[-1] + TOLERANCE:
-        waits = (*TELL_AGAIN, RETRY_INTERVAL)
-        due = next(wait for wait in waits if now < interface.failed + wait - TOLERANCE)
-        state.timers.set(interface.retry_timer, interface.failed + due)
-        for neighbour in interface.neighbours.values():
-            queue_ihu(state, neighbour, 0.0, now)
-        return
-    state.timers.set(interface.retry_timer, now + RETRY_INTERVAL)
-    if interface.outbox.hello is None and not interface.parameters.rfc6126_compatible:
+    waits = (*TELL_AGAIN, RETRY_INTERVAL)
+    due = next((failed + wait for wait in waits if now < failed + wait - TOLERANCE), now + RETRY_INTERVAL)
+    state.timers.set(interface.retry_timer, due)
+    # One who still hears us has perhaps begun anew since it was told.
+    for neighbour in interface.neighbours.values():
+        queue_ihu(state, neighbour, 0.0, now)
+    may_try = now >= failed + RETRY_INTERVAL - TOLERANCE and not interface.parameters.rfc6126_compatible
+    if may_try and interface.outbox.hello is None:
         interval = 0.0 if interface.all_stamp else interface.parameters.hello_interval
         queue_hello(state, interface, interval, 0.0, now)
