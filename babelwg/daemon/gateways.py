@@ -12,7 +12,7 @@ from babelwg.daemon.health import Health
 from babelwg.daemon.recorder import Note, silent
 from babelwg.daemon.redistribute import Xroutes
 from babelwg.linux.guards import is_operators
-from babelwg.linux.monitor import Mirror
+from babelwg.linux.mirror import Mirror
 from babelwg.linux.probes.probe import probe
 from babelwg.linux.probes.uplink import ProbeFailed
 

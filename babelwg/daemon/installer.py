@@ -12,7 +12,7 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import covers, host_prefix, serves
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.guards import guards_of, is_operators, is_routed, plan_guards, plan_own_sources
-from babelwg.linux.monitor import IFF_LOOPBACK, Mirror
+from babelwg.linux.mirror import IFF_LOOPBACK, Mirror
 from babelwg.linux.routes import TABLE_MAIN, Route
 
 ANYWHERE = InstallResult()

@@ -7,7 +7,7 @@ from pathlib import Path
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.config import BabeldConfig, BabelInterface
 from babelwg.daemon.routing import WantedInterface
-from babelwg.linux.monitor import IFF_LOOPBACK, Link
+from babelwg.linux.mirror import IFF_LOOPBACK, Link
 
 SYSFS = Path("/sys/class/net")
 PATTERN = frozenset("*?[")

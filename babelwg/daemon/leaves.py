@@ -8,7 +8,7 @@ from typing import NamedTuple
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabeldConfig, Config
 from babelwg.linux.errors import KernelError
-from babelwg.linux.monitor import Mirror
+from babelwg.linux.mirror import Mirror
 from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.routes import TABLE_MAIN, UNICAST, Route, remove_request, set_request
 

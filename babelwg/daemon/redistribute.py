@@ -6,7 +6,7 @@ from babelwg.babel.wire.prefix import Prefix, is_link_local
 from babelwg.config import BabeldConfig, Config
 from babelwg.config.addresses import host_prefix
 from babelwg.config.babeld import FilterList, Subject
-from babelwg.linux.monitor import IFF_LOOPBACK, Mirror
+from babelwg.linux.mirror import IFF_LOOPBACK, Mirror
 from babelwg.linux.routes import PROTOCOL_BABEL, UNICAST
 
 Xroutes = dict[Prefix, tuple[int, str]]

@@ -21,7 +21,7 @@ from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.monitor import Link, Mirror
+from babelwg.linux.mirror import Link, Mirror
 from babelwg.linux.routes import Route
 
 log = logging.getLogger(__name__)

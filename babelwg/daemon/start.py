@@ -12,7 +12,7 @@ from babelwg.daemon.control import ControlServer
 from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket, holder_of_port
 from babelwg.linux.errors import KernelError
-from babelwg.linux.monitor import Mirror
+from babelwg.linux.mirror import Mirror
 from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.routes import PROTOCOL_BABEL, TABLE_MAIN, dump_routes, remove_request
 

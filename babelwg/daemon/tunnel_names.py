@@ -7,7 +7,7 @@ from collections.abc import Callable
 from babelwg.daemon.tunnel_notes import OUR_MARK, alias_for
 from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, alias_of, rename_link
-from babelwg.linux.monitor import Link, Mirror
+from babelwg.linux.mirror import Link, Mirror
 from babelwg.linux.tunnels.tunnel import Tunnel, TunnelError
 
 log = logging.getLogger(__name__)

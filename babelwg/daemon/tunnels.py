@@ -25,7 +25,7 @@ from babelwg.daemon.tunnel_watch import TunnelWatch
 from babelwg.daemon.waiting import wait_for_news
 from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, set_up_tunnel
-from babelwg.linux.monitor import Mirror
+from babelwg.linux.mirror import Mirror
 from babelwg.linux.tunnels.embedded import EmbeddedBackend
 from babelwg.linux.tunnels.kernel import KernelBackend, choose_backend
 from babelwg.linux.tunnels.tunnel import (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from babelwg.babel.wire.prefix import is_link_local
 from babelwg.linux.errors import KernelError
-from babelwg.linux.monitor import IFA_ADDRESS, IFADDR, IFF_MULTICAST, IFF_UP, IFINFO
+from babelwg.linux.mirror import IFA_ADDRESS, IFADDR, IFF_MULTICAST, IFF_UP, IFINFO
 from babelwg.linux.netlink import RTM_GETADDR, RTM_GETLINK, Refusal, RequestSocket, attributes
 from babelwg.linux.routes import PROTOCOL_BABEL
 

@@ -2,11 +2,10 @@
 
 import errno
 import socket
-import struct
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 
-from babelwg.babel.wire.prefix import Prefix, is_link_local
+from babelwg.babel.wire.prefix import is_link_local
+from babelwg.linux.mirror import IFADDR, IFF_UP, IFINFO, Mirror, read_address, read_link, route_key
 from babelwg.linux.netlink import (
     NLM_F_REPLACE,
     RTM_DELADDR,
@@ -21,11 +20,10 @@ from babelwg.linux.netlink import (
     RTM_NEWRULE,
     Message,
     RequestSocket,
-    attributes,
     messages,
     set_receive_buffer,
 )
-from babelwg.linux.routes import FAMILY_NUMBERS, PROTOCOL_BABEL, TABLE_MAIN, Route, dump_routes, read_route
+from babelwg.linux.routes import PROTOCOL_BABEL, TABLE_MAIN, Route, dump_routes, read_route
 from babelwg.linux.socketfilter import (
     ALL,
     JUMP_IF_EQUAL,
@@ -37,7 +35,7 @@ from babelwg.linux.socketfilter import (
     attach_filter,
 )
 
-# Constants of linux/rtnetlink.h, linux/if.h and linux/if_link.h
+# Constants of linux/rtnetlink.h
 GROUPS = (
     1,
     5,
@@ -47,111 +45,12 @@ GROUPS = (
     11,
     19,
 )  # link, ipv4 address, ipv4 route, ipv4 rule, ipv6 address, ipv6 route, ipv6 rule
-IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_RUNNING, IFF_MULTICAST = 0x1, 0x8, 0x10, 0x40, 0x1000
-IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_LINKINFO, IFLA_IFALIAS, IFLA_INFO_KIND = 3, 4, 10, 18, 20, 1
-IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
-IFA_F_TENTATIVE, IFA_F_DADFAILED = 0x40, 0x08
-IFINFO = struct.Struct("=BxHiII")
-IFADDR = struct.Struct("=BBBBI")
 NETLINK_ADD_MEMBERSHIP = 1
 PROTOCOL_OFFSET = 5  # octets, in an rtmsg
-
-RouteKey = tuple[Prefix, int, int, bytes]
 
 # Implementation constants
 RECEIVE_BUFFER = 8 << 20  # octets: a flood of some news must not push the others out
 DISCARDED_AT_ONCE = 50_000  # messages; more than the buffer holds
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A network interface."""
-
-    index: int
-    name: str
-    mtu: int
-    flags: int
-    kind: str
-    master: int = 0  # the index of the bridge, bond or VRF that it belongs to
-    alias: str = ""
-
-    @property
-    def up(self) -> bool:
-        """Whether packets can go: administratively up, and with a carrier."""
-        return bool(self.flags & IFF_UP and self.flags & IFF_RUNNING)
-
-    @property
-    def lacks_carrier(self) -> bool:
-        """Whether it is only what carries its packets that is away, as the program behind a TUN device."""
-        return bool(self.flags & IFF_UP and not self.flags & IFF_RUNNING)
-
-
-@dataclass(frozen=True, slots=True)
-class InterfaceAddress:
-    """An address of an interface, packed."""
-
-    interface: int
-    address: bytes
-    plen: int
-    usable: bool
-
-
-class Mirror:
-    """The kernel's links, addresses, and the routes of main and of further tables, as far as it has told us.
-
-    Routes of Babel's protocol are left out: what asks for routes of main asks for those of others.
-    """
-
-    def __init__(self) -> None:
-        self.links: dict[int, Link] = {}
-        self.names: dict[str, int] = {}
-        self.addresses: dict[int, dict[tuple[bytes, int], InterfaceAddress]] = {}
-        self.tables: dict[int, dict[RouteKey, Route]] = {TABLE_MAIN: {}}
-
-    @property
-    def main(self) -> dict[RouteKey, Route]:
-        """The routes of table main."""
-        return self.tables[TABLE_MAIN]
-
-    def link(self, name: str) -> Link | None:
-        """Return the interface of this name."""
-        return self.links.get(self.names.get(name, 0))
-
-    def set_link(self, link: Link) -> None:
-        """Take in an interface, which may have been renamed."""
-        before = self.links.get(link.index)
-        if before is not None and self.names.get(before.name) == link.index:
-            del self.names[before.name]
-        self.links[link.index] = link
-        self.names[link.name] = link.index
-
-    def drop_link(self, index: int) -> bool:
-        """Forget an interface with its addresses; return whether it was known."""
-        self.addresses.pop(index, None)
-        link = self.links.pop(index, None)
-        if link is not None and self.names.get(link.name) == index:
-            del self.names[link.name]
-        return link is not None
-
-    def all_addresses(self) -> Iterator[InterfaceAddress]:
-        """Yield the addresses of all interfaces."""
-        for addresses in self.addresses.values():
-            yield from addresses.values()
-
-    def name(self, index: int) -> str:
-        """Return the name of an interface, or its number where it is gone."""
-        link = self.links.get(index)
-        return link.name if link else f"#{index}"
-
-    def link_local(self, index: int) -> bytes | None:
-        """Return a usable link-local IPv6 address of an interface."""
-        own = self.addresses.get(index, {}).values()
-        return min((a.address for a in own if a.usable and is_link_local(a.address)), default=None)
-
-    def ipv4(self, index: int) -> bytes | None:
-        """Return an IPv4 address of an interface."""
-        own = self.addresses.get(index, {}).values()
-        return min((a.address for a in own if len(a.address) == 4), default=None)
 
 
 class Monitor:
@@ -260,7 +159,7 @@ class Monitor:
     def _read_routes(self) -> None:
         for table in self.mirror.tables:
             self.mirror.tables[table] = {
-                _route_key(route): route
+                route_key(route): route
                 for route in dump_routes(self._requests, table)
                 if route.protocol != PROTOCOL_BABEL
             }
@@ -288,7 +187,7 @@ class Monitor:
             return
         self.foreign_news += 1
         if route is not None and route.table in self.mirror.tables:
-            key, routes = _route_key(route), self.mirror.tables[route.table]
+            key, routes = route_key(route), self.mirror.tables[route.table]
             if message.type == RTM_NEWROUTE:
                 routes[key] = route
                 # Nothing tells which route this one replaced.
@@ -307,22 +206,13 @@ class Monitor:
             self._lose_link(index)
             if self.mirror.drop_link(index):
                 changed.add("link")
-            return
-        found = attributes(message.payload[16:])
-        if IFLA_MTU not in found or IFLA_IFNAME not in found:
-            return  # news of a wireless driver, not of the interface
-        name, alias = _text(found[IFLA_IFNAME]), _text(found.get(IFLA_IFALIAS, b""))
-        mtu = struct.unpack("=I", found[IFLA_MTU])[0]
-        info = attributes(found[IFLA_LINKINFO]) if IFLA_LINKINFO in found else {}
-        kind = _text(info.get(IFLA_INFO_KIND, b""))
-        master = struct.unpack("=I", found[IFLA_MASTER])[0] if IFLA_MASTER in found else 0
-        link = Link(index, name, mtu, flags, kind, master, alias)
-        before = self.mirror.links.get(index)
-        if before is not None and before.flags & IFF_UP and not flags & IFF_UP:
-            self._lose_link(index)
-        if before != link:
-            self.mirror.set_link(link)
-            changed.add("link")
+        elif (link := read_link(message)) is not None:
+            before = self.mirror.links.get(index)
+            if before is not None and before.flags & IFF_UP and not flags & IFF_UP:
+                self._lose_link(index)
+            if before != link:
+                self.mirror.set_link(link)
+                changed.add("link")
 
     def _lose_link(self, index: int) -> None:
         self._routes_are_stale = True
@@ -330,30 +220,17 @@ class Monitor:
         self._link_lost(index)
 
     def _handle_address(self, message: Message, changed: set[str]) -> None:
-        family, plen, flags, _scope, index = IFADDR.unpack_from(message.payload)
-        if family not in FAMILY_NUMBERS:
+        address = read_address(message)
+        if address is None:
             return
-        found = attributes(message.payload[8:])
-        # For IPv4 on a point-to-point link IFA_ADDRESS is the other end.
-        octets = found.get(IFA_LOCAL, found.get(IFA_ADDRESS, b""))
-        if IFA_FLAGS in found:
-            flags = struct.unpack("=I", found[IFA_FLAGS])[0]
-        own = self.mirror.addresses.setdefault(index, {})
         if message.type == RTM_DELADDR:
-            own.pop((octets, plen), None)
+            self.mirror.drop_address(address)
             # With an IPv4 address go, unannounced, the routes that prefer it as their source.
-            self._routes_are_stale = self._routes_are_stale or len(octets) == 4
+            self._routes_are_stale = self._routes_are_stale or len(address.address) == 4
             self.foreign_news += 1
             changed.add("address")
-            return
-        address = InterfaceAddress(index, octets, plen, not flags & (IFA_F_TENTATIVE | IFA_F_DADFAILED))
-        if own.get((octets, plen)) != address:
-            own[octets, plen] = address
+        elif self.mirror.set_address(address):
             changed.add("address")
-
-
-def _text(octets: bytes) -> str:
-    return octets.rstrip(b"\0").decode(errors="replace")
 
 
 def _is_multicast(address: bytes) -> bool:
@@ -375,7 +252,3 @@ def _routes_of_others(port: int) -> tuple[Step, ...]:
         NOTHING,
         ALL,
     )
-
-
-def _route_key(route: Route) -> RouteKey:
-    return route.prefix, route.priority, route.interface, route.next_hop

@@ -17,7 +17,7 @@ from babelwg.babel.wire.tlv import Tlv
 from babelwg.daemon.routing import RoutingService, WantedInterface
 from babelwg.daemon.store import Store
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.monitor import IFF_RUNNING, IFF_UP, Link, Mirror
+from babelwg.linux.mirror import IFF_RUNNING, IFF_UP, Link, Mirror
 from tests.babel.bench import tlvs_of
 from tests.linux.fakekernel import FakeKernel
 

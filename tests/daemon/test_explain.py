@@ -26,7 +26,7 @@ from babelwg.daemon.names import Names
 from babelwg.daemon.queries.context import Context
 from babelwg.daemon.queries.explain import Explain
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.monitor import IFF_LOOPBACK, IFF_RUNNING, IFF_UP, Link, Mirror
+from babelwg.linux.mirror import IFF_LOOPBACK, IFF_RUNNING, IFF_UP, Link, Mirror
 from babelwg.linux.routes import THROW, UNICAST, UNREACHABLE, Route
 from tests.babel.bench import ORIGIN, OUR_ID, Bench, neighbour_address, retraction, update
 from tests.linux.fakekernel import FakeKernel

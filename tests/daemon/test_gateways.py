@@ -19,7 +19,7 @@ from babelwg.config import Check, GatewayConfig
 from babelwg.daemon import gateways as service_module
 from babelwg.daemon.gateways import GatewayService
 from babelwg.daemon.health import Health
-from babelwg.linux.monitor import IFF_RUNNING, IFF_UP, Link, Mirror
+from babelwg.linux.mirror import IFF_RUNNING, IFF_UP, Link, Mirror
 from babelwg.linux.probes.command import run_command
 from babelwg.linux.probes.dns import A, Malformed, pack_question, read_answer, system_server
 from babelwg.linux.probes.http import judge, request

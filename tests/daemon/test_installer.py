@@ -11,7 +11,7 @@ from babelwg.babel.policy import AllowAll, Announcement, InstallResult
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.installer import RouteInstaller
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.monitor import IFF_LOOPBACK, IFF_UP, Link, Mirror
+from babelwg.linux.mirror import IFF_LOOPBACK, IFF_UP, Link, Mirror
 from babelwg.linux.netlink import Refusal
 from babelwg.linux.routes import THROW, UNICAST, UNREACHABLE, Route
 from tests.linux.fakekernel import FakeKernel

@@ -10,7 +10,7 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabelConfig, Config, Key, NodeConfig, TunnelsConfig, parse_babeld
 from babelwg.daemon.effective import policy_of
 from babelwg.daemon.queries.filters import Filters
-from babelwg.linux.monitor import IFF_UP, InterfaceAddress, Link, Mirror
+from babelwg.linux.mirror import IFF_UP, InterfaceAddress, Link, Mirror
 from babelwg.linux.routes import Route
 
 TEXT = """\

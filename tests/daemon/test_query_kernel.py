@@ -13,7 +13,7 @@ from babelwg.daemon.queries import kernel as module
 from babelwg.daemon.queries.kernel import Kernel, rule_text
 from babelwg.linux.compare import read_present
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.monitor import IFF_UP, Link, Mirror
+from babelwg.linux.mirror import IFF_UP, Link, Mirror
 from babelwg.linux.routes import Route
 from babelwg.linux.rules import Rule, desired_rules
 from tests.linux.fakekernel import FakeKernel

@@ -9,7 +9,7 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import parse_babeld
 from babelwg.daemon.lan import babeld_interfaces, unheeded_directives
 from babelwg.daemon.redistribute import redistributed_xroutes, redistribution_facts
-from babelwg.linux.monitor import IFF_LOOPBACK, IFF_UP, InterfaceAddress, Link, Mirror
+from babelwg.linux.mirror import IFF_LOOPBACK, IFF_UP, InterfaceAddress, Link, Mirror
 from babelwg.linux.routes import THROW, Route
 
 STATIC, BOOT, BABEL = 4, 3, 42

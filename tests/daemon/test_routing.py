@@ -14,7 +14,7 @@ from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import Hello, Ihu, Update
 from babelwg.daemon.routing import RoutingService
-from babelwg.linux.monitor import IFF_UP, Link
+from babelwg.linux.mirror import IFF_UP, Link
 from tests.daemon.routingbench import OWN, PEER, BusySocket, PlayedSocket, packet, routing_over
 from tests.walkless import forbid_walks
 

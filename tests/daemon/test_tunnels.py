@@ -23,7 +23,7 @@ from babelwg.daemon.store import Store
 from babelwg.daemon.tunnel_notes import alias_for
 from babelwg.daemon.tunnels import TunnelService
 from babelwg.linux.errors import KernelError
-from babelwg.linux.monitor import Link, Mirror
+from babelwg.linux.mirror import Link, Mirror
 from babelwg.linux.tunnels.tunnel import Tunnel, TunnelError, TunnelGone, TunnelState, settings_of
 
 FIRST, SECOND = (bytes([192, 0, 2, 1]), 7), (bytes([192, 0, 2, 2]), 7)

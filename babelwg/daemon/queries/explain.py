@@ -27,7 +27,7 @@ from babelwg.daemon.peers import describe_peers
 from babelwg.daemon.queries.context import Context, Method
 from babelwg.linux.errors import KernelError
 from babelwg.linux.guards import is_operators
-from babelwg.linux.monitor import IFF_LOOPBACK
+from babelwg.linux.mirror import IFF_LOOPBACK
 from babelwg.linux.routes import Route, match
 
 # Implementation constants

@@ -9,7 +9,7 @@ from babelwg.daemon.explain.kernelview import compare, describe_kernel
 from babelwg.daemon.explain.subject import address_or_none, resolve
 from babelwg.daemon.queries.context import Context, Method, address_of
 from babelwg.linux.errors import KernelError
-from babelwg.linux.monitor import IFF_LOOPBACK
+from babelwg.linux.mirror import IFF_LOOPBACK
 from babelwg.linux.routes import LOCAL, Route, look_up, match
 
 
