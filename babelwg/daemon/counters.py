@@ -34,6 +34,7 @@ async def gather_counters(context: "Context") -> Counters:
     for part, values in sources.items():
         counters |= {f"{part}.{name}": value for name, value in values.items()}
     counters["kernel.overruns"] = node.monitor.overruns
+    counters["kernel.read_failed"] = node.monitor.read_failed
     told = await context.dataplane.read()
     counters |= {f"dataplane.{name}": value for name, value in told.values.items()}
     return Counters(dict(sorted(counters.items())), told.age)

@@ -238,6 +238,7 @@ class Node:
             lambda route: self.routing.route_lost(route),
             self.routes.interface_lost,
             lambda route: self.routing.route_set(route),
+            asyncio.get_running_loop().call_later,
         )
         self._stack.callback(self.monitor.close)
         self._facts = redistribution_facts(self.monitor.mirror)  # which last decided what is announced

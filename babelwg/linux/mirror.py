@@ -2,12 +2,12 @@
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from babelwg.babel.wire.prefix import Prefix, is_link_local
-from babelwg.linux.netlink import Message, attributes, number_of
-from babelwg.linux.routes import FAMILY_NUMBERS, TABLE_MAIN, Route
+from babelwg.linux.netlink import RTM_GETADDR, RTM_GETLINK, Message, RequestSocket, attributes, number_of
+from babelwg.linux.routes import FAMILY_NUMBERS, PROTOCOL_BABEL, TABLE_MAIN, Route, dump_routes
 
 # Constants of linux/rtnetlink.h, linux/if.h and linux/if_link.h
 IFF_UP, IFF_LOOPBACK, IFF_POINTOPOINT, IFF_RUNNING, IFF_MULTICAST = 0x1, 0x8, 0x10, 0x40, 0x1000
@@ -65,6 +65,11 @@ class Mirror:
         self.addresses: dict[int, dict[tuple[bytes, int], InterfaceAddress]] = {}
         self.tables: dict[int, dict[RouteKey, Route]] = {TABLE_MAIN: {}}
 
+    def become(self, other: "Mirror") -> None:
+        """Hold what another mirror holds, which is given away."""
+        self.links, self.names, self.addresses = other.links, other.names, other.addresses
+        self.tables = other.tables
+
     @property
     def main(self) -> dict[RouteKey, Route]:
         """The routes of table main."""
@@ -120,6 +125,31 @@ class Mirror:
         """Return an IPv4 address of an interface."""
         own = self.addresses.get(index, {}).values()
         return min((a.address for a in own if len(a.address) == 4), default=None)
+
+
+def read_mirror(requests: RequestSocket, tables: Iterable[int]) -> Mirror:
+    """Return what the kernel has now, with the routes of some tables. Raises KernelError."""
+    mirror = Mirror()
+    for message in requests.dump(RTM_GETLINK, IFINFO.pack(0, 0, 0, 0, 0)):
+        if (link := read_link(message)) is not None:
+            mirror.set_link(link)
+    for message in requests.dump(RTM_GETADDR, IFADDR.pack(0, 0, 0, 0, 0)):
+        if (address := read_address(message)) is not None:
+            mirror.set_address(address)
+    mirror.tables = read_tables(requests, tables)
+    return mirror
+
+
+def read_tables(requests: RequestSocket, tables: Iterable[int]) -> dict[int, dict[RouteKey, Route]]:
+    """Return the routes of others in some tables of the kernel. Raises KernelError."""
+    return {
+        table: {
+            route_key(route): route
+            for route in dump_routes(requests, table)
+            if route.protocol != PROTOCOL_BABEL
+        }
+        for table in tables
+    }
 
 
 def read_link(message: Message) -> Link | None:

@@ -1,29 +1,41 @@
 """What the kernel tells by itself: links, addresses, routes and rules as they change, kept as one mirror."""
 
 import errno
+import logging
 import socket
+import time
 from collections.abc import Callable, Iterable
 
 from babelwg.babel.wire.prefix import is_link_local
-from babelwg.linux.mirror import IFADDR, IFF_UP, IFINFO, Mirror, read_address, read_link, route_key
+from babelwg.linux.errors import KernelError
+from babelwg.linux.mirror import (
+    IFF_UP,
+    IFINFO,
+    Mirror,
+    read_address,
+    read_link,
+    read_mirror,
+    read_tables,
+    route_key,
+)
 from babelwg.linux.netlink import (
     NLM_F_REPLACE,
     RTM_DELADDR,
     RTM_DELLINK,
     RTM_DELROUTE,
     RTM_DELRULE,
-    RTM_GETADDR,
-    RTM_GETLINK,
     RTM_NEWADDR,
     RTM_NEWLINK,
     RTM_NEWROUTE,
     RTM_NEWRULE,
+    SOL_NETLINK,
     Message,
     RequestSocket,
     messages,
     set_receive_buffer,
 )
-from babelwg.linux.routes import PROTOCOL_BABEL, TABLE_MAIN, Route, dump_routes, read_route
+from babelwg.linux.pace import Pace
+from babelwg.linux.routes import PROTOCOL_BABEL, TABLE_MAIN, Route, read_route
 from babelwg.linux.socketfilter import (
     ALL,
     JUMP_IF_EQUAL,
@@ -34,6 +46,8 @@ from babelwg.linux.socketfilter import (
     Step,
     attach_filter,
 )
+
+log = logging.getLogger(__name__)
 
 # Constants of linux/rtnetlink.h
 GROUPS = (
@@ -51,6 +65,7 @@ PROTOCOL_OFFSET = 5  # octets, in an rtmsg
 # Implementation constants
 RECEIVE_BUFFER = 8 << 20  # octets: a flood of some news must not push the others out
 DISCARDED_AT_ONCE = 50_000  # messages; more than the buffer holds
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds until what could not be read is read again
 
 
 class Monitor:
@@ -60,8 +75,9 @@ class Monitor:
     watched tables) and "rule"; `route_lost(route)` for each route of our protocol that goes from any table,
     `route_set(route)` for any that comes, perhaps in the place of one of ours, and
     `link_lost(index)` for an interface that goes down or away: the kernel then drops the IPv4 routes over it without
-    a word. After an overrun everything is read anew and `changed` gets "overrun" besides. Routes of Babel's
-    protocol that come and go because `requests` asked for it are no news.
+    a word. After an overrun everything is read anew and `changed` gets "overrun" besides; where that fails the mirror
+    stays as it was, and `later(seconds, action)` has it tried again. Routes of Babel's protocol that come and go
+    because `requests` asked for it are no news.
     """
 
     def __init__(
@@ -71,27 +87,21 @@ class Monitor:
         route_lost: Callable[[Route], None],
         link_lost: Callable[[int], None],
         route_set: Callable[[Route], None] = lambda route: None,
+        later: Callable[[float, Callable[[], None]], object] = lambda seconds, action: None,
     ) -> None:
         self.mirror = Mirror()
         self.overruns = 0
+        self.read_failed = 0
         self.foreign_news = 0  # grows whenever routes or rules of others may have changed, in any table
         self._requests = requests
         self._changed = changed
         self._route_lost = route_lost
         self._link_lost = link_lost
         self._route_set = route_set
-        self._routes_are_stale = False
-        self._socket = socket.socket(
-            socket.AF_NETLINK,
-            socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK,
-            socket.NETLINK_ROUTE,
-        )
-        set_receive_buffer(self._socket, RECEIVE_BUFFER)
-        # Whoever asked for a change need not be told of it, by the thousand and after the next one was asked for.
-        attach_filter(self._socket, _routes_of_others(requests.port))
-        self._socket.bind((0, 0))
-        for group in GROUPS:
-            self._socket.setsockopt(270, NETLINK_ADD_MEMBERSHIP, group)
+        self._later = later
+        self._pace = Pace(FIRST_PAUSE, LONGEST_PAUSE)
+        self._is_stale = self._routes_are_stale = self._is_awaited = False
+        self._socket = open_news(requests.port)
         self.refresh()
 
     def fileno(self) -> int:
@@ -105,20 +115,18 @@ class Monitor:
         wanted = {TABLE_MAIN, *tables}
         if wanted != self.mirror.tables.keys():
             self.mirror.tables = {table: self.mirror.tables.get(table, {}) for table in sorted(wanted)}
-            self._read_routes()
+            self._routes_are_stale = True
+            self.receive()
 
     def refresh(self) -> None:
-        """Read links, addresses and routes anew."""
-        mirror = self.mirror
-        mirror.links.clear()
-        mirror.names.clear()
-        mirror.addresses.clear()
-        changed: set[str] = set()
-        for message in self._requests.dump(RTM_GETLINK, IFINFO.pack(0, 0, 0, 0, 0)):
-            self._handle(message, changed)
-        for message in self._requests.dump(RTM_GETADDR, IFADDR.pack(0, 0, 0, 0, 0)):
-            self._handle(message, changed)
-        self._read_routes()
+        """Read links, addresses and routes anew. Raises KernelError, and then all stays as it was known."""
+        before = self.mirror.links
+        self.mirror.become(read_mirror(self._requests, self.mirror.tables))
+        self._is_stale = self._routes_are_stale = False
+        now = self.mirror.links
+        for index in [i for i, link in before.items() if link.flags & IFF_UP]:
+            if index not in now or not now[index].flags & IFF_UP:
+                self._link_lost(index)
 
     def receive(self) -> None:
         """Take what the kernel has told since; never blocks."""
@@ -133,18 +141,48 @@ class Monitor:
                     raise
                 self.overruns += 1
                 self.foreign_news += 1
-                # What waits is older than what is read next, and would put things back to how they were.
-                self._discard()
-                self.refresh()
-                changed |= {"overrun", "link", "address", "main", "rule"}
+                self._is_stale = True
+                self._catch_up(changed)
                 continue
             for message in messages(data):
                 self._handle(message, changed)
-        if self._routes_are_stale:
-            self._read_routes()
-            changed.add("main")
+        self._catch_up(changed)
         if changed:
             self._changed(changed)
+
+    def _catch_up(self, changed: set[str]) -> None:
+        """Read anew what is not known any more; until that succeeds, what was known stands."""
+        if not (self._is_stale or self._routes_are_stale):
+            return
+        if not self._pace.wait():
+            began = time.monotonic()
+            try:
+                self._read(changed)
+                return
+            except KernelError as error:
+                self.read_failed += 1
+                log.error("kernel-not-read %s: tried again", error)
+                self._pace.note(began)
+        if not self._is_awaited:
+            self._is_awaited = True
+            self._later(self._pace.wait(), self._try_again)
+
+    def _read(self, changed: set[str]) -> None:
+        if not self._is_stale:
+            self.mirror.tables = read_tables(self._requests, self.mirror.tables)
+            self._routes_are_stale = False
+            changed.add("main")
+            return
+        changed.add("overrun")  # also where nothing can be read: our routes may be
+        # What waits is older than what is read next, and would put things back to how they were.
+        self._discard()
+        self.refresh()
+        changed |= {"link", "address", "main", "rule"}
+
+    def _try_again(self) -> None:
+        self._is_awaited = False
+        if self._socket.fileno() >= 0:
+            self.receive()
 
     def _discard(self) -> None:
         for _ in range(DISCARDED_AT_ONCE):
@@ -155,15 +193,6 @@ class Monitor:
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
-
-    def _read_routes(self) -> None:
-        for table in self.mirror.tables:
-            self.mirror.tables[table] = {
-                route_key(route): route
-                for route in dump_routes(self._requests, table)
-                if route.protocol != PROTOCOL_BABEL
-            }
-        self._routes_are_stale = False
 
     def _handle(self, message: Message, changed: set[str]) -> None:
         if message.type in (RTM_NEWROUTE, RTM_DELROUTE):
@@ -235,6 +264,20 @@ class Monitor:
 
 def _is_multicast(address: bytes) -> bool:
     return len(address) == 16 and address[0] == 0xFF
+
+
+def open_news(port: int) -> socket.socket:
+    """Return a socket for what the kernel tells, but for what the requests of a port do to routes of ours."""
+    news = socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+    )
+    set_receive_buffer(news, RECEIVE_BUFFER)
+    # Whoever asked for a change need not be told of it, by the thousand and after the next one was asked for.
+    attach_filter(news, _routes_of_others(port))
+    news.bind((0, 0))
+    for group in GROUPS:
+        news.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group)
+    return news
 
 
 def _routes_of_others(port: int) -> tuple[Step, ...]:

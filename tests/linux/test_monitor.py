@@ -1,0 +1,86 @@
+"""The mirror of the kernel while the kernel cannot be read, and under floods of news."""
+
+import pytest
+
+from babelwg.linux.netlink import RTM_DELLINK
+from tests.linux.playedmonitor import OVERRUN, PlayedKernel, PlayedMonitor, address, link
+
+EVERYTHING = {"overrun", "link", "address", "main", "rule"}
+
+
+@pytest.fixture
+def kernel() -> PlayedKernel:
+    kernel = PlayedKernel()
+    kernel.links = [link(1, "lo"), link(7, "bw-b")]
+    kernel.addresses = [address(7, bytes([192, 0, 2, 1]))]
+    return kernel
+
+
+def test_what_was_known_stands_until_the_kernel_can_be_read_again(
+    kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = PlayedMonitor(kernel, monkeypatch)
+    kernel.waiting, kernel.is_deaf = [OVERRUN], True
+    monitor.receive()
+    assert monitor.mirror.names == {"lo": 1, "bw-b": 7}
+    assert monitor.mirror.ipv4(7) == bytes([192, 0, 2, 1])
+    assert monitor.told == [{"overrun"}], "our routes can be looked at meanwhile"
+    assert (monitor.overruns, monitor.read_failed) == (1, 1)
+    # What the kernel tells by itself still counts, and brings nobody to ask it too soon.
+    kernel.links = [link(1, "lo"), link(9, "bw-c")]
+    kernel.tell(RTM_DELLINK, link(7, "bw-b"))
+    monitor.receive()
+    assert (monitor.told[1:], monitor.mirror.names, monitor.read_failed) == ([{"link"}], {"lo": 1}, 1)
+    kernel.is_deaf = False
+    assert 0.05 < monitor.go_on() <= 0.1
+    assert monitor.told[2:] == [EVERYTHING]
+    assert monitor.mirror.names == {"lo": 1, "bw-c": 9}
+    assert monitor.later == []
+
+
+def test_a_kernel_that_cannot_be_read_for_long_is_asked_less_and_less(
+    kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = PlayedMonitor(kernel, monkeypatch)
+    kernel.waiting, kernel.is_deaf = [OVERRUN], True
+    monitor.receive()
+    pauses = []
+    for _ in range(8):
+        pauses.append(monitor.later[0][0])
+        free_at = monitor._pace._free_at
+        monkeypatch.setattr("time.monotonic", lambda at=free_at: at)
+        monitor.later.pop(0)[1]()
+    assert pauses == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0], abs=0.01)
+    assert monitor.read_failed == 9
+
+
+def test_an_interface_that_went_while_news_were_lost_takes_its_routes_along(
+    kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel.links += [link(8, "bw-c"), link(9, "bw-d")]
+    monitor = PlayedMonitor(kernel, monkeypatch)
+    kernel.waiting = [OVERRUN]
+    kernel.links = [link(1, "lo"), link(7, "bw-b"), link(8, "bw-c", flags=0)]
+    monitor.receive()
+    assert sorted(monitor.lost_links) == [8, 9]
+
+
+def test_nothing_is_tried_again_after_the_end(kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = PlayedMonitor(kernel, monkeypatch)
+    kernel.waiting, kernel.is_deaf = [OVERRUN], True
+    monitor.receive()
+    monitor.close()
+    monitor.go_on()
+    assert monitor.read_failed == 1
+
+
+def test_the_tables_that_are_watched_are_read_again_where_that_failed(
+    kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = PlayedMonitor(kernel, monkeypatch)
+    kernel.is_deaf = True
+    monitor.watch([50])
+    assert (set(monitor.mirror.tables), monitor.told) == ({50, 254}, [])
+    kernel.is_deaf = False
+    monitor.go_on()
+    assert monitor.told == [{"main"}]
