@@ -65,7 +65,7 @@ PROTOCOL_OFFSET = 5  # octets, in an rtmsg
 # Implementation constants
 RECEIVE_BUFFER = 8 << 20  # octets: a flood of some news must not push the others out
 DISCARDED_AT_ONCE = 50_000  # messages; more than the buffer holds
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds until what could not be read is read again
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0  # seconds until all that was lost again, or not read, is read anew
 
 
 class Monitor:
@@ -75,9 +75,9 @@ class Monitor:
     watched tables) and "rule"; `route_lost(route)` for each route of our protocol that goes from any table,
     `route_set(route)` for any that comes, perhaps in the place of one of ours, and
     `link_lost(index)` for an interface that goes down or away: the kernel then drops the IPv4 routes over it without
-    a word. After an overrun everything is read anew and `changed` gets "overrun" besides; where that fails the mirror
-    stays as it was, and `later(seconds, action)` has it tried again. Routes of Babel's protocol that come and go
-    because `requests` asked for it are no news.
+    a word. After an overrun everything is read anew and `changed` gets "overrun" besides; where that fails, or follows
+    the last time too closely, the mirror stays as it was, and `later(seconds, action)` has it done. Routes of Babel's
+    protocol that come and go because `requests` asked for it are no news.
     """
 
     def __init__(
@@ -142,8 +142,7 @@ class Monitor:
                 self.overruns += 1
                 self.foreign_news += 1
                 self._is_stale = True
-                self._catch_up(changed)
-                continue
+                break  # all is read anew, once in a turn however much is lost
             for message in messages(data):
                 self._handle(message, changed)
         self._catch_up(changed)
@@ -155,14 +154,17 @@ class Monitor:
         if not (self._is_stale or self._routes_are_stale):
             return
         if not self._pace.wait():
-            began = time.monotonic()
+            began, is_spaced = time.monotonic(), self._is_stale
             try:
                 self._read(changed)
                 return
             except KernelError as error:
                 self.read_failed += 1
+                is_spaced = True
                 log.error("kernel-not-read %s: tried again", error)
-                self._pace.note(began)
+            finally:
+                if is_spaced:
+                    self._pace.note(began)
         if not self._is_awaited:
             self._is_awaited = True
             self._later(self._pace.wait(), self._try_again)

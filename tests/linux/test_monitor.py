@@ -84,3 +84,34 @@ def test_the_tables_that_are_watched_are_read_again_where_that_failed(
     kernel.is_deaf = False
     monitor.go_on()
     assert monitor.told == [{"main"}]
+
+
+def test_a_flood_without_end_has_the_kernel_read_ever_less_and_leaves_the_loop_to_others(
+    kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor = PlayedMonitor(kernel, monkeypatch)
+    kernel.reads, kernel.flood = 0, OVERRUN
+    monitor.receive()
+    assert kernel.reads == 1
+    for _ in range(100):  # the descriptor stays readable
+        monitor.receive()
+    assert kernel.reads == 1
+    assert len(monitor.later) == 1
+    pauses = []
+    for _ in range(7):
+        pauses.append(monitor.later[0][0])
+        free_at = monitor._pace._free_at
+        monkeypatch.setattr("time.monotonic", lambda at=free_at: at)
+        monitor.later.pop(0)[1]()
+        monitor.receive()
+    assert pauses[1:] == pytest.approx([0.2, 0.4, 0.8, 1.6, 3.2, 5.0], abs=0.01)
+    assert kernel.reads == 8
+    assert monitor.told == [EVERYTHING] * 8
+    # It ends, and after a while without any the next overrun is mended at once.
+    kernel.flood = None
+    monkeypatch.setattr("time.monotonic", lambda at=free_at + 60.0: at)
+    monitor.later.pop(0)[1]()
+    kernel.waiting = [OVERRUN]
+    monkeypatch.setattr("time.monotonic", lambda at=free_at + 120.0: at)
+    monitor.receive()
+    assert kernel.reads == 10
