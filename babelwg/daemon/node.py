@@ -17,14 +17,12 @@ from babelwg.config import BabeldConfig, Config, ConfigErrors, PeerConfig
 from babelwg.daemon.applying import (
     apply_announcements,
     apply_configuration,
-    apply_interfaces,
     resume_tunnels,
     tunnel_names,
     wanted_interfaces,
 )
 from babelwg.daemon.clock import Life
 from babelwg.daemon.control import ControlServer
-from babelwg.daemon.digest import Digest
 from babelwg.daemon.effective import (
     babeld_of,
     changes_at_restart,
@@ -41,6 +39,7 @@ from babelwg.daemon.effective import (
 )
 from babelwg.daemon.gateways import GatewayService
 from babelwg.daemon.incidents import Incidents
+from babelwg.daemon.kernelnews import KernelNews
 from babelwg.daemon.kernelside import KernelSide
 from babelwg.daemon.lag import LagMeter
 from babelwg.daemon.lan import unheeded_directives
@@ -51,7 +50,6 @@ from babelwg.daemon.local import LocalService
 from babelwg.daemon.names import Names
 from babelwg.daemon.notify import Notifier
 from babelwg.daemon.recorder import Recorder, wiring
-from babelwg.daemon.redistribute import redistribution_facts
 from babelwg.daemon.routing import ADOPTION, RoutingService
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
 from babelwg.daemon.tunnels import FAREWELL, TunnelService
@@ -61,7 +59,6 @@ from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
 from babelwg.linux.look import KernelLook
-from babelwg.linux.monitor import Monitor
 from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.routes import has_subtrees
 from babelwg.linux.rules import has_rules
@@ -100,7 +97,6 @@ class Node:
         self._withdraw = False
         self._repair_soon = asyncio.Event()
         self._stack = contextlib.AsyncExitStack()
-        self._seen_links: set[str] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._changing = asyncio.Lock()
         self.policy: Policy | None = None
@@ -228,20 +224,7 @@ class Node:
         subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
         priority, shared = priority_of(self.config), self.mode == "babeld"
         self.routes = KernelRoutes(self.requests, table_of(self.config), priority, subtrees, shared)
-        # What needs a look at all routes of others must not keep interfaces waiting.
-        self._digests = (Digest(self._links_changed), Digest(self._routes_changed))
-        for digest in self._digests:
-            self._stack.callback(digest.close)
-        self.monitor = Monitor(
-            self.requests,
-            self._kernel_changed,
-            lambda route: self.routing.route_lost(route),
-            self.routes.interface_lost,
-            lambda route: self.routing.route_set(route),
-            asyncio.get_running_loop().call_later,
-        )
-        self._stack.callback(self.monitor.close)
-        self._facts = redistribution_facts(self.monitor.mirror)  # which last decided what is announced
+        self.monitor = self._stack.enter_context(contextlib.closing(KernelNews(self))).monitor
         self.routing = RoutingService(
             Speaker(
                 self.store.identity(router_id_of(self.config)),
@@ -299,34 +282,9 @@ class Node:
         for directive in unheeded_directives(babeld_of(self.config)):
             log.warning("directive-not-acted-on %s", directive)
 
-    def _kernel_changed(self, what: set[str]) -> None:
-        for digest in self._digests:
-            digest.take(what)
-
-    def _links_changed(self, what: set[str]) -> None:
-        if what & {"link", "address", "overrun"}:
-            names = {link.name for link in self.monitor.mirror.links.values()}
-            for gone in self._seen_links - names:
-                self.tunnels.interface_missing(gone)
-            self._seen_links = names
-            apply_interfaces(self)
-            self.gateways.links_changed()
-            self.routing.sync_interfaces()
-            self.tunnels.mend_addresses()
-        if "overrun" in what:
-            self.recorder.note("kernel-overrun", "news of the kernel were lost", "too many came at once")
-        if what & {"rule", "overrun"}:
-            self._repair_soon.set()
-
-    def _routes_changed(self, what: set[str]) -> None:
-        if what & {"main", "link", "overrun"}:
-            self.leaves.sync(self.config, self.tunnels.disabled)
-        if "main" in what:
-            self.routing.guard()
-        facts = redistribution_facts(self.monitor.mirror)
-        if babeld_of(self.config) is not None and ("main" in what or facts != self._facts):
-            self._facts = facts
-            apply_announcements(self)
+    def repair_soon(self) -> None:
+        """Compare with the kernel soon."""
+        self._repair_soon.set()
 
     def _gateways_changed(self) -> None:
         apply_announcements(self)

@@ -32,6 +32,11 @@ class TunnelNames:
         """Forget an interface that is gone; its index may be another's one day."""
         self._indices.pop(name, None)
 
+    def is_in_place(self, name: str) -> bool:
+        """Return whether the interface of this name is the one that the tunnel made."""
+        link = self._mirror.link(name)
+        return link is not None and self._indices.get(name) == link.index
+
     def astray(self, tunnel: Tunnel) -> Link | None:
         """Return the interface of a tunnel where it goes by a name that is not its own."""
         index, alias = self._indices.get(tunnel.interface), alias_for(tunnel)

@@ -68,7 +68,7 @@ class TunnelService:
         self.backend_name: str | None = None
         self.config: Config | None = None
         self.watch = TunnelWatch()
-        self._names = TunnelNames(iproute, mirror, self.watch.tell)
+        self.names = TunnelNames(iproute, mirror, self.watch.tell)
         self._mirror = mirror
         self._iproute = iproute
         self._routing = routing
@@ -192,8 +192,8 @@ class TunnelService:
     def interface_missing(self, name: str) -> None:
         """Make a tunnel anew whose interface went away behind our back, or rename it back."""
         if (tunnel := self.actual.pop(name, None)) is not None:
-            if self._names.astray(tunnel) is None:
-                self._names.forget(name)
+            if self.names.astray(tunnel) is None:
+                self.names.forget(name)
                 self.watch.tell("vanished", tunnel, "vanished and is made again", "not our doing")
                 log.warning("tunnel-vanished interface=%s: made again", name)
             self.wake()
@@ -304,7 +304,7 @@ class TunnelService:
         if previous is None or (previous.mtu, previous.link_local) != (tunnel.mtu, tunnel.link_local):
             name, alias = tunnel.interface, alias_for(tunnel)
             index = await set_up_tunnel(self._iproute, name, tunnel.mtu, tunnel.link_local, alias)
-            self._names.learn(name, index)
+            self.names.learn(name, index)
             self._sysctls([tunnel.interface])
         self.actual[tunnel.interface] = tunnel
         log.info("tunnel-set interface=%s peer=%s backend=%s", tunnel.interface, tunnel.peer, tunnel.backend)
@@ -313,10 +313,10 @@ class TunnelService:
 
     async def _create(self, backend: TunnelBackend, tunnel: Tunnel) -> None:
         name = tunnel.interface
-        await self._names.restore(tunnel)
+        await self.names.restore(tunnel)
         known = name in self._store.tunnels()
         if not known:
-            await self._names.refuse_stranger(name)
+            await self.names.refuse_stranger(name)
         # Remembered before it is made: a kill in between leaves nothing that nobody owns.
         self._store.add_tunnel(name, tunnel.backend)
         try:
@@ -330,8 +330,8 @@ class TunnelService:
         self._routing.want(tunnel.interface, None)
         # First forgotten, so that its disappearance is no surprise.
         self.actual.pop(tunnel.interface, None)
-        await self._names.restore(tunnel)  # what has its name meanwhile is not ours to remove
-        self._names.forget(tunnel.interface)
+        await self.names.restore(tunnel)  # what has its name meanwhile is not ours to remove
+        self.names.forget(tunnel.interface)
         await self._backend(tunnel.backend).remove(tunnel.interface)
         self._store.drop_tunnel(tunnel.interface)
         log.info("tunnel-removed interface=%s peer=%s", tunnel.interface, tunnel.peer)

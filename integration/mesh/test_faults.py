@@ -346,6 +346,23 @@ def test_routes_and_rules_that_somebody_removes_come_back(
     m.wait("the tunnel is back", lambda: reaches_b(m))
 
 
+def test_a_tunnel_whose_name_another_interface_has_at_the_next_look_is_missed_at_once(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b", backend="embedded")
+    m.wait("a reaches b", lambda: reaches_b(m))
+    tunnel, daemon = m.tunnel("a", "b"), m.daemons["a"]
+    daemon.send_signal(signal.SIGSTOP)
+    m.nodes["a"].ip(f"link del {tunnel}", f"link add {tunnel} type veth peer name beside")
+    daemon.send_signal(signal.SIGCONT)
+    # Long before the next look at all tunnels.
+    log = m.home("a") / "daemon.log"
+    m.wait("it is missed", lambda: "tunnel-vanished" in log.read_text(), deadline=5.0)
+    m.nodes["a"].ip("link del beside")
+    m.wait("the tunnel is back", lambda: reaches_b(m))
+
+
 @pytest.mark.parametrize("backend", ["embedded", "wireguard-go"])
 def test_a_renamed_tunnel_gets_its_name_back(
     mesh: Callable[..., Mesh], needs: Callable[..., None], backend: str

@@ -1,0 +1,74 @@
+"""What the kernel tells by itself, and which services of a node have to hear of it."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from babelwg.daemon.applying import apply_announcements, apply_interfaces
+from babelwg.daemon.digest import Digest
+from babelwg.daemon.effective import babeld_of
+from babelwg.daemon.redistribute import redistribution_facts
+from babelwg.linux.monitor import Monitor
+
+if TYPE_CHECKING:
+    from babelwg.daemon.node import Node
+
+
+class KernelNews:
+    """Watches the kernel for a node, whose services need not be there yet."""
+
+    def __init__(self, node: "Node") -> None:
+        self._node = node
+        # What needs a look at all routes of others must not keep interfaces waiting.
+        self._digests = (Digest(self._links_changed), Digest(self._routes_changed))
+        self.monitor = Monitor(
+            node.requests,
+            self._changed,
+            lambda route: node.routing.route_lost(route),
+            node.routes.interface_lost,
+            lambda route: node.routing.route_set(route),
+            asyncio.get_running_loop().call_later,
+        )
+        self._interfaces: dict[str, int] = {}  # at the last look: names, and the number of each
+        self._facts = redistribution_facts(self.monitor.mirror)  # which last decided what is announced
+
+    def close(self) -> None:
+        """Tell nothing more."""
+        for digest in self._digests:
+            digest.close()
+        self.monitor.close()
+
+    def _changed(self, what: set[str]) -> None:
+        for digest in self._digests:
+            digest.take(what)
+
+    def _links_changed(self, what: set[str]) -> None:
+        node = self._node
+        if what & {"link", "address", "overrun"}:
+            self._miss_interfaces()
+            apply_interfaces(node)
+            node.gateways.links_changed()
+            node.routing.sync_interfaces()
+            node.tunnels.mend_addresses()
+        if "overrun" in what:
+            node.recorder.note("kernel-overrun", "news of the kernel were lost", "too many came at once")
+        if what & {"rule", "overrun"}:
+            node.repair_soon()
+
+    def _miss_interfaces(self) -> None:
+        """Tell of the interfaces that went since the last look, also where another one has the name of such a one."""
+        before, self._interfaces = self._interfaces, dict(self.monitor.mirror.names)
+        for name, index in before.items():
+            # What the tunnels made anew themselves has another number too, which they know.
+            if self._interfaces.get(name) != index and not self._node.tunnels.names.is_in_place(name):
+                self._node.tunnels.interface_missing(name)
+
+    def _routes_changed(self, what: set[str]) -> None:
+        node = self._node
+        if what & {"main", "link", "overrun"}:
+            node.leaves.sync(node.config, node.tunnels.disabled)
+        if "main" in what:
+            node.routing.guard()
+        facts = redistribution_facts(self.monitor.mirror)
+        if babeld_of(node.config) is not None and ("main" in what or facts != self._facts):
+            self._facts = facts
+            apply_announcements(node)

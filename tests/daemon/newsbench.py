@@ -1,0 +1,58 @@
+"""What the tests of the kernel's news share: a node whose services note what they hear of a played kernel."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from babelwg.config.babeld.model import BabeldConfig
+from babelwg.daemon import kernelnews
+from babelwg.daemon.kernelnews import KernelNews
+from babelwg.daemon.tunnel_names import TunnelNames
+from babelwg.linux import monitor
+from tests.linux.playedmonitor import PlayedKernel
+
+
+class NewsBench:
+    """A node with the tunnel bw-b, number 7, over a kernel that a test plays."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kernel: PlayedKernel) -> None:
+        played: Any = kernel
+        monkeypatch.setattr(monitor, "open_news", lambda port: played)
+        for applied in ("apply_interfaces", "apply_announcements"):
+            monkeypatch.setattr(kernelnews, applied, lambda node: None)
+        self.kernel = kernel
+        self.missing: list[str] = []
+        self.repairs = 0
+        ignore: Any = SimpleNamespace(
+            links_changed=lambda: None, note=lambda *words: None, sync=lambda *what: None
+        )
+        self.routing: Any = SimpleNamespace(sync_interfaces=lambda: None, guard=lambda: None)
+        self.tunnels: Any = SimpleNamespace(
+            interface_missing=self.missing.append, mend_addresses=lambda: None, disabled=set()
+        )
+        self.node: Any = SimpleNamespace(
+            requests=played,
+            routes=SimpleNamespace(interface_lost=lambda index: None),
+            routing=self.routing,
+            tunnels=self.tunnels,
+            gateways=ignore,
+            recorder=ignore,
+            leaves=ignore,
+            config=BabeldConfig(),
+            repair_soon=self._repair_soon,
+        )
+        self.news = KernelNews(self.node)
+        iproute: Any = None
+        self.names = TunnelNames(iproute, self.news.monitor.mirror, lambda *words: None)
+        self.tunnels.names = self.names
+        self.names.learn("bw-b", 7)
+
+    def _repair_soon(self) -> None:
+        self.repairs += 1
+
+    def hear(self) -> None:
+        """Take what the kernel tells, as if it had been calm before."""
+        for digest in self.news._digests:
+            digest._free_at = 0.0
+        self.news.monitor.receive()
