@@ -12,7 +12,7 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.config.addresses import covers, host_prefix, serves
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.guards import guards_of, is_operators, is_routed, plan_guards, plan_own_sources
-from babelwg.linux.mirror import IFF_LOOPBACK, Mirror
+from babelwg.linux.mirror import IFF_LOOPBACK, InterfaceAddress, Mirror
 from babelwg.linux.routes import TABLE_MAIN, Route
 
 ANYWHERE = InstallResult()
@@ -45,6 +45,7 @@ class RouteInstaller:
         self._running = running
         self._policy: Policy = AllowAll()
         self._addresses: tuple[bytes, ...] = ()
+        self._usable: tuple[bytes, ...] = ()  # those of them that the kernel has
         self._announced: Mapping[Prefix, str] = {}
         self._endpoints: frozenset[bytes] = frozenset()
         self._selected: dict[Prefix, Selected] = {}
@@ -116,9 +117,23 @@ class RouteInstaller:
 
     def prefer_sources(self, addresses: tuple[bytes, ...]) -> None:
         """Have packets of this node carry one of these source addresses (packed) along learned routes."""
-        if addresses != self._addresses:
-            self._addresses = addresses
+        self._addresses = addresses
+        self.sync_sources()
+
+    def sync_sources(self) -> None:
+        """Prefer only those of our source addresses that the kernel has: it refuses routes that prefer others."""
+        there = {address.address for address in self._mirror.all_addresses()}
+        usable = tuple(address for address in self._addresses if address in there)
+        if usable != self._usable:
+            self._usable = usable
             self._routes.prefer_sources(self.source_for)
+
+    def address_lost(self, lost: InterfaceAddress) -> None:
+        """Have routes set again, at the next flush, that the kernel drops or changes with an address."""
+        is_last = len(lost.address) == 4 and self._mirror.ipv4(lost.interface) is None
+        is_elsewhere = any(address.address == lost.address for address in self._mirror.all_addresses())
+        self._routes.address_lost(lost.interface, lost.address, is_last, is_elsewhere)
+        self.sync_sources()
 
     def reconsider(self, now: float) -> None:
         """Keep the speaker from what the kernel refused, and let it try what had no place when one has become free."""
@@ -166,10 +181,10 @@ class RouteInstaller:
         selected = self._selected.get(prefix)
         if selected and selected.result.preferred_source:
             return selected.result.preferred_source
-        if not self._addresses:
+        if not self._usable:
             return b""
         octets = 4 if prefix.family == 4 else 16
-        own = (address for address in self._addresses if len(address) == octets)
+        own = (address for address in self._usable if len(address) == octets)
         return next((a for a in own if serves(prefix, prefix.network, a)), b"")
 
     def _reinstall(self, now: float) -> None:

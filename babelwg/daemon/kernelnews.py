@@ -3,11 +3,13 @@
 import asyncio
 from typing import TYPE_CHECKING
 
+from babelwg.config import Config
 from babelwg.daemon.applying import apply_announcements, apply_interfaces
 from babelwg.daemon.digest import Digest
 from babelwg.daemon.effective import babeld_of
 from babelwg.daemon.redistribute import redistribution_facts
 from babelwg.linux.monitor import Monitor
+from babelwg.linux.routes import LOOPBACK
 
 if TYPE_CHECKING:
     from babelwg.daemon.node import Node
@@ -26,6 +28,7 @@ class KernelNews:
             lambda route: node.routing.route_lost(route),
             node.routes.interface_lost,
             lambda route: node.routing.route_set(route),
+            lambda lost: node.routing.installer.address_lost(lost),
             asyncio.get_running_loop().call_later,
         )
         self._interfaces: dict[str, int] = {}  # at the last look: names, and the number of each
@@ -49,10 +52,18 @@ class KernelNews:
             node.gateways.links_changed()
             node.routing.sync_interfaces()
             node.tunnels.mend_addresses()
+            if self._lacks_address():
+                node.repair.ask(look=False)
         if "overrun" in what:
             node.recorder.note("kernel-overrun", "news of the kernel were lost", "too many came at once")
         if what & {"rule", "overrun"}:
-            node.repair_soon()
+            node.repair.ask(look=True)
+
+    def _lacks_address(self) -> bool:
+        """Return whether lo lacks an address that is this node's."""
+        config, there = self._node.config, self.monitor.mirror.addresses.get(LOOPBACK, {})
+        own = config.node.addresses if isinstance(config, Config) else ()
+        return any((a.address, 8 * len(a.address)) not in there for a in own)
 
     def _miss_interfaces(self) -> None:
         """Tell of the interfaces that went since the last look, also where another one has the name of such a one."""

@@ -30,7 +30,6 @@ from babelwg.daemon.effective import (
     owner_of,
     parameters_of,
     priority_of,
-    repair_interval_of,
     router_id_of,
     table_of,
     wants_random_id,
@@ -50,24 +49,21 @@ from babelwg.daemon.local import LocalService
 from babelwg.daemon.names import Names
 from babelwg.daemon.notify import Notifier
 from babelwg.daemon.recorder import Recorder, wiring
+from babelwg.daemon.repair import Repair
 from babelwg.daemon.routing import ADOPTION, RoutingService
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
 from babelwg.daemon.tunnels import FAREWELL, TunnelService
-from babelwg.daemon.waiting import wait_for_news
 from babelwg.daemon.web.service import WebService
-from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
-from babelwg.linux.look import KernelLook
 from babelwg.linux.netlink import RequestSocket
 from babelwg.linux.routes import has_subtrees
 from babelwg.linux.rules import has_rules
 
 log = logging.getLogger(__name__)
 
-# Implementation constants
+# Implementation constant
 RUN_DIRECTORY = Path("/run/babelwg")
-LONGEST_DEFERRAL = 60.0  # seconds for which a comparison with the kernel waits while all is late
 
 
 class Node:
@@ -95,10 +91,9 @@ class Node:
         self.load = load
         self._stop = asyncio.Event()
         self._withdraw = False
-        self._repair_soon = asyncio.Event()
         self._stack = contextlib.AsyncExitStack()
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._changing = asyncio.Lock()
+        self.changing = asyncio.Lock()
         self.policy: Policy | None = None
 
     async def __aenter__(self) -> Self:
@@ -124,7 +119,7 @@ class Node:
                 await self._withdraw_all()
             else:
                 self.routing.pause()
-            await self._checkpoint()
+            await self.checkpoint()
         finally:
             await self._stack.aclose()
 
@@ -132,7 +127,7 @@ class Node:
         """Run until somebody asks to stop."""
         async with asyncio.TaskGroup() as group:
             self.links.start()
-            endless = (self._repair(), self._release_adopted(), self.lag.run())
+            endless = (self.repair.run(), self._release_adopted(), self.lag.run())
             tasks = [group.create_task(each) for each in endless]
             self.notifier.ready(self._summary())
             tasks.append(group.create_task(self.notifier.run(self._summary)))
@@ -156,7 +151,7 @@ class Node:
 
     async def reload(self) -> list[str]:
         """Apply the configuration as it stands now; return notes on what needs a restart. Raises ConfigErrors."""
-        async with self._changing:
+        async with self.changing:
             with self.notifier.reloading():
                 return await self._reload()
 
@@ -179,7 +174,7 @@ class Node:
 
     async def switch(self, peer: PeerConfig, *, down: bool, up: bool) -> None:
         """Take the tunnel of a peer down, bring it up, or one after the other."""
-        async with self._changing:
+        async with self.changing:
             wiring.note_switch(self, peer, down, up)
             await self.tunnels.switch(peer, down, up)
             apply_announcements(self)
@@ -192,7 +187,7 @@ class Node:
 
     async def amend(self, change: Callable[[BabeldConfig], BabeldConfig]) -> None:
         """Change what babeld's language says, until the next reload. Raises Mistake."""
-        async with self._changing:
+        async with self.changing:
             self.config = with_babeld(self.config, change(babeld_of(self.config) or BabeldConfig()))
             await apply_configuration(self)
 
@@ -215,12 +210,12 @@ class Node:
         self._stack.push_async_callback(self.web.close)
         await self._serve()
         wiring.note_start(self)
-        async with self._changing:
+        async with self.changing:
             await apply_configuration(self)
 
     def _open_routing(self) -> None:
         self.requests = self._stack.enter_context(contextlib.closing(RequestSocket()))
-        self._look = self._stack.enter_context(contextlib.closing(KernelLook()))
+        self.repair = self._stack.enter_context(contextlib.closing(Repair(self)))
         subtrees = wants_subtrees(self.config) and has_subtrees(self.requests)
         priority, shared = priority_of(self.config), self.mode == "babeld"
         self.routes = KernelRoutes(self.requests, table_of(self.config), priority, subtrees, shared)
@@ -282,43 +277,12 @@ class Node:
         for directive in unheeded_directives(babeld_of(self.config)):
             log.warning("directive-not-acted-on %s", directive)
 
-    def repair_soon(self) -> None:
-        """Compare with the kernel soon."""
-        self._repair_soon.set()
-
     def _gateways_changed(self) -> None:
         apply_announcements(self)
         self.routing.guard()
 
-    async def _repair(self) -> None:
-        """Compare with the kernel now and then, and soon after somebody changed rules or news were lost."""
-        while True:
-            await wait_for_news(self._repair_soon, repair_interval_of(self.config))
-            await self.lag.calm(LONGEST_DEFERRAL, self._repair_soon)
-            urgent = self._repair_soon.is_set()
-            self._repair_soon.clear()
-            async with self._changing:
-                await self._repair_kernel_side(urgent)
-                await self.local.configure(babeld_of(self.config))
-            await self._checkpoint()
-
-    async def _repair_kernel_side(self, urgent: bool) -> None:
-        if isinstance(self.config, Config):
-            await self.kernel.apply(self.config)
-            # Other programs set what is new to their taste a moment after we did.
-            self.kernel.set_tunnel_sysctls(list(self.tunnels.actual))
-        if not (urgent or self._look.is_due):
-            return
-        try:
-            # It takes its time, in which Hellos have to leave.
-            seen = await asyncio.to_thread(self._look.look, self.routes.tables(), self.routes.right)
-            repaired = self.routes.resync(seen)
-        except KernelError as error:
-            log.error("kernel-refused %s", error)
-            return
-        wiring.note_repair(self, repaired)
-
-    async def _checkpoint(self) -> None:
+    async def checkpoint(self) -> None:
+        """Keep what the next life needs."""
         now = asyncio.get_running_loop().time()
         speaker, installer = self.routing.speaker, self.routing.installer
         self.names.learn(now)  # also for the history, when nobody asks

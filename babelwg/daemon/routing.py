@@ -153,6 +153,7 @@ class RoutingService:
                 self.errors.pop(name, None)
             except KernelError as error:
                 self.errors[name] = str(error)
+        self.installer.sync_sources()
         self.routes.retry()
         self.installer.retry(now)
         self.pump()

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.errors import KernelError
-from babelwg.linux.fibplan import Operation, RemoveRoute, SetRoute, plan_routes
+from babelwg.linux.fibplan import Operation, RemoveRoute, SetRoute, plan_loss, plan_routes
 from babelwg.linux.halves import Halves
 from babelwg.linux.look import Seen
 from babelwg.linux.netlink import Refusal, RequestSocket
@@ -295,6 +295,15 @@ class KernelRoutes:
         for place in [p for p, route in self.installed.items() if route.interface == interface]:
             del self.installed[place]
             self._changed.add(place)
+
+    def address_lost(self, interface: int, address: bytes, is_last: bool, is_elsewhere: bool) -> None:
+        """Take note that an interface (index) lost an address (packed), and of what became of routes with it."""
+        for place, left in plan_loss(self.installed, interface, address, is_last, is_elsewhere).items():
+            self.right = None
+            self._changed.add(place)
+            del self.installed[place]
+            if left is not None:
+                self.installed[place] = left
 
     def retry(self) -> None:
         """Try the refused routes again at the next flush: an interface or address they need may be there now."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from babelwg.linux.routes import THROW, Place, Route
+from babelwg.linux.routes import TABLE_MAIN, THROW, Place, Route
 
 
 # Not frozen, which would take three times as long to make: there may be ten thousand in a second.
@@ -46,3 +46,23 @@ def _throws_first(operations: list[Operation]) -> list[Operation]:
     """Return operations with those on throw routes before the others; there may be thousands, and often none."""
     throws = [operation for operation in operations if operation.route.kind == THROW]
     return [*throws, *(o for o in operations if o.route.kind != THROW)] if throws else operations
+
+
+def plan_loss(
+    routes: Mapping[Place, Route], interface: int, address: bytes, is_last: bool, is_elsewhere: bool
+) -> dict[Place, Route | None]:
+    """Return what the kernel leaves, without a word, of routes when an interface loses an address; None for nothing.
+
+    IPv4 routes over the interface go with its last IPv4 address, and those of main that prefer an address which no
+    interface has any more (else it is `elsewhere`); IPv6 routes go on without a preferred source.
+    """
+    left: dict[Place, Route | None] = {}
+    for place, route in routes.items():
+        if route.prefix.family == 6:
+            if route.source == address:
+                left[place] = route._replace(source=b"")
+        elif (is_last and route.interface == interface) or (
+            route.source == address and route.table == TABLE_MAIN and not is_elsewhere
+        ):
+            left[place] = None
+    return left

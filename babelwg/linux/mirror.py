@@ -106,6 +106,10 @@ class Mirror:
         """Forget an address."""
         self.addresses.get(address.interface, {}).pop((address.address, address.plen), None)
 
+    def has_address(self, address: InterfaceAddress) -> bool:
+        """Return whether an interface has an address, usable or not."""
+        return (address.address, address.plen) in self.addresses.get(address.interface, {})
+
     def all_addresses(self) -> Iterator[InterfaceAddress]:
         """Yield the addresses of all interfaces."""
         for addresses in self.addresses.values():

@@ -11,6 +11,7 @@ from babelwg.linux.errors import KernelError
 from babelwg.linux.mirror import (
     IFF_UP,
     IFINFO,
+    InterfaceAddress,
     Mirror,
     read_address,
     read_link,
@@ -73,11 +74,13 @@ class Monitor:
 
     `changed(what)` is called once per batch with a set of "link", "address", "main" (the routes of main and of the
     watched tables) and "rule"; `route_lost(route)` for each route of our protocol that goes from any table,
-    `route_set(route)` for any that comes, perhaps in the place of one of ours, and
-    `link_lost(index)` for an interface that goes down or away: the kernel then drops the IPv4 routes over it without
-    a word. After an overrun everything is read anew and `changed` gets "overrun" besides; where that fails, or follows
-    the last time too closely, the mirror stays as it was, and `later(seconds, action)` has it done. Routes of Babel's
-    protocol that come and go because `requests` asked for it are no news.
+    `route_set(route)` for any that comes, perhaps in the place of one of ours. The kernel drops routes without a word
+    with what they need: so `link_lost(index)` is called for an interface that goes down or away, and
+    `address_lost(address)` for an address that the mirror has no more. Routes of Babel's protocol that come and go
+    because `requests` asked for it are no news.
+
+    After an overrun everything is read anew and `changed` gets "overrun" besides; where that fails, or follows the
+    last time too closely, the mirror stays as it was, and `later(seconds, action)` has it done.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Monitor:
         route_lost: Callable[[Route], None],
         link_lost: Callable[[int], None],
         route_set: Callable[[Route], None] = lambda route: None,
+        address_lost: Callable[[InterfaceAddress], None] = lambda address: None,
         later: Callable[[float, Callable[[], None]], object] = lambda seconds, action: None,
     ) -> None:
         self.mirror = Mirror()
@@ -98,6 +102,7 @@ class Monitor:
         self._route_lost = route_lost
         self._link_lost = link_lost
         self._route_set = route_set
+        self._address_lost = address_lost
         self._later = later
         self._pace = Pace(FIRST_PAUSE, LONGEST_PAUSE)
         self._is_stale = self._routes_are_stale = self._is_awaited = False
@@ -120,13 +125,15 @@ class Monitor:
 
     def refresh(self) -> None:
         """Read links, addresses and routes anew. Raises KernelError, and then all stays as it was known."""
-        before = self.mirror.links
+        links, addresses = self.mirror.links, [*self.mirror.all_addresses()]
         self.mirror.become(read_mirror(self._requests, self.mirror.tables))
         self._is_stale = self._routes_are_stale = False
         now = self.mirror.links
-        for index in [i for i, link in before.items() if link.flags & IFF_UP]:
+        for index in [i for i, link in links.items() if link.flags & IFF_UP]:
             if index not in now or not now[index].flags & IFF_UP:
                 self._link_lost(index)
+        for lost in [a for a in addresses if not self.mirror.has_address(a)]:
+            self._address_lost(lost)
 
     def receive(self) -> None:
         """Take what the kernel has told since; never blocks."""
@@ -256,6 +263,7 @@ class Monitor:
             return
         if message.type == RTM_DELADDR:
             self.mirror.drop_address(address)
+            self._address_lost(address)
             # With an IPv4 address go, unannounced, the routes that prefer it as their source.
             self._routes_are_stale = self._routes_are_stale or len(address.address) == 4
             self.foreign_news += 1

@@ -346,6 +346,54 @@ def test_routes_and_rules_that_somebody_removes_come_back(
     m.wait("the tunnel is back", lambda: reaches_b(m))
 
 
+def test_an_address_that_somebody_removes_comes_back_at_once_and_routes_with_it(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b")
+    a = m.nodes["a"]
+
+    def sources() -> set[str]:
+        lines = [a.run("ip", v, "route", "show", "table", "6696", x) for v, x in (("-6", B6), ("-4", B4))]
+        return {words[words.index("src") + 1] for line in lines if "src" in (words := line.split())}
+
+    own = {"fd00:77::1", "10.23.0.1"}
+    m.wait("a's packets carry its addresses", lambda: reaches_b(m) and sources() == own)
+    for number in (1, 2):
+        a.ip("address del fd00:77::1/128 dev lo", "address del 10.23.0.1/32 dev lo")
+        # Long before the next comparison with the kernel.
+        m.wait(
+            f"addresses and sources are back, the {number}. time",
+            lambda: (
+                own <= set(a.run("ip", "address", "show", "lo").replace("/", " ").split())
+                and sources() == own
+            ),
+            deadline=5.0,
+        )
+    assert reaches_b(m)
+    assert "route-refused" not in (m.home("a") / "daemon.log").read_text()
+
+
+def test_ipv4_routes_over_a_tunnel_that_loses_its_last_ipv4_address_are_set_again_at_once(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ping")
+    m = mesh("a b", "a-b")
+    m.wait("a reaches b", lambda: reaches_b(m))
+    a, tunnel, daemon = m.nodes["a"], m.tunnel("a", "b"), m.daemons["a"]
+    daemon.send_signal(signal.SIGSTOP)
+    a.ip(f"address add 192.0.2.9/32 dev {tunnel}", f"address del 192.0.2.9/32 dev {tunnel}")
+    dropped = a.run("ip", "-4", "route", "show", "table", "6696")
+    daemon.send_signal(signal.SIGCONT)
+    assert B4 not in dropped, "the kernel drops what leads over the interface"
+    m.wait("the route is back", lambda: reaches_b(m), deadline=5.0)
+    # An address that comes and goes as fast as somebody can do it ends with all as it should be.
+    for _ in range(50):
+        a.ip(f"address add 192.0.2.9/32 dev {tunnel}", f"address del 192.0.2.9/32 dev {tunnel}")
+    m.wait("the route is back for good", lambda: reaches_b(m), deadline=5.0)
+    assert "routes-repaired" not in (m.home("a") / "daemon.log").read_text()
+
+
 def test_a_tunnel_whose_name_another_interface_has_at_the_next_look_is_missed_at_once(
     mesh: Callable[..., Mesh], needs: Callable[..., None]
 ) -> None:

@@ -61,6 +61,36 @@ def test_interfaces_of_a_pattern_come_go_and_are_renamed(
         wait("they meet on the bridge", lambda: "dev eth-br" in babel_routes(a).get("fd00:77::2", ""))
 
 
+def test_routes_that_go_with_an_ipv4_address_of_a_lan_come_back_with_it(
+    nodes: Any, tmp_path: Path, needs: Callable[..., None]
+) -> None:
+    needs("ip")
+    a, b = nodes.add("a"), nodes.add("b")
+    connect(a, b, "e0", "e0", ["192.0.2.1/24"], ["192.0.2.2/24"])
+    give_addresses(a, b)
+    config = f"{QUICK}interface e0\nredistribute local ip 10.23.0.0/16\nredistribute local deny\n"
+    config += "kernel-check-interval 300\n"
+
+    def is_back() -> bool:
+        return "via 192.0.2.2 dev e0" in babel_routes(a).get("10.23.0.2", "")
+
+    with daemons({tmp_path / "a": (a, config), tmp_path / "b": (b, config)}) as running:
+        wait("they meet", is_back)
+        # Nobody is there to see that it is gone for a moment.
+        running["a"].send_signal(signal.SIGSTOP)
+        a.ip("address del 192.0.2.1/24 dev e0", "address add 192.0.2.1/24 dev e0")
+        dropped = babel_routes(a)
+        running["a"].send_signal(signal.SIGCONT)
+        assert "10.23.0.2" not in dropped, "the kernel drops what leads over the interface"
+        wait("the route is back", is_back, 5.0)
+        a.ip("address del 192.0.2.1/24 dev e0")
+        wait(
+            "the kernel refuses it meanwhile", lambda: "route-refused" in (tmp_path / "a" / "log").read_text()
+        )
+        a.ip("address add 192.0.2.1/24 dev e0")
+        wait("the route is back again", is_back, 5.0)
+
+
 def test_routes_come_from_and_go_to_the_tables_that_are_named(
     nodes: Any, tmp_path: Path, needs: Callable[..., None]
 ) -> None:

@@ -16,18 +16,22 @@ from tests.linux.playedmonitor import PlayedKernel
 class NewsBench:
     """A node with the tunnel bw-b, number 7, over a kernel that a test plays."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, kernel: PlayedKernel) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kernel: PlayedKernel, config: Any = None) -> None:
         played: Any = kernel
         monkeypatch.setattr(monitor, "open_news", lambda port: played)
         for applied in ("apply_interfaces", "apply_announcements"):
             monkeypatch.setattr(kernelnews, applied, lambda node: None)
         self.kernel = kernel
         self.missing: list[str] = []
-        self.repairs = 0
+        self.repairs: list[bool] = []  # asked for, and whether with a look at our routes
+        self.lost_addresses: list[bytes] = []
         ignore: Any = SimpleNamespace(
             links_changed=lambda: None, note=lambda *words: None, sync=lambda *what: None
         )
-        self.routing: Any = SimpleNamespace(sync_interfaces=lambda: None, guard=lambda: None)
+        installer = SimpleNamespace(address_lost=lambda lost: self.lost_addresses.append(lost.address))
+        self.routing: Any = SimpleNamespace(
+            sync_interfaces=lambda: None, guard=lambda: None, installer=installer
+        )
         self.tunnels: Any = SimpleNamespace(
             interface_missing=self.missing.append, mend_addresses=lambda: None, disabled=set()
         )
@@ -39,17 +43,14 @@ class NewsBench:
             gateways=ignore,
             recorder=ignore,
             leaves=ignore,
-            config=BabeldConfig(),
-            repair_soon=self._repair_soon,
+            config=config or BabeldConfig(),
+            repair=SimpleNamespace(ask=lambda look: self.repairs.append(look)),
         )
         self.news = KernelNews(self.node)
         iproute: Any = None
         self.names = TunnelNames(iproute, self.news.monitor.mirror, lambda *words: None)
         self.tunnels.names = self.names
         self.names.learn("bw-b", 7)
-
-    def _repair_soon(self) -> None:
-        self.repairs += 1
 
     def hear(self) -> None:
         """Take what the kernel tells, as if it had been calm before."""

@@ -11,7 +11,7 @@ from babelwg.babel.policy import AllowAll, Announcement, InstallResult
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.installer import RouteInstaller
 from babelwg.linux.fib import KernelRoutes
-from babelwg.linux.mirror import IFF_LOOPBACK, IFF_UP, Link, Mirror
+from babelwg.linux.mirror import IFF_LOOPBACK, IFF_UP, InterfaceAddress, Link, Mirror
 from babelwg.linux.netlink import Refusal
 from babelwg.linux.routes import THROW, UNICAST, UNREACHABLE, Route
 from tests.linux.fakekernel import FakeKernel
@@ -80,6 +80,17 @@ class Bench:
             route = Route(p(text), 254, next_hop=NEXT_HOP, interface=WAN, protocol=3, priority=0)
             self.mirror.main[route.prefix, 0, WAN, b""] = route
         self.installer.guard(0.0)
+
+    def have(self, *texts: str) -> None:
+        """Let lo have these addresses and no others, and the installer hear of those that went."""
+        had, self.mirror.addresses = [*self.mirror.all_addresses()], {}
+        for text in texts:
+            packed = ip_address(text).packed
+            self.mirror.set_address(InterfaceAddress(1, packed, 8 * len(packed), True))
+        for lost in had:
+            if not self.mirror.has_address(lost):
+                self.installer.address_lost(lost)
+        self.installer.sync_sources()
 
     def tell(self, *events: Any) -> None:
         self.installer.handle(events, 0.0)
@@ -171,6 +182,7 @@ def test_the_preferred_source_does_not_contradict_the_source_prefix(prefix: str,
     bench = Bench()
     bench.tell(selected(prefix))
     own = ("fd00::1", "2001:db8:b::5", "2001:db8:a::5", "10.9.0.1")
+    bench.have(*own)
     bench.installer.prefer_sources(tuple(ip_address(text).packed for text in own))
     bench.routes.flush()
     expected = ip_address(source).packed if source else b""
@@ -271,3 +283,34 @@ def test_the_kernels_priority_shows_the_metric_where_it_shall() -> None:
     held = bench.held("10.5.0.0/16", 60)
     assert held is not None
     assert held.priority == 1224
+
+
+def test_routes_prefer_no_address_that_the_kernel_lacks_and_do_again_when_it_is_back() -> None:
+    bench = Bench(254)
+    v4, v6 = ip_address("10.23.0.1").packed, ip_address("fd00:77::1").packed
+    bench.have("10.23.0.1", "fd00:77::1")
+    bench.installer.prefer_sources((v4, v6))
+    bench.tell(selected("10.9.0.0/24"), selected("2001:db8::/32"))
+    bench.have()
+    bench.tell()
+    assert [bench.routes.learned[p(t)].source for t in ("10.9.0.0/24", "2001:db8::/32")] == [b"", b""]
+    assert bench.held("10.9.0.0/24", 254) == bench.routes.learned[p("10.9.0.0/24")]
+    assert bench.speaker.refused == frozenset()
+    bench.have("10.23.0.1", "fd00:77::1")
+    bench.tell()
+    held = [bench.held(text, 254) for text in ("10.9.0.0/24", "2001:db8::/32")]
+    assert [route.source for route in held if route is not None] == [v4, v6]
+
+
+def test_a_route_without_a_preferred_source_is_set_again_when_its_interface_loses_its_last_ipv4_address() -> (
+    None
+):
+    bench = Bench()
+    lan = InterfaceAddress(TUNNEL, bytes([192, 0, 2, 1]), 24, True)
+    bench.mirror.set_address(lan)
+    bench.tell(selected("10.9.0.0/24"))
+    bench.kernel.places.clear()
+    bench.mirror.drop_address(lan)
+    bench.installer.address_lost(lan)
+    bench.tell()
+    assert bench.held("10.9.0.0/24") is not None

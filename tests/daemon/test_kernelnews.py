@@ -1,12 +1,17 @@
 """Which services hear what of the kernel's news."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
-from babelwg.linux.netlink import RTM_DELLINK, RTM_NEWLINK
+from babelwg.config import Config
+from babelwg.config.addresses import InterfaceAddress
+from babelwg.config.keys import generate_private
+from babelwg.config.model import BabelConfig, NodeConfig, TunnelsConfig
+from babelwg.linux.netlink import RTM_DELADDR, RTM_DELLINK, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWRULE
 from tests.daemon.newsbench import NewsBench
-from tests.linux.playedmonitor import PlayedKernel, link
+from tests.linux.playedmonitor import PlayedKernel, address, link
 
 
 @pytest.fixture
@@ -56,3 +61,38 @@ def test_a_tunnel_that_was_made_anew_before_the_next_look_is_not_missed(
         return bench.missing
 
     assert asyncio.run(main()) == []
+
+
+OWN = bytes([10, 23, 0, 1])
+
+
+def config() -> Config:
+    """Return the configuration of a node with one address."""
+    own = (InterfaceAddress(4, OWN, 32),)
+    node = NodeConfig(name="n", private_key=generate_private(), private_key_file=Path("key"), addresses=own)
+    return Config(node, TunnelsConfig(), BabelConfig(), (), Path("babelwg.toml"))
+
+
+def test_an_address_of_ours_that_goes_is_set_again_soon_and_those_of_others_are_not(
+    kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        kernel.addresses = [address(1, OWN), address(7, bytes([192, 0, 2, 1])), address(7, OWN)]
+        bench = NewsBench(monkeypatch, kernel, config())
+        bench.hear()
+        kernel.tell(RTM_DELADDR, address(7, bytes([192, 0, 2, 1])))
+        kernel.tell(RTM_DELADDR, address(7, OWN))
+        bench.hear()
+        assert bench.repairs == []
+        kernel.tell(RTM_DELADDR, address(1, OWN))
+        bench.hear()
+        assert bench.lost_addresses == [bytes([192, 0, 2, 1]), OWN, OWN]
+        assert bench.repairs == [False], "nobody has to look at all routes for it"
+        kernel.tell(RTM_NEWADDR, address(1, OWN))
+        bench.hear()
+        assert bench.repairs == [False]
+        kernel.tell(RTM_NEWRULE, bytes(12))
+        bench.hear()
+        assert bench.repairs == [False, True]
+
+    asyncio.run(main())

@@ -96,12 +96,14 @@ class PlayedMonitor(Monitor):
         monkeypatch.setattr(monitor, "DISCARDED_AT_ONCE", 50)
         self.told: list[set[str]] = []
         self.lost_links: list[int] = []
+        self.lost_addresses: list[bytes] = []
         self.later: list[tuple[float, Callable[[], None]]] = []
         super().__init__(
             kernel,
             self.told.append,
             lambda route: None,
             self.lost_links.append,
+            address_lost=lambda lost: self.lost_addresses.append(lost.address),
             later=lambda seconds, action: self.later.append((seconds, action)),
         )
 

@@ -236,3 +236,56 @@ def test_one_change_among_ten_thousand_routes_looks_at_no_other_route(family: in
     assert kernel.table[prefixes[77]].next_hop == other
     assert prefixes[78] not in kernel.table
     assert kernel.table[prefixes[79]].kind == UNREACHABLE
+
+
+LOST, OTHER = bytes([10, 23, 0, 1]), bytes([10, 23, 0, 9])
+LOST6 = bytes.fromhex("fd00") + bytes(13) + b"\x01"
+
+
+def test_routes_over_an_interface_are_set_again_when_its_last_ipv4_address_goes() -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel)
+    ours.learn(LAN, NEXT_HOP, 3, b"")
+    ours.learn(Prefix.parse("10.8.0.0/24"), NEXT_HOP, 4, b"")
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.flush()
+    ours.address_lost(3, bytes([192, 0, 2, 1]), is_last=False, is_elsewhere=False)
+    ours.flush()
+    assert kernel.batches == [3], "another address of the interface is left"
+    del kernel.places[6696, LAN]
+    ours.address_lost(3, bytes([192, 0, 2, 1]), is_last=True, is_elsewhere=False)
+    assert not ours.is_installed(LAN)
+    ours.flush()
+    assert kernel.batches == [3, 1]
+    assert kernel.table[LAN].interface == 3
+
+
+@pytest.mark.parametrize(
+    ("table", "is_elsewhere", "again"), [(254, False, [1]), (254, True, []), (6696, False, [])]
+)
+def test_routes_that_prefer_an_address_which_is_gone_are_set_again_where_the_kernel_drops_them(
+    table: int, is_elsewhere: bool, again: list[int]
+) -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel, table)
+    ours.learn(LAN, NEXT_HOP, 3, LOST)
+    ours.learn(Prefix.parse("10.8.0.0/24"), NEXT_HOP, 3, OTHER)
+    ours.flush()
+    ours.address_lost(1, LOST, is_last=False, is_elsewhere=is_elsewhere)
+    ours.flush()
+    assert kernel.batches == [2, *again]
+
+
+def test_an_ipv6_route_whose_preferred_source_goes_is_told_of_it_again() -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel, 254)
+    ours.learn(NET, NEXT_HOP, 3, LOST6)
+    ours.flush()
+    kernel.places[254, NET] = kernel.places[254, NET]._replace(source=b"")
+    ours.address_lost(1, LOST6, is_last=False, is_elsewhere=True)
+    ours.prefer_sources(lambda prefix: b"")
+    ours.flush()
+    assert kernel.batches == [1], "the kernel has it as it is wanted now"
+    ours.prefer_sources(lambda prefix: LOST6)
+    ours.flush()
+    assert kernel.table[NET].source == LOST6

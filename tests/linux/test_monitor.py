@@ -2,7 +2,7 @@
 
 import pytest
 
-from babelwg.linux.netlink import RTM_DELLINK
+from babelwg.linux.netlink import RTM_DELADDR, RTM_DELLINK
 from tests.linux.playedmonitor import OVERRUN, PlayedKernel, PlayedMonitor, address, link
 
 EVERYTHING = {"overrun", "link", "address", "main", "rule"}
@@ -63,6 +63,22 @@ def test_an_interface_that_went_while_news_were_lost_takes_its_routes_along(
     kernel.links = [link(1, "lo"), link(7, "bw-b"), link(8, "bw-c", flags=0)]
     monitor.receive()
     assert sorted(monitor.lost_links) == [8, 9]
+    assert monitor.lost_addresses == []
+
+
+def test_an_address_that_goes_is_told_also_where_the_news_of_it_were_lost(
+    kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, third = (bytes([192, 0, 2, number]) for number in (1, 2, 3))
+    kernel.addresses = [address(7, first), address(7, second), address(7, third)]
+    monitor = PlayedMonitor(kernel, monkeypatch)
+    kernel.tell(RTM_DELADDR, address(7, first))
+    monitor.receive()
+    assert monitor.lost_addresses == [first]
+    kernel.addresses = [address(7, third)]
+    kernel.waiting = [OVERRUN]
+    monitor.receive()
+    assert monitor.lost_addresses == [first, second]
 
 
 def test_nothing_is_tried_again_after_the_end(kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch) -> None:
