@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +36,7 @@ from babelwg.daemon.effective import (
     wants_subtrees,
     with_babeld,
 )
+from babelwg.daemon.endless import run_endless
 from babelwg.daemon.gateways import GatewayService
 from babelwg.daemon.incidents import Incidents
 from babelwg.daemon.kernelnews import KernelNews
@@ -127,12 +128,18 @@ class Node:
         """Run until somebody asks to stop."""
         async with asyncio.TaskGroup() as group:
             self.links.start()
-            endless = (self.repair.run(), self._release_adopted(), self.lag.run())
-            tasks = [group.create_task(each) for each in endless]
-            self.notifier.ready(self._summary())
-            tasks.append(group.create_task(self.notifier.run(self._summary)))
+            end = asyncio.get_running_loop().time() + ADOPTION
+            endless: dict[str, Callable[[], Awaitable[None]]] = {
+                "repair": self.repair.run,
+                "release": lambda: self._release_adopted(end),
+                "lag": self.lag.run,
+                "notify": lambda: self.notifier.run(self._summary),
+            }
             if isinstance(self.config, Config):
-                tasks.append(group.create_task(self.tunnels.run()))
+                endless["tunnels"] = self.tunnels.run
+            self.notifier.ready(self._summary())
+            counters = self.routing.counters
+            tasks = [group.create_task(run_endless(*each, counters)) for each in endless.items()]
             await self._stop.wait()
             self.notifier.stopping()
             for task in tasks:
@@ -294,8 +301,8 @@ class Node:
         self.store.tidy_routes(speaker.selected_count, speaker.selected_routes)
         await asyncio.to_thread(self.store.fsync)
 
-    async def _release_adopted(self) -> None:
-        await asyncio.sleep(ADOPTION)
+    async def _release_adopted(self, end: float) -> None:
+        await asyncio.sleep(end - asyncio.get_running_loop().time())
         released = self.routes.release()
         if released:
             log.info("routes-released count=%d: no neighbour confirmed them", released)

@@ -56,12 +56,17 @@ class Repair:
         node, began, was_asked = self._node, time.monotonic(), self._asked.is_set()
         looks, self._looks = self._looks, False
         self._asked.clear()
-        async with node.changing:
-            await self._repair(looks)
-            await node.local.configure(babeld_of(node.config))
-        await node.checkpoint()
-        if was_asked:
-            self._pace.note(began)
+        try:
+            async with node.changing:
+                await self._repair(looks)
+                await node.local.configure(babeld_of(node.config))
+            await node.checkpoint()
+        except Exception:
+            self.ask(looks)  # when whoever runs us has waited
+            raise
+        finally:
+            if was_asked:
+                self._pace.note(began)
 
     async def _repair(self, looks: bool) -> None:
         node = self._node

@@ -71,7 +71,7 @@ class RoutingService:
         )  # after each turn of the pump
         self.note: Note = silent
         self.errors: dict[str, str] = {}
-        self.counters = {"internal_error": 0, "kernel_failed": 0}
+        self.counters = {"internal_error": 0, "kernel_failed": 0, "task_failed": 0}
         self._mirror = mirror
         self._store = store
         self._loop = asyncio.get_running_loop()

@@ -216,12 +216,19 @@ class KernelRoutes:
         return len(self.adopted)
 
     def release(self) -> int:
-        """Remove the adopted routes that nobody confirmed; return how many."""
-        stale, self.adopted = self.adopted, set()
-        stale = {place for place in stale if self.wanted(place) is None}
+        """Remove the adopted routes that nobody confirmed; return how many.
+
+        Raises KernelError when the socket fails; they are adopted as before then.
+        """
+        adopted, self.adopted = self.adopted, set()
+        stale = {place for place in adopted if self.wanted(place) is None}
         self._changed |= stale
         self._sourced.outdate()
-        self.flush()
+        try:
+            self.flush()
+        except KernelError:
+            self.adopted = adopted
+            raise
         return len(stale)
 
     def resync(self, seen: Seen | None = None) -> int:

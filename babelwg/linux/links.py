@@ -7,7 +7,8 @@ all is set already, neighbours have heard of us by then.
 import asyncio
 import errno
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -45,8 +46,9 @@ class IpRoute:
             await self._socket.__aexit__(kind, error, trace)
 
     async def link_lookup(self, **what: Any) -> list[int]:
-        """Return the indices of the interfaces that answer to a description."""
-        found: list[int] = await (await self._opened()).link_lookup(**what)
+        """Return the indices of the interfaces that answer to a description. Raises KernelError."""
+        with refusals_of("find interface", " ".join(map(str, what.values()))):
+            found: list[int] = await (await self._opened()).link_lookup(**what)
         return found
 
     async def link(self, verb: str, **what: Any) -> Any:
@@ -76,6 +78,20 @@ def netlink_error() -> type["NetlinkError"]:
     return kind
 
 
+@contextmanager
+def refusals_of(operation: str, subject: str) -> Iterator[None]:
+    """Raise KernelError for what pyroute2 and its socket raise."""
+    try:
+        yield
+    except OSError as error:
+        detail = "" if error.errno else str(error)
+        raise KernelError(operation, subject, error.errno or 0, detail) from error
+    except Exception as error:
+        if isinstance(error, netlink_error()):
+            raise KernelError(operation, subject, error.code) from error
+        raise
+
+
 async def index_of(iproute: IpRoute, name: str) -> int:
     """Return the index of an interface. Raises KernelError(ENODEV) when there is none."""
     found = await iproute.link_lookup(ifname=name)
@@ -85,18 +101,25 @@ async def index_of(iproute: IpRoute, name: str) -> int:
 
 
 async def alias_of(iproute: IpRoute, name: str) -> str | None:
-    """Return the alias that somebody gave an interface, "" for none; None when there is no such interface."""
-    for index in await iproute.link_lookup(ifname=name):
-        async for link in await iproute.link("dump", index=index):
-            if link["index"] == index:
-                return str(link.get_attr("IFLA_IFALIAS") or "")
+    """Return the alias that somebody gave an interface, "" for none; None when there is no such interface.
+
+    Raises KernelError.
+    """
+    with refusals_of("read interface", name):
+        for index in await iproute.link_lookup(ifname=name):
+            async for link in await iproute.link("dump", index=index):
+                if link["index"] == index:
+                    return str(link.get_attr("IFLA_IFALIAS") or "")
     return None
 
 
 async def set_up_tunnel(iproute: IpRoute, name: str, mtu: int, link_local: bytes, alias: str) -> int:
-    """Bring a tunnel up with its MTU (octets), our link-local address (packed) and an alias; return its index."""
+    """Bring a tunnel up with its MTU (octets), our link-local address (packed) and an alias; return its index.
+
+    Raises KernelError.
+    """
     index = await index_of(iproute, name)
-    try:
+    with refusals_of("set up", name):
         # In a request of its own, before the link rises, or the kernel makes up a link-local address itself.
         await iproute.link(
             "set",
@@ -120,8 +143,6 @@ async def set_up_tunnel(iproute: IpRoute, name: str, mtu: int, link_local: bytes
             flags=IFA_F_NODAD,
         )
         await _remove_other_link_locals(iproute, index, link_local)
-    except netlink_error() as error:
-        raise KernelError("set up", name, error.code) from error
     return index
 
 
@@ -136,37 +157,39 @@ async def _remove_other_link_locals(iproute: IpRoute, index: int, link_local: by
 
 async def rename_link(iproute: IpRoute, index: int, name: str) -> None:
     """Give an interface another name; it goes down for it where the kernel wants that. Raises KernelError."""
+    what = "rename interface to"
     try:
-        try:
+        with refusals_of(what, name):
             await iproute.link("set", index=index, ifname=name)
-        except netlink_error() as error:
-            if error.code != errno.EBUSY:
-                raise
+    except KernelError as refusal:
+        if refusal.errno != errno.EBUSY:
+            raise
+        with refusals_of(what, name):
             await iproute.link("set", index=index, state="down")
             await iproute.link("set", index=index, ifname=name)
-    except netlink_error() as error:
-        raise KernelError("rename interface to", name, error.code) from error
 
 
 async def remove_link(iproute: IpRoute, name: str) -> None:
-    """Delete an interface; nothing when it is gone already."""
+    """Delete an interface; nothing when it is gone already. Raises KernelError."""
     for index in await iproute.link_lookup(ifname=name):
         try:
-            await iproute.link("del", index=index)
-        except netlink_error() as error:
-            if error.code != errno.ENODEV:
-                raise KernelError("remove interface", name, error.code) from error
+            with refusals_of("remove interface", name):
+                await iproute.link("del", index=index)
+        except KernelError as refusal:
+            if refusal.errno != errno.ENODEV:
+                raise
 
 
 async def read_node_addresses(iproute: IpRoute) -> set[tuple[bytes, int]]:
-    """Return the addresses (packed, prefix length) on lo that carry our protocol number."""
+    """Return the addresses (packed, prefix length) on lo that carry our protocol number. Raises KernelError."""
     index = await index_of(iproute, "lo")
     found = set()
-    async for message in await iproute.addr("dump", index=index):
-        if message.get_attr("IFA_PROTO") == PROTOCOL_BABEL:
-            text = message.get_attr("IFA_ADDRESS")
-            family = socket.AF_INET6 if ":" in text else socket.AF_INET
-            found.add((socket.inet_pton(family, text), int(message["prefixlen"])))
+    with refusals_of("read addresses of", "lo"):
+        async for message in await iproute.addr("dump", index=index):
+            if message.get_attr("IFA_PROTO") == PROTOCOL_BABEL:
+                text = message.get_attr("IFA_ADDRESS")
+                family = socket.AF_INET6 if ":" in text else socket.AF_INET
+                found.add((socket.inet_pton(family, text), int(message["prefixlen"])))
     return found
 
 
@@ -193,9 +216,10 @@ async def apply_node_addresses(iproute: IpRoute, desired: Iterable[tuple[bytes, 
     index = await index_of(iproute, "lo")
     refusals = []
     try:
-        await iproute.link("set", index=index, state="up")
-    except netlink_error() as error:
-        refusals.append(KernelError("bring up", "lo", error.code))
+        with refusals_of("bring up", "lo"):
+            await iproute.link("set", index=index, state="up")
+    except KernelError as refusal:
+        refusals.append(refusal)
     for verb, addresses in (("replace", wanted - there), ("del", there - wanted)):
         for address, plen in sorted(addresses):
             try:
@@ -215,7 +239,8 @@ async def _change_address(iproute: IpRoute, verb: str, index: int, address: byte
         arguments |= {"flags": IFA_F_NODAD} if family == socket.AF_INET6 else {"local": text}
         arguments["proto"] = PROTOCOL_BABEL
     try:
-        await iproute.addr(verb, **arguments)
-    except netlink_error() as error:
-        if error.code not in (errno.EADDRNOTAVAIL, errno.EEXIST):
-            raise KernelError(f"{verb} address", f"{text}/{plen}", error.code) from error
+        with refusals_of(f"{verb} address", f"{text}/{plen}"):
+            await iproute.addr(verb, **arguments)
+    except KernelError as refusal:
+        if refusal.errno not in (errno.EADDRNOTAVAIL, errno.EEXIST):
+            raise

@@ -289,3 +289,28 @@ def test_an_ipv6_route_whose_preferred_source_goes_is_told_of_it_again() -> None
     ours.prefer_sources(lambda prefix: LOST6)
     ours.flush()
     assert kernel.table[NET].source == LOST6
+
+
+def test_routes_of_an_earlier_life_stay_adopted_until_they_could_be_removed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernel = FakeKernel()
+    former = routes(kernel)
+    former.learn(LAN, NEXT_HOP, 3, b"")
+    former.learn(NET, NEXT_HOP, 3, b"")
+    former.flush()
+    ours = routes(kernel)
+    assert ours.adopt([3]) == 2
+    ours.learn(NET, NEXT_HOP, 3, b"")
+
+    def fail(requests: object) -> list[Refusal]:
+        raise KernelError("talk to", "rtnetlink", errno.ENOBUFS)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel, "request", fail)
+        with pytest.raises(KernelError):
+            ours.release()
+    assert ours.flush() == []
+    assert set(kernel.table) == {LAN, NET}
+    assert ours.release() == 1
+    assert set(kernel.table) == {NET}

@@ -1,0 +1,153 @@
+"""Tasks that never end, and fail."""
+
+import asyncio
+import errno
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from babelwg.config.babeld.model import BabeldConfig
+from babelwg.daemon.endless import run_endless
+from babelwg.daemon.kernelside import KernelSide
+from babelwg.daemon.node import Node
+from babelwg.daemon.repair import Repair
+from babelwg.linux.errors import KernelError
+from babelwg.linux.links import IpRoute, netlink_error
+from babelwg.linux.netlink import Refusal
+from tests.daemon.virtualtime import run
+
+REFUSAL = KernelError("talk to", "rtnetlink", errno.ENOBUFS)
+
+
+def no_counts() -> dict[str, int]:
+    return {"task_failed": 0, "internal_error": 0}
+
+
+@pytest.mark.parametrize(
+    ("error", "counted"),
+    [(REFUSAL, "task_failed"), (OSError(28, "No space"), "task_failed"), (ValueError(), "internal_error")],
+)
+def test_a_task_that_fails_is_counted_and_begins_anew_ever_later(
+    error: Exception, counted: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> list[float]:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr("time.monotonic", loop.time)
+        begun: list[float] = []
+        counters = no_counts()
+
+        async def fail() -> None:
+            begun.append(loop.time())
+            raise error
+
+        task = asyncio.create_task(run_endless("repair", fail, counters))
+        await asyncio.sleep(600.0)
+        task.cancel()
+        assert counters == no_counts() | {counted: len(begun)}
+        return [later - sooner for sooner, later in pairwise(begun)]
+
+    pauses = run(main())
+    assert pauses[:4] == pytest.approx([1.0, 2.0, 4.0, 8.0])
+    assert pauses[-1] == pytest.approx(60.0)
+    assert "repair" in caplog.text
+
+
+class PlayedNode(Node):
+    """A node of which only the tasks that never end are there."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(BabeldConfig(), directory / "conf", directory, directory / "socket", BabeldConfig)
+        self.refusals = 2
+        self.done: list[str] = []
+
+        async def run_forever(*what: object) -> None:
+            await asyncio.Event().wait()
+
+        async def calm(*what: object) -> None:
+            return None
+
+        async def configure(*what: object) -> None:
+            self.done.append("repair")
+
+        played: Any = SimpleNamespace
+        self.lag = played(run=run_forever, calm=calm)
+        self.links = played(start=lambda: None)
+        self.local = played(configure=configure)
+        self.routes = played(release=lambda: self._refuse("release"), learned={})
+        self.tunnels = played(actual={}, problems={})
+        self.routing = played(
+            counters=no_counts(), pump=lambda: None, speaker=played(retract_former=lambda now: None)
+        )
+        self.repair = Repair(self)
+        self.repair._look = played(is_due=False)
+
+    async def checkpoint(self) -> None:
+        self._refuse("checkpoint")
+
+    def _refuse(self, what: str) -> int:
+        if self.refusals:
+            self.refusals -= 1
+            raise REFUSAL
+        self.done.append(what)
+        self.request_stop(withdraw=False)
+        return 0
+
+
+def test_routes_that_cannot_be_released_do_not_end_the_node_and_are_released_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        monkeypatch.setattr("time.monotonic", asyncio.get_running_loop().time)
+        node = PlayedNode(tmp_path)
+        await node.run()
+        assert node.done == ["release"]
+        assert node.routing.counters["task_failed"] == 2
+
+    run(main())
+
+
+def test_a_repair_that_fails_does_not_end_the_node_and_is_tried_again_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr("time.monotonic", loop.time)
+        node = PlayedNode(tmp_path)
+        node.repair.ask(look=False)
+        await node.run()
+        assert node.done == ["repair", "repair", "repair", "checkpoint"]
+        assert loop.time() < 10.0
+
+    run(main())
+
+
+@pytest.mark.parametrize("error", [netlink_error()(errno.ENOBUFS), OSError(errno.EMFILE, "too many")])
+def test_addresses_that_cannot_be_set_are_a_problem_and_rules_are_set_all_the_same(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> tuple[dict[str, str], int]:
+        iproute, asked = IpRoute(), []
+
+        async def opened() -> Any:
+            raise error
+
+        monkeypatch.setattr(iproute, "_opened", opened)
+        requests: Any = SimpleNamespace(
+            ask=lambda *what: Refusal(errno.ENODEV),
+            dump=lambda *what: [],
+            request=lambda requests: asked.extend(requests) or [Refusal(0) for _ in requests],
+        )
+        side = KernelSide(iproute, requests, 6696)
+        own = SimpleNamespace(address=bytes(16))
+        config: Any = SimpleNamespace(
+            node=SimpleNamespace(addresses=[own]), tunnels=SimpleNamespace(fwmark=0x6277)
+        )
+        await side.apply(config)
+        return side.errors, len(asked)
+
+    errors, rules = asyncio.run(main())
+    assert errors.keys() == {"addresses"}
+    assert rules == 5
