@@ -28,7 +28,7 @@ from babelwg.babel.operation.liveness import (
     remember_hello_seqno,
     update_link,
 )
-from babelwg.babel.operation.output import flush_by_worth, flush_in_order
+from babelwg.babel.operation.output import flush_by_worth, flush_in_order, withhold
 from babelwg.babel.operation.overload import is_late, note_lateness
 from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
 from babelwg.babel.operation.policy import apply_policy, retract_ipv4
@@ -180,6 +180,10 @@ class Speaker(Shown):
         state.refused = prefixes
         for prefix in changed & state.routes.by_prefix.keys():
             select_route(state, prefix, "refused" if prefix in prefixes else "allowed", now)
+
+    def withhold(self, withheld: bool, now: float) -> None:
+        """Announce nothing that can be followed while the kernel lacks what it describes; what waited then leaves."""
+        withhold(self._state, withheld, now)
 
     def set_policy(self, policy: Policy, now: float) -> None:
         """Let other filters decide what comes in, goes out and is used, from now on."""

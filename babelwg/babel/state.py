@@ -87,6 +87,7 @@ class State:
         self.ready: list[tuple[Interface, Outbox]] = []  # outboxes whose moment has come
         self.lateness, self.late_at = 0.0, float("-inf")  # by how much we were late, and when, in seconds
         self.stopped = False
+        self.withheld = False  # whether finite updates wait: the kernel lacks what they describe
         self.counters: Counter[str] = Counter()
         self.pending_events: list[Event] = []
         self.notices = 0

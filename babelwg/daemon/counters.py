@@ -23,7 +23,7 @@ async def gather_counters(context: "Context") -> Counters:
         "kernel": node.routes.counters,
         "store": node.store.counters,
         "gateway": node.gateways.counters,
-        "daemon": node.routing.counters,
+        "daemon": node.routing.all_counters(),
         "local": node.local.counters,
         "web": node.web.counters,
         "control": context.control.counters if context.control else {},

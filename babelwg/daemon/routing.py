@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.prefix import Prefix, is_martian
 from babelwg.daemon.eventlog import EventLog
+from babelwg.daemon.flushing import RouteFlusher
 from babelwg.daemon.installer import RouteInstaller
 from babelwg.daemon.linkwatch.watched import Place
 from babelwg.daemon.recorder import Note, silent
@@ -32,7 +32,6 @@ LONGEST_UNREAD = 15.0  # seconds for which a socket that is never empty lets nob
 ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
 PUMP_ROUNDS = 8
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
-NOTED_REFUSALS = 5  # of the kernel, at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ class RoutingService:
         )  # after each turn of the pump
         self.note: Note = silent
         self.errors: dict[str, str] = {}
-        self.counters = {"internal_error": 0, "kernel_failed": 0, "task_failed": 0}
+        self.counters = {"internal_error": 0, "task_failed": 0}
         self._mirror = mirror
         self._store = store
         self._loop = asyncio.get_running_loop()
@@ -80,14 +79,19 @@ class RoutingService:
         self._unread, self._drained = False, self._loop.time()  # datagrams wait that came since
         self._keeper = RouteKeeper(speaker, store, lambda: self._unread)
         self._repairs: list[Route] = []  # that somebody else removed
-        self._kernel_failing = False
+        self._flusher = RouteFlusher(speaker, routes, self.pump)
         self._log = EventLog()
         self._loop.add_reader(socket.fileno(), self._receive)
+
+    def all_counters(self) -> dict[str, int]:
+        """Return what went wrong here and with the kernel."""
+        return self.counters | self._flusher.counters
 
     def close(self) -> None:
         """Stop reading and sending; the kernel's routes stay."""
         self.stopping = True
         self._keeper.close()
+        self._flusher.close()
         self._loop.remove_reader(self.socket.fileno())
         if self._timer is not None:
             self._timer.cancel()
@@ -269,7 +273,7 @@ class RoutingService:
                     self._store.reserve(event.seqno)
             self.installer.handle(events, now)
             self._log.write(events, now)
-            # Nothing is announced before the kernel has what it describes.
+            # Nothing is announced before the kernel has what it describes; where it fails, that is withheld.
             self._flush_routes()
             if events:
                 self._tell(events)
@@ -332,24 +336,8 @@ class RoutingService:
             self.counters["internal_error"] += 1
 
     def _flush_routes(self) -> None:
-        try:
-            refusals = self.routes.flush()
-        except KernelError as error:
-            # Neighbours must go on hearing of us; what could not be told to the kernel is told at the next turn.
-            self.counters["kernel_failed"] += 1
-            if not self._kernel_failing:
-                log.error("kernel-failed %s: tried again at each turn", error)
-            self._kernel_failing = True
-            return
-        self._kernel_failing = False
-        for prefix, refusal in refusals[:NOTED_REFUSALS]:
-            log.error("route-refused prefix=%s errno=%d %s", prefix, refusal.errno, refusal.detail)
-            why = refusal.detail or os.strerror(refusal.errno)
-            self.note("route-refused", f"the kernel refused {prefix}", why, prefix=str(prefix))
-        if (rest := len(refusals) - NOTED_REFUSALS) > 0:
-            log.error("route-refused further=%d", rest)
-            self.note("routes-refused", f"the kernel refused {rest} more routes", None, count=rest)
-        self.installer.reconsider(self._loop.time())
+        if self._flusher.flush(self.note):
+            self.installer.reconsider(self._loop.time())
 
     def _run_interface(
         self, name: str, index: int, parameters: InterfaceParameters, link_local: bytes, now: float

@@ -65,6 +65,9 @@ class KernelRoutes:
         self._halves = Halves()
         self._changed: set[Place] = set()
         self._by_place: dict[Place, Route] = {}
+        self._unanswered: set[Route] = (
+            set()
+        )  # of batches whose answers were lost: the kernel may have them or not
         self.right: bytes | None = None  # the mark of a look that showed all as it is wanted, and still is
 
     def learn(
@@ -172,6 +175,8 @@ class KernelRoutes:
         """
         if not (self._changed or self._sourced.is_stale or self.sources.tables or self._rules.rules):
             return []  # as after most datagrams
+        if self._unanswered:
+            self._look_again()
         self._changed |= self._sourced.plan(self.learned, self._by_place, self.adopted)
         self._changed |= self._halves.plan(
             self._changed, lambda place: self.guards.get(place) or self._by_place.get(place)
@@ -184,7 +189,8 @@ class KernelRoutes:
         try:
             refusals = self._apply(plan) if plan else []
         except KernelError:
-            self._changed |= changed  # what it did of them is done again
+            self._changed |= changed
+            self._unanswered |= {operation.route for operation in plan}
             raise
         if former := self._refusals.former_ways(self.learned, self.installed):
             for prefix in former:
@@ -245,11 +251,7 @@ class KernelRoutes:
                 self.right = seen.mark
                 self._rules.apply(self.learned)
                 return 0
-        tables = sorted(self.tables())
-        self.installed = self._ours(
-            r for table in tables for r in dump_routes(self._requests, table, only=PROTOCOL_BABEL)
-        )
-        self._changed.update(self.all_wanted(), self.installed)
+        self._look_again()
         before = self.counters["route_set"] + self.counters["route_removed"]
         self.flush()
         repaired = self.counters["route_set"] + self.counters["route_removed"] - before
@@ -257,13 +259,23 @@ class KernelRoutes:
         self._rules.apply(self.learned)
         return repaired
 
+    def _look_again(self) -> None:
+        """Learn what the kernel has of ours, all of which is compared with what is wanted at the next flush."""
+        tables = sorted({*self.tables(), *(table for table, _ in self._changed)})
+        self.installed = self._ours(
+            r for table in tables for r in dump_routes(self._requests, table, only=PROTOCOL_BABEL)
+        )
+        self._changed.update(self.all_wanted(), self.installed)
+        self._unanswered.clear()
+
     def _ours(self, routes: Iterable[Route]) -> dict[Place, Route]:
         """Return those of some routes of the kernel that are ours, by place."""
-        mine = self.installed
+        mine, tried = self.installed, self._unanswered
         return {
             route.place: route
             for route in routes
-            if route.protocol == PROTOCOL_BABEL and (self.is_own_table(route.table) or route.place in mine)
+            if route.protocol == PROTOCOL_BABEL
+            and (self.is_own_table(route.table) or route.place in mine or route in tried)
         }
 
     def tables(self) -> set[int]:

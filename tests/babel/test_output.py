@@ -385,3 +385,34 @@ def test_updates_that_wait_are_bounded_and_counted() -> None:
     assert len(found.snapshot().held) == 5
     assert found.speaker.counters["hold_refused.table-full"] == 25
     assert found.events().count("route-flushed") == 25
+
+
+def test_while_updates_are_withheld_only_what_nobody_can_follow_leaves() -> None:
+    #   0 --- us --- 1    our kernel does not take what we select
+    found = bench(InterfaceParameters(), InterfaceParameters())
+    receive(found, 0, update(prefix=P), update(prefix=Q))
+    found.live(3)
+    found.speaker.withhold(True, found.now)
+    receive(found, 0, update(prefix=V4), retraction(Q))
+    receive(found, 1, AcknowledgmentRequest(7, 0.2), RouteRequest(None), RouteRequest(P))
+    sent = [tlv for _, datagram in found.live(40) for tlv in tlvs_of(datagram)]
+    assert {type(tlv) for tlv in sent} >= {Hello, Acknowledgment, Update}
+    told = [tlv for tlv in sent if isinstance(tlv, Update)]
+    assert {(tlv.prefix, tlv.metric) for tlv in told} == {(Q, INFINITY)}
+    assert found.distance(V4) is None  # what was not announced narrows nothing
+    # V4 goes too before the kernel works: all that is left to say of it is a retraction, which does not wait.
+    receive(found, 0, retraction(V4))
+    assert {tlv.metric for tlv in updates(found.wait(1), V4)} == {INFINITY}
+    found.speaker.withhold(False, found.now)
+    finite = [tlv for tlv in updates(found.wait(0.1), P) if tlv.metric < INFINITY]
+    assert finite
+    assert found.distance(P) is not None
+
+
+def test_nothing_wakes_a_speaker_for_what_is_withheld() -> None:
+    found = bench(InterfaceParameters(hello_interval=40.0), InterfaceParameters(hello_interval=40.0))
+    found.speaker.withhold(True, found.now)
+    receive(found, 0, update(interval=160.0))
+    found.live(1)
+    deadline = found.speaker.next_deadline()
+    assert deadline is None or deadline > found.now + 0.5

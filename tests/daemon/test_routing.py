@@ -12,9 +12,12 @@ import pytest
 
 from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import Hello, Ihu, Update
+from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, Tlv, Update
 from babelwg.daemon.routing import RoutingService
+from babelwg.linux.errors import KernelError
 from babelwg.linux.mirror import IFF_UP, Link
+from babelwg.linux.netlink import Refusal
+from tests.babel.bench import tlvs_of
 from tests.daemon.routingbench import OWN, PEER, BusySocket, PlayedSocket, packet, routing_over
 from tests.walkless import forbid_walks
 
@@ -92,7 +95,7 @@ def test_one_update_among_ten_thousand_routes_looks_at_no_other_route(tmp_path: 
                 await asyncio.sleep(0)
             selected = state.routes.selected.get(Prefix.parse("2001:db8:0:7::/64"))
             assert selected is not None
-            return routing, {"metric": selected.route.metric, **routing.counters}
+            return routing, {"metric": selected.route.metric, **routing.all_counters()}
 
     routing, found = asyncio.run(run())
     assert found == {"metric": 596, "internal_error": 0, "kernel_failed": 0, "task_failed": 0}
@@ -183,3 +186,52 @@ def test_a_node_at_rest_wakes_for_nothing_but_what_is_due(tmp_path: Path) -> Non
     early = asyncio.run(talk())
     # The clock of asyncio is that coarse; a timer that was due before the Hello could be read is not put off.
     assert sum(seconds > 0.001 for seconds in early) <= 5
+
+
+def test_nothing_is_announced_that_the_kernel_has_not_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    #   origin 3333 --- a --- us --- b --- origin      our kernel answers ENOBUFS while the way moves from a to b
+    net = Prefix.parse("2001:db8:7::/48")
+
+    def refuse(*arguments: object) -> list[Refusal]:
+        raise KernelError("talk to", "rtnetlink", errno.ENOBUFS)
+
+    async def talk() -> tuple[list[tuple[str, int]], int, list[tuple[str, int]], int]:
+        socket = PlayedSocket()
+
+        async def play(interface: str, *tlvs: Tlv) -> None:
+            socket.interface = interface
+            socket.say(*tlvs)
+            await asyncio.sleep(0.02)
+
+        def told() -> list[tuple[str, int]]:
+            found = [(d.interface, tlv) for d in socket.sent for tlv in tlvs_of(d)]
+            socket.sent.clear()
+            return [
+                (name, tlv.metric) for name, tlv in found if isinstance(tlv, Update) and tlv.prefix == net
+            ]
+
+        async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
+            for name in ("bw-a", "bw-b") * 3:
+                await play(name, Hello(7, 4.0), Ihu(OWN, 96, 12.0))
+            await play("bw-a", Update(net, b"\3" * 8, 1, 96, 16.0, PEER))
+            kernel: Any = routing.routes._requests
+            honest, kernel.request = kernel.request, refuse
+            told()
+            await play("bw-a", Update(net, None, 1, INFINITY, 16.0, None))
+            await play("bw-b", Update(net, b"\3" * 8, 2, 96, 16.0, PEER))
+            await asyncio.sleep(0.2)
+            meanwhile, stale = told(), kernel.table[net].interface
+            kernel.request = honest
+            while kernel.table[net].interface == stale:
+                await asyncio.sleep(0.01)  # nothing is received any more: the flush has a timer of its own
+            await asyncio.sleep(0)
+            assert 3 <= routing.all_counters()["kernel_failed"] <= 8  # each attempt waits twice as long
+            return meanwhile, stale, told(), kernel.table[net].interface
+
+    meanwhile, stale, after, new = asyncio.run(talk())
+    assert (stale, new) == (3, 4)
+    assert set(meanwhile) == {("bw-a", INFINITY), ("bw-b", INFINITY)}
+    assert ("bw-a", 192) in after
+    assert caplog.text.count("kernel-failed") == 1

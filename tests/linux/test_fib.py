@@ -314,3 +314,29 @@ def test_routes_of_an_earlier_life_stay_adopted_until_they_could_be_removed(
     assert set(kernel.table) == {LAN, NET}
     assert ours.release() == 1
     assert set(kernel.table) == {NET}
+
+
+def test_after_a_lost_answer_the_kernel_is_looked_at_before_anything_is_taken_for_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel)
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.flush()
+    honest = kernel.request
+
+    def mute(requests: list[tuple[int, int, bytes]]) -> list[Refusal]:
+        honest(requests)
+        raise KernelError("talk to", "rtnetlink", errno.ENOBUFS)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kernel, "request", mute)
+        ours.learn(NET, NEXT_HOP, 4, b"")
+        ours.learn(LAN, NEXT_HOP, 4, b"")
+        with pytest.raises(KernelError):
+            ours.flush()
+    ours.learn(NET, NEXT_HOP, 3, b"")  # as it was before the batch that the kernel has all the same
+    ours.forget(LAN)
+    ours.flush()
+    assert {prefix: route.interface for prefix, route in kernel.table.items()} == {NET: 3}
+    assert ours.installed == kernel.places

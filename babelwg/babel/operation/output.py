@@ -1,6 +1,6 @@
 """From what waits in the outboxes to datagrams (RFC 8966, section 3.1)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from babelwg.babel.datagram import Datagram
@@ -8,7 +8,7 @@ from babelwg.babel.operation.acknowledgments import expect_acknowledgment
 from babelwg.babel.operation.authentication import sign
 from babelwg.babel.operation.delay import stamp_hello, stamp_ihu
 from babelwg.babel.operation.dump import write_dump
-from babelwg.babel.operation.updates import build_update
+from babelwg.babel.operation.updates import build_update, is_harmless
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import REPEAT_DELAY, Interface
 from babelwg.babel.tables.neighbour import Neighbour
@@ -61,7 +61,20 @@ def flush(state: State, interface: Interface, outbox: Outbox, now: float) -> lis
             _write_paced(state, interface, outbox, writer, now)
         if writer:
             datagrams.append(_wrap(state, interface, outbox, writer, now))
+        elif state.withheld:
+            break  # what waits for the kernel needs no timer
     return datagrams
+
+
+def withhold(state: State, withheld: bool, now: float) -> None:
+    """Keep all finite updates back from now on, or let those leave that waited."""
+    if state.withheld == withheld:
+        return
+    state.withheld = withheld
+    for interface in state.interfaces.values():
+        for outbox in (interface.outbox, *(n.outbox for n in interface.neighbours.values())):
+            if outbox.paced and not withheld:
+                state.sending.advance(outbox.timer, now)
 
 
 def flush_by_worth(state: State, ready: Sequence[tuple[Interface, Outbox]], now: float) -> list[Datagram]:
@@ -133,22 +146,48 @@ def _write_paced(
     """Write requests, answers, urgent updates and other updates, until the packet is full."""
     if not _write_all(outbox.requests, writer.add):
         return
+    if state.withheld:
+        _write_retractions(state, interface, outbox, writer, now)
+        return
     if not _write_all(
         outbox.answers, lambda p: _write_update(state, interface, writer, p, now, solicited=True)
     ):
         return
-    if outbox.urgent and not _write_urgent(state, interface, outbox, writer, now):
+    if outbox.urgent and not _write_urgent(state, interface, outbox, outbox.urgent, writer, now):
         return
     if _write_all(outbox.updates, lambda p: _write_update(state, interface, writer, p, now)):
         write_dump(state, interface, outbox, writer, now)
 
 
-def _write_urgent(
+def _write_retractions(
     state: State, interface: Interface, outbox: Outbox, writer: PacketWriter, now: float
+) -> None:
+    """Write what no neighbour can follow, until the packet is full; what is finite stays where it waits."""
+
+    def harmless(queue: Iterable[Prefix], solicited: bool = False, urgent: bool = False) -> Iterator[Prefix]:
+        return (p for p in queue if is_harmless(state, interface, p, solicited, urgent))
+
+    def write(prefix: Prefix) -> bool:
+        return _write_update(state, interface, writer, prefix, now, solicited=True)
+
+    for prefix in _take(harmless(outbox.answers, solicited=True), write):
+        del outbox.answers[prefix]
+    _write_urgent(state, interface, outbox, harmless(outbox.urgent, urgent=True), writer, now)
+    for prefix in _take(harmless(outbox.updates), lambda p: _write_update(state, interface, writer, p, now)):
+        del outbox.updates[prefix]
+
+
+def _write_urgent(
+    state: State,
+    interface: Interface,
+    outbox: Outbox,
+    prefixes: Iterable[Prefix],
+    writer: PacketWriter,
+    now: float,
 ) -> bool:
-    """Write urgent updates and ask for their acknowledgment; return whether all fitted."""
+    """Write these of the urgent updates and ask for their acknowledgment; return whether no other ones wait."""
     before = writer.size
-    taken = _take(outbox.urgent, lambda p: _write_update(state, interface, writer, p, now, urgent=True))
+    taken = _take(prefixes, lambda p: _write_update(state, interface, writer, p, now, urgent=True))
     written = {prefix: outbox.urgent.pop(prefix) for prefix in taken}
     for prefix in written:
         outbox.updates.pop(prefix, None)

@@ -15,6 +15,23 @@ def build_update(
 
     A finite update lowers the feasibility distance, so the caller has to send it.
     """
+    update = _update(state, interface, prefix, solicited, urgent)
+    if update is None or update.router_id is None:
+        return update
+    if not record_announcement(state, prefix, update.router_id, update.seqno, update.metric, now):
+        return None
+    return update
+
+
+def is_harmless(state: State, interface: Interface, prefix: Prefix, solicited: bool, urgent: bool) -> bool:
+    """Return whether what is true of a prefix now makes nobody send packets to us: a retraction, or nothing."""
+    update = _update(state, interface, prefix, solicited, urgent)
+    return update is None or update.metric == INFINITY
+
+
+def _update(
+    state: State, interface: Interface, prefix: Prefix, solicited: bool, urgent: bool
+) -> Update | None:
     if not interface.may_carry(prefix):
         return None
     announced = _distance(state, interface, prefix, solicited, urgent)
@@ -30,8 +47,6 @@ def build_update(
         metric = INFINITY if address is None else min(INFINITY, metric + added)
     if metric == INFINITY:
         return Update(prefix, None, seqno, INFINITY, interval, None)
-    if not record_announcement(state, prefix, router_id, seqno, metric, now):
-        return None
     return Update(prefix, router_id, seqno, metric, interval, address)
 
 
