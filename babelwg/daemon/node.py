@@ -294,12 +294,12 @@ class Node:
         speaker, installer = self.routing.speaker, self.routing.installer
         self.names.learn(now)  # also for the history, when nobody asks
         installer.tidy(now)
-        self.store.save(speaker.hello_seqnos())
+        await self.store.save(speaker.hello_seqnos())
         # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
         if not speaker.recovering:
-            self.store.tidy(speaker.source_count, lambda: speaker.source_views(now))
-        self.store.tidy_routes(speaker.selected_count, speaker.selected_routes)
-        await asyncio.to_thread(self.store.fsync)
+            await self.store.tidy(speaker.source_count, lambda: speaker.source_views(now))
+        await self.store.tidy_routes(speaker.selected_count, speaker.selected_routes)
+        await self.store.fsync()
 
     async def _release_adopted(self, end: float) -> None:
         await asyncio.sleep(end - asyncio.get_running_loop().time())

@@ -1,8 +1,15 @@
-"""What the daemon remembers: identity, seqnos, ports and the source table, as files that survive a kill."""
+"""What the daemon remembers: identity, seqnos, ports and the source table, as files that survive a kill.
 
+What has to wait for the disk is written in threads, the state in one and new journals in another; the loop only adds to
+what the kernel will write.
+"""
+
+import asyncio
 import logging
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,6 +19,7 @@ from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import HelloFile, Journal, Loaded, RouteJournal, SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
 from babelwg.daemon.clock import ClockWatch
+from babelwg.daemon.statekeeper import StateKeeper, outcome, tell
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +49,8 @@ class Store:
         self._journal, self._routes = SourceJournal(directory), RouteJournal(directory)
         self._hellos = HelloFile(directory)
         self._state, lost, reasons = State.load(directory, owner)
+        self._keeper = StateKeeper(self._state, directory, partial(self._attempt, "state"))
+        self._thread = ThreadPoolExecutor(1, "journals")
         self._first_seqno = self._state.seqno_limit
         self._take_identity(fresh_router_id)
         sent, self._heard = self._hellos.read()
@@ -68,7 +78,7 @@ class Store:
         """Take note of the node's new public key, so that the next life knows this state as its own."""
         if self._state.owner != owner:
             self._state.owner = owner
-            self._save()
+            self._keeper.save_soon()
 
     def memory(self) -> Memory:
         """Return what the speaker starts from."""
@@ -88,8 +98,7 @@ class Store:
     def remember(self, records: Iterable[SourceRecord]) -> None:
         """Write changes of the source table; called before the datagrams that they describe leave."""
         rows = [(*record.prefix, record.router_id, record.seqno, record.metric) for record in records]
-        if rows and self._journal.is_open:
-            self._attempt("journal", lambda: self._journal.append(rows))
+        self._append("journal", self._journal, rows)
 
     def remember_hellos(self, sent: Mapping[str, int], heard: Mapping[tuple[str, bytes], Heard]) -> None:
         """Write where our Hellos are, by interface, before they leave, and those of neighbours."""
@@ -110,57 +119,53 @@ class Store:
 
     def remember_routes(self, records: Iterable[RouteRecord]) -> None:
         """Write changes of the selected routes."""
-        if self._routes.is_open:
-            self._attempt("routes", lambda: self._routes.append(records))
+        self._append("routes", self._routes, list(records))
 
-    def tidy_routes(self, selected: int, routes: Callable[[], Iterable[RouteRecord]]) -> None:
+    async def tidy_routes(self, selected: int, routes: Callable[[], Iterable[RouteRecord]]) -> None:
         """Keep the journal of the selected routes short, given their number and how to have them all."""
         if not self._routes.is_open or self._routes.needs_compaction(selected):
-            self._attempt("routes", lambda: self._routes.compact(routes()))
+            await self._compact("routes", self._routes, routes())
 
     def reserve(self, seqno: int) -> None:
         """Make sure that no later life uses this seqno again."""
-        if self._state.reserve(seqno):
-            self._save()
+        self._keeper.reserve(seqno)
 
-    def save_hello_seqnos(self, hello_seqnos: Mapping[str, int]) -> None:
-        """Write down where the Hellos are; may wait for the disk."""
+    async def save(self, hello_seqnos: Mapping[str, int]) -> None:
+        """Write down what the next life needs besides the journals, and what could not be written before."""
         if dict(hello_seqnos) != self._state.hello_seqnos or "state" in self.failing:
             self._state.hello_seqnos = dict(hello_seqnos)
-            self._save()
-
-    def save(self, hello_seqnos: Mapping[str, int]) -> None:
-        """Write down what the next life needs besides the journals, and what could not be written before."""
-        self.save_hello_seqnos(hello_seqnos)
+            await self._keeper.save_aside()
         if not self._hellos.is_open:
             self._attempt("hellos", lambda: self._hellos.begin(hello_seqnos))
         self._attempt("clock", self.clock.keep)
 
-    def tidy(self, live: int, sources: Callable[[], Iterable[SourceView]]) -> None:
+    async def tidy(self, live: int, sources: Callable[[], Iterable[SourceView]]) -> None:
         """Keep the journal short, and begin anew after a failure, given how many sources live and how to have them."""
         if not self._journal.is_open or self._journal.needs_compaction(live):
             rows = [(*source.prefix, source.router_id, source.seqno, source.metric) for source in sources()]
-            self._attempt("journal", lambda: self._journal.compact(rows))
+            await self._compact("journal", self._journal, rows)
 
-    def fsync(self) -> None:
+    async def fsync(self) -> None:
         """Wait until the disk holds the journal."""
         if self._journal.is_open:
-            self._attempt("journal", self._journal.fsync)
+            error = await self._aside(self._journal.fsync)
+            if self._journal.is_open:
+                self._attempt("journal", partial(tell, error))
 
     def tunnels(self) -> dict[str, str]:
         """Return the interfaces that we made in this or an earlier life, with their back ends."""
         return dict(self._state.interfaces)
 
-    def add_tunnel(self, interface: str, backend: str) -> None:
+    async def add_tunnel(self, interface: str, backend: str) -> None:
         """Remember an interface before it is made."""
         if self._state.interfaces.get(interface) != backend:
             self._state.interfaces[interface] = backend
-            self._save()
+            await self._keeper.save_aside()
 
     def drop_tunnel(self, interface: str) -> None:
         """Forget an interface after it is gone."""
         if self._state.interfaces.pop(interface, None) is not None:
-            self._save()
+            self._keeper.save_soon()
 
     def ports(self, interfaces: Sequence[str], shared: set[str], listen_port: int) -> dict[str, int]:
         """Return the UDP port of each tunnel; `shared` ones have the listen port together.
@@ -184,17 +189,41 @@ class Store:
         kept = {name: ports[name] for name in alone} | {LISTEN_PORT: listen_port}
         if kept != saved:
             self._state.ports = kept
-            self._save()
+            self._keeper.save_soon()
         return ports
 
     def close(self) -> None:
-        """Close the journal and its like."""
-        self._journal.close()
+        """Wait until all is written, and close the journal and its like."""
+        self._keeper.close()
+        self._thread.shutdown()
+        for journal in (self._journal, self._routes):
+            journal.drop_draft()
+            journal.close()
         self._hellos.close()
-        self._routes.close()
 
-    def _save(self) -> None:
-        self._attempt("state", lambda: self._state.save(self.directory))
+    def _append(self, what: str, journal: Journal[Row], rows: Sequence[Row]) -> None:
+        if journal.is_open and rows:
+            self._attempt(what, lambda: journal.append(rows))
+        else:
+            journal.append(rows)  # to the file that is to take its place
+
+    async def _compact(self, what: str, journal: Journal[Row], records: Iterable[Row]) -> None:
+        """Replace a journal by one of just these records while the loop goes on, and adds to both."""
+        rows = journal.begin_draft(records)
+        error = await self._aside(lambda: journal.write_draft(rows))
+
+        def take() -> None:
+            try:
+                tell(error)
+                journal.take_draft(len(rows))
+            finally:
+                journal.drop_draft()
+
+        self._attempt(what, take)
+
+    async def _aside(self, action: Callable[[], None]) -> OSError | None:
+        """Do something in the thread of the journals; return what went wrong."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, outcome, action)
 
     def _take_identity(self, fresh_router_id: bool) -> None:
         """Reserve seqnos on the disk; without that the router-id is new, or a later life would use them again."""
@@ -202,7 +231,7 @@ class Store:
             self._state.router_id = generate_router_id()
         # The first updates carry this seqno, so it counts as used from now on.
         self._state.reserve(self._first_seqno)
-        self._save()
+        self._keeper.save()
         self.is_provisional = "state" in self.failing
         if self.is_provisional:
             self._state.router_id = generate_router_id()

@@ -318,7 +318,7 @@ class TunnelService:
         if not known:
             await self.names.refuse_stranger(name)
         # Remembered before it is made: a kill in between leaves nothing that nobody owns.
-        self._store.add_tunnel(name, tunnel.backend)
+        await self._store.add_tunnel(name, tunnel.backend)
         try:
             await backend.create(tunnel)
         except TunnelError:

@@ -1,5 +1,6 @@
 """What the daemon remembers, over restarts, lost files and failing disks."""
 
+import asyncio
 import errno
 import os
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ def test_sources_with_a_source_prefix_survive_beside_those_without(tmp_path: Pat
     store.remember(records)
     again = reopened(tmp_path, store)
     assert again.memory().sources == tuple(records)
-    again.tidy(len(records), lambda: [SourceView(*record, 0.0) for record in records])
+    asyncio.run(again.tidy(len(records), lambda: [SourceView(*record, 0.0) for record in records]))
     third = reopened(tmp_path, again)
     assert third.memory().sources == tuple(records)
     third.close()
@@ -62,7 +63,7 @@ def test_sources_with_a_source_prefix_survive_beside_those_without(tmp_path: Pat
 
 def test_hellos_go_on_where_a_killed_life_left_off(tmp_path: Path) -> None:
     store = Store(tmp_path, "key")
-    store.save_hello_seqnos({"bw-a": 100, "bw-b": 7})  # the latest checkpoint
+    asyncio.run(store.save({"bw-a": 100, "bw-b": 7}))  # the latest checkpoint
     bob, carol = ("bw-b", ROUTER * 2), ("bw-c", ROUTER * 2)
     store.remember_hellos({"bw-a": 130}, {bob: Heard(9, 4.0, 70.0), carol: Heard(8, 4.0, 66.0)})
     assert not store.answers(bob)
@@ -115,7 +116,7 @@ def test_the_journal_of_routes_is_kept_short(tmp_path: Path) -> None:
         store.remember_routes([RouteRecord(NET, chosen._replace(seqno=seqno))])
     before = path.stat().st_size
     last = RouteRecord(NET, chosen._replace(seqno=4999))
-    store.tidy_routes(1, lambda: [last])
+    asyncio.run(store.tidy_routes(1, lambda: [last]))
     assert path.stat().st_size < before / 1000
     again = reopened(tmp_path, store)
     assert again.memory().routes == (last,)
@@ -179,8 +180,8 @@ def test_another_listen_port_moves_the_tunnel_that_has_it(tmp_path: Path) -> Non
 
 def test_tunnels_are_remembered_until_they_are_gone(tmp_path: Path) -> None:
     store = Store(tmp_path, "key")
-    store.add_tunnel("bw-a", "embedded")
-    store.add_tunnel("bw-b", "kernel")
+    asyncio.run(store.add_tunnel("bw-a", "embedded"))
+    asyncio.run(store.add_tunnel("bw-b", "kernel"))
     store.drop_tunnel("bw-b")
     again = reopened(tmp_path, store)
     assert again.tunnels() == {"bw-a": "embedded"}
@@ -203,9 +204,11 @@ def test_a_disk_that_fails_is_counted_and_the_next_life_knows(
     assert "No space left on device" in caplog.text
     again = reopened(tmp_path, store)
     assert again.memory().lost
-    again.close()
-    store.tidy(1, lambda: [SourceView(NET, ROUTER, 5, 96, 0.0)])
-    third = reopened(tmp_path, store)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", full)
+        again.remember([SourceRecord(NET, ROUTER, 5, 96)])
+    asyncio.run(again.tidy(1, lambda: [SourceView(NET, ROUTER, 5, 96, 0.0)]))
+    third = reopened(tmp_path, again)
     assert not third.memory().lost
     assert third.memory().sources == (SourceRecord(NET, ROUTER, 5, 96),)
     third.close()
@@ -253,7 +256,7 @@ def test_a_full_disk_at_start_costs_the_router_id_and_no_more(
         assert memory.routes == (RouteRecord(NET, CHOSEN),)
         assert memory.hello_seqnos == {"bw-a": 30}
         assert second.counters == {f"store_failed.{what}": 1 for what in ("state", "journal", "routes")}
-        second.save({"bw-a": 31})
+        asyncio.run(second.save({"bw-a": 31}))
         assert second.counters["store_failed.state"] == 2
         assert second.failing.keys() == {"state", "journal", "routes"}
         second.close()
@@ -276,9 +279,9 @@ def test_all_is_kept_again_from_when_the_disk_can_be_written(
         second = Store(tmp_path, "key")
         assert second.failing.keys() == {"state", "hellos", "journal", "routes"}
     second.reserve(second.memory().seqno + 20)
-    second.save({"bw-a": 40})
-    second.tidy(1, lambda: [SourceView(OTHER, ROUTER, 6, 96, 0.0)])
-    second.tidy_routes(1, lambda: [RouteRecord(OTHER, CHOSEN)])
+    asyncio.run(second.save({"bw-a": 40}))
+    asyncio.run(second.tidy(1, lambda: [SourceView(OTHER, ROUTER, 6, 96, 0.0)]))
+    asyncio.run(second.tidy_routes(1, lambda: [RouteRecord(OTHER, CHOSEN)]))
     assert not second.failing
     second.remember_hellos({"bw-a": 41}, {})
     third = reopened(tmp_path, second)

@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -60,11 +60,20 @@ class State:
         return LoadedState(state, False, ())
 
     def reserve(self, seqno: int) -> bool:
-        """Make room for using a seqno; return whether the state must be saved before that seqno is sent."""
-        if (self.seqno_limit - seqno - 1) % SEQNO_MODULUS < SEQNO_BLOCK:
+        """Make room for a seqno and more; return whether the limit moved, as it does when half of them are used."""
+        if is_reserved(seqno, self.seqno_limit) and is_reserved(seqno + SEQNO_BLOCK // 2, self.seqno_limit):
             return False
         self.seqno_limit = (seqno + SEQNO_BLOCK) % SEQNO_MODULUS
         return True
+
+    def copy(self) -> "State":
+        """Return a state that stays as this one is now."""
+        return replace(
+            self,
+            hello_seqnos=dict(self.hello_seqnos),
+            ports=dict(self.ports),
+            interfaces=dict(self.interfaces),
+        )
 
     def save(self, directory: Path) -> None:
         """Write the state so that a crash leaves the old or the new one. Raises OSError."""
@@ -79,6 +88,11 @@ class State:
             "interfaces": self.interfaces,
         }
         write_whole(directory / STATE_FILE, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def is_reserved(seqno: int, limit: int) -> bool:
+    """Return whether a seqno is one of the block that a limit ends."""
+    return (limit - seqno - 1) % SEQNO_MODULUS < SEQNO_BLOCK
 
 
 def generate_router_id() -> bytes:

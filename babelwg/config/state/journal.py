@@ -4,6 +4,7 @@ The file is a header (magic, boot id, checksum) and records of one size, each wi
 boot may have lost what the page cache held, so such a journal counts as lost, like a torn or a missing one.
 """
 
+import contextlib
 import os
 import stat
 import struct
@@ -27,6 +28,7 @@ RECORD_SIZE = RECORD.size + CHECKSUM.size
 MIN_COMPACTION = 4096  # records below which rewriting the file is not worth it
 COMPACTION_FACTOR = 4  # records in the file for each live one
 MAX_SIZE = 256 << 20  # octets
+MAX_LATE = 1 << 16  # records that come while a new file is written, which is given up when there are more
 
 # Family, packed network, plen, packed source network and its plen, router-id, seqno, metric; an ordinary prefix has
 # an empty source network, and seqno and metric are None for a source that is gone.
@@ -61,6 +63,8 @@ class Journal(Generic[Row]):
         self.length = 0  # records in the file
         self.is_stale = False  # what the file tells is out of date, and it could not be emptied
         self._descriptor: int | None = None
+        self._draft = self.path.with_name(f".{self.FILE}.new")
+        self._late: list[Row] | None = None  # what was appended since the rows of a draft were taken
 
     @property
     def is_open(self) -> bool:
@@ -97,13 +101,12 @@ class Journal(Generic[Row]):
     def append(self, records: Iterable[Row]) -> None:
         """Write records at once. Raises OSError, after which a restart finds the journal lost."""
         rows = list(records)
+        if self._late is not None:
+            self._late = self._late + rows if len(self._late) + len(rows) <= MAX_LATE else None
         if not rows or self._descriptor is None:
             return
-        data = b"".join(_sealed(self.pack(row)) for row in rows)
         try:
-            written = os.write(self._descriptor, data)
-            while written < len(data):
-                written += os.write(self._descriptor, data[written:])
+            self._write(self._descriptor, rows)
         except OSError:
             self._give_up()
             raise
@@ -115,24 +118,64 @@ class Journal(Generic[Row]):
 
     def compact(self, records: Iterable[Row]) -> None:
         """Replace the file by one that holds just these records, then append to it. Raises OSError."""
-        rows = list(records)
+        rows = self.begin_draft(records)
+        try:
+            self.write_draft(rows)
+            self.take_draft(len(rows))
+        finally:
+            self.drop_draft()
+
+    def begin_draft(self, records: Iterable[Row]) -> list[Row]:
+        """Return the rows of a new file, to which belongs also what is appended until it is taken."""
+        self._late = []
+        return list(records)
+
+    def write_draft(self, rows: list[Row]) -> None:
+        """Write a new file beside the old one, and wait for the disk; may run in a thread. Raises OSError."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_whole(self.path, self._header() + b"".join(_sealed(self.pack(row)) for row in rows))
-        self.is_stale = False
+        write_whole(self._draft, self._header() + b"".join(_sealed(self.pack(row)) for row in rows))
+
+    def take_draft(self, length: int) -> None:
+        """Go on with the new file, of `length` rows and what was appended meanwhile. Raises OSError."""
+        if (late := self._late) is None:
+            return  # there was too much of it
+        descriptor = os.open(self._draft, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        try:
+            self._write(descriptor, late)
+            self._draft.replace(self.path)
+        except OSError:
+            os.close(descriptor)
+            raise
         self.close()
-        self._descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self.length = len(rows)
+        self._descriptor, self._late = descriptor, None
+        self.is_stale = False
+        self.length = length + len(late)
+
+    def drop_draft(self) -> None:
+        """Forget a new file that was not taken."""
+        self._late = None
+        with contextlib.suppress(OSError):  # then it stays until the next one is written
+            self._draft.unlink(missing_ok=True)
 
     def fsync(self) -> None:
-        """Wait until the disk holds what was written."""
-        if self._descriptor is not None:
-            os.fsync(self._descriptor)
+        """Wait until the disk holds what was written; may run in a thread."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Close the file; nothing is lost by not doing so."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _write(self, descriptor: int, rows: Iterable[Row]) -> None:
+        data = b"".join(_sealed(self.pack(row)) for row in rows)
+        written = os.write(descriptor, data) if data else 0
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
 
     def _read(self) -> list[Row]:
         data = read_regular(self.path)

@@ -1,0 +1,99 @@
+"""The node's state on the disk: one thread writes it, version after version, while the loop goes on."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from babelwg.config import State
+from babelwg.config.state.identity import is_reserved
+
+
+class Saving(NamedTuple):
+    """A version that the thread writes, or has written: its answer is what went wrong."""
+
+    version: State
+    answer: Future[OSError | None]
+
+
+class StateKeeper:
+    """Writes a state as it was when that was asked for; a later version is never overtaken by an earlier one."""
+
+    def __init__(self, state: State, directory: Path, attempt: Callable[[Callable[[], None]], None]) -> None:
+        """Let `attempt` perform what may raise OSError and book how it went; it is called in the loop's thread."""
+        self.state = state
+        self.saved: State | None = None  # as the disk has it
+        self.failing = False
+        self._directory = directory
+        self._attempt = attempt
+        self._thread = ThreadPoolExecutor(1, "state")
+        self._savings: deque[Saving] = deque()  # those that are not booked yet
+
+    def reserve(self, seqno: int) -> None:
+        """Make sure that no later life uses this seqno again; wait only where the block before is used up."""
+        self._book_ready()
+        moved = self.state.reserve(seqno)
+        # A disk that fails is tried again each time, but not waited for: it would hold up all else.
+        if not self._savings if self.failing else moved:
+            self.save_soon()
+        if not self.failing and not self.is_reserved(seqno):
+            self._wait()
+
+    def is_reserved(self, seqno: int) -> bool:
+        """Return whether the disk says that a seqno may have been used."""
+        return self.saved is not None and is_reserved(seqno, self.saved.seqno_limit)
+
+    def save(self) -> None:
+        """Wait until the disk has the state as it is now, or the attempt failed."""
+        self.save_soon()
+        self._wait()
+
+    def save_soon(self) -> None:
+        """Have the state as it is now written as soon as what was asked for before."""
+        version = self.state.copy()
+        self._savings.append(
+            Saving(version, self._thread.submit(outcome, partial(version.save, self._directory)))
+        )
+
+    async def save_aside(self) -> None:
+        """Do as `save` while the loop goes on."""
+        self.save_soon()
+        await asyncio.wait([asyncio.wrap_future(self._savings[-1].answer)])
+        self._book_ready()
+
+    def close(self) -> None:
+        """Wait until all is written."""
+        self._thread.shutdown()
+        self._book_ready()
+
+    def _wait(self) -> None:
+        if self._savings:
+            self._savings[-1].answer.result()
+        self._book_ready()
+
+    def _book_ready(self) -> None:
+        while self._savings and self._savings[0].answer.done():
+            version, answer = self._savings.popleft()
+            error = answer.result()
+            self.failing = error is not None
+            if error is None:
+                self.saved = version
+            self._attempt(partial(tell, error))
+
+
+def outcome(action: Callable[[], None]) -> OSError | None:
+    """Do something for which the disk is needed; return what went wrong."""
+    try:
+        action()
+    except OSError as error:
+        return error
+    return None
+
+
+def tell(error: OSError | None) -> None:
+    """Raise what went wrong in a thread."""
+    if error is not None:
+        raise error

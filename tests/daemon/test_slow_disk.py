@@ -1,0 +1,196 @@
+"""A disk that takes its time: the loop goes on, and a kill at any moment leaves what is true."""
+
+import asyncio
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from babelwg.babel.memory import SourceRecord
+from babelwg.babel.snapshot import SourceView
+from babelwg.babel.wire.prefix import Prefix
+from babelwg.daemon.store import Store
+
+NET = Prefix.parse("2001:db8::/32")
+OTHER = Prefix.parse("10.1.0.0/16")
+ROUTER = b"\2" * 8
+
+
+class HungDisk:
+    """A disk on which every fsync waits until `go` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.go = threading.Event()
+        self.waits = 0
+        honest = os.fsync
+
+        def fsync(descriptor: int) -> None:
+            self.waits += 1
+            assert self.go.wait(30)
+            honest(descriptor)
+
+        monkeypatch.setattr("os.fsync", fsync)
+
+    async def begun(self, waits: int = 1) -> None:
+        """Wait until a thread waits for the disk."""
+        while self.waits < waits:
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "state", "key")
+    yield store
+    store.close()
+
+
+def life_after_a_kill(store: Store) -> Store:
+    """Return what a next life would find if this one were killed now."""
+    directory = store.directory.with_name("killed")
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(store.directory, directory)
+    return Store(directory, "key")
+
+
+def test_the_loop_goes_on_while_a_slow_disk_is_written(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = os.fsync
+    slow = []
+
+    def fsync(descriptor: int) -> None:
+        slow.append(descriptor)
+        time.sleep(0.3)
+        honest(descriptor)
+
+    async def checkpoint() -> None:
+        await store.save({"bw-a": 7})
+        await store.tidy(1, lambda: [SourceView(NET, ROUTER, 5, 96, 0.0)])
+        await store.tidy_routes(0, list)
+        await store.fsync()
+        await store.add_tunnel("bw-a", "kernel")
+        for seqno in range(14):
+            store.reserve(store.memory().seqno + seqno)
+
+    async def latest_tick() -> float:
+        latest, before = 0.0, time.monotonic()
+        work = asyncio.create_task(checkpoint())
+        while not work.done():
+            await asyncio.sleep(0.005)
+            latest, before = max(latest, time.monotonic() - before), time.monotonic()
+        await work
+        return latest
+
+    monkeypatch.setattr("os.fsync", fsync)
+    store._journal.length = store._routes.length = 1 << 20  # so both are due to be written anew
+    assert asyncio.run(latest_tick()) < 0.2
+    assert len(slow) >= 9
+
+
+def test_the_next_seqnos_are_reserved_while_there_are_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store.memory().seqno
+    disk = HungDisk(monkeypatch)
+    for seqno in range(first, first + 16):
+        store.reserve(seqno)  # the disk does not answer, and nobody waits for it
+    disk.go.set()
+    assert life_after_a_kill(store).memory().seqno >= first + 16
+    store.reserve(first + 16)  # the block is used up: the one that was asked for has to be there
+    killed = life_after_a_kill(store)
+    assert killed.memory().seqno > first + 16
+    assert killed.router_id == store.router_id
+
+
+def test_an_earlier_version_never_takes_the_place_of_a_later_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write() -> None:
+        disk = HungDisk(monkeypatch)
+        saving = asyncio.create_task(store.save({"bw-a": 7}))
+        await disk.begun()
+        adding = asyncio.create_task(store.add_tunnel("bw-b", "kernel"))
+        await asyncio.sleep(0)
+        store.set_owner("another key")
+        assert not adding.done()  # nothing is made that a next life would not know
+        disk.go.set()
+        await saving
+        await adding
+
+    asyncio.run(write())
+    store.close()
+    again = Store(store.directory, "another key")
+    assert (again.router_id, again.tunnels()) == (store.router_id, {"bw-b": "kernel"})
+    assert again.memory().hello_seqnos == {"bw-a": 7}
+    again.close()
+
+
+def test_what_is_told_while_a_journal_is_written_anew_outlives_a_kill(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.remember([SourceRecord(NET, ROUTER, seqno, 96) for seqno in range(5000)])
+    later = SourceRecord(OTHER, ROUTER, 7, 192)
+
+    async def write() -> None:
+        disk = HungDisk(monkeypatch)
+        tidying = asyncio.create_task(store.tidy(1, lambda: [SourceView(NET, ROUTER, 4999, 96, 0.0)]))
+        await disk.begun()
+        store.remember([later])
+        disk.go.set()  # for the copy
+        assert set(life_after_a_kill(store).memory().sources) == {SourceRecord(NET, ROUTER, 4999, 96), later}
+        await tidying
+
+    asyncio.run(write())
+    assert (store.directory / "sources.journal").stat().st_size < 500
+    store.remember([SourceRecord(NET, ROUTER, 5000, 96)])
+    again = life_after_a_kill(store)
+    assert set(again.memory().sources) == {SourceRecord(NET, ROUTER, 5000, 96), later}
+    assert not [path for path in again.directory.iterdir() if path.name.endswith(".new")]
+
+
+def test_a_journal_that_failed_is_whole_again_with_what_came_while_it_was_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", full)
+        store.remember([SourceRecord(NET, ROUTER, 5, 96)])
+    assert "journal" in store.failing
+
+    async def write() -> None:
+        disk = HungDisk(monkeypatch)
+        tidying = asyncio.create_task(store.tidy(1, lambda: [SourceView(NET, ROUTER, 5, 96, 0.0)]))
+        await disk.begun()
+        store.remember([SourceRecord(NET, ROUTER, 6, 96)])
+        assert "journal" in store.failing
+        disk.go.set()
+        await tidying
+
+    asyncio.run(write())
+    assert "journal" not in store.failing
+    assert life_after_a_kill(store).memory().sources == (SourceRecord(NET, ROUTER, 6, 96),)
+
+
+def test_a_journal_whose_writing_is_broken_off_stays_and_is_written_at_the_end(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.remember([SourceRecord(NET, ROUTER, seqno, 96) for seqno in range(5000)])
+
+    async def stop_amid() -> None:
+        disk = HungDisk(monkeypatch)
+        tidying = asyncio.create_task(store.tidy(1, lambda: [SourceView(NET, ROUTER, 4999, 96, 0.0)]))
+        await disk.begun()
+        tidying.cancel()
+        await asyncio.gather(tidying, return_exceptions=True)
+        store.remember([SourceRecord(NET, ROUTER, 5000, 96)])
+        again = asyncio.create_task(store.tidy(1, lambda: [SourceView(NET, ROUTER, 5000, 96, 0.0)]))
+        await asyncio.sleep(0.01)
+        disk.go.set()
+        await again
+
+    asyncio.run(stop_amid())
+    assert life_after_a_kill(store).memory().sources == (SourceRecord(NET, ROUTER, 5000, 96),)
