@@ -233,7 +233,7 @@ class Node:
                 # A kernel that has no place at all for source-specific routes must not be given any (RFC 9079, §4).
                 replace(parameters_of(self.config), source_specific=subtrees or has_rules(self.requests)),
                 SystemRandom(),
-                self.store.memory(),
+                self.store.memory(router_id_of(self.config)),
             ),
             bind(parameters_of(self.config)),
             self.routes,

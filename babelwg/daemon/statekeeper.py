@@ -30,21 +30,26 @@ class StateKeeper:
         self._directory = directory
         self._attempt = attempt
         self._thread = ThreadPoolExecutor(1, "state")
+        self._latest: int | None = None  # the seqno that is in use
         self._savings: deque[Saving] = deque()  # those that are not booked yet
 
     def reserve(self, seqno: int) -> None:
         """Make sure that no later life uses this seqno again; wait only where the block before is used up."""
+        self._latest = seqno
         self._book_ready()
-        moved = self.state.reserve(seqno)
+        self.state.reserve(seqno)
+        asked = self._savings[-1].version if self._savings else self.saved
+        is_new = asked is None or asked.seqno_limit != self.state.seqno_limit
         # A disk that fails is tried again each time, but not waited for: it would hold up all else.
-        if not self._savings if self.failing else moved:
+        if is_new and not (self.failing and self._savings):
             self.save_soon()
-        if not self.failing and not self.is_reserved(seqno):
+        if not self.failing and not self._is_reserved():
             self._wait()
 
-    def is_reserved(self, seqno: int) -> bool:
-        """Return whether the disk says that a seqno may have been used."""
-        return self.saved is not None and is_reserved(seqno, self.saved.seqno_limit)
+    @property
+    def is_outrun(self) -> bool:
+        """Whether a seqno is in use that the disk has as one that nobody has used under this router-id."""
+        return self.saved is not None and not self._is_reserved()
 
     def save(self) -> None:
         """Wait until the disk has the state as it is now, or the attempt failed."""
@@ -68,6 +73,11 @@ class StateKeeper:
         """Wait until all is written."""
         self._thread.shutdown()
         self._book_ready()
+
+    def _is_reserved(self) -> bool:
+        if self.saved is None or self._latest is None:
+            return False
+        return is_reserved(self._latest, self.saved.seqno_limit)
 
     def _wait(self) -> None:
         if self._savings:

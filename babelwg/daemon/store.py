@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from babelwg.babel.memory import Heard, Memory, RouteRecord, SourceRecord
 from babelwg.babel.snapshot import SourceView
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.seqno import seqno_add, seqno_lt
 from babelwg.config import HelloFile, Journal, Loaded, RouteJournal, SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
 from babelwg.daemon.clock import ClockWatch
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
+JOURNALS, SEQNOS = "journals", "seqnos"  # what a next life must not believe
 LISTEN_PORT = "/"  # the listen port among the ports of interfaces, whose names have no slash
 
 
@@ -37,7 +39,7 @@ class Store:
         """Load what an earlier life left, and go on without where the disk refuses to be written.
 
         `doubt` is a file elsewhere that tells the next life not to believe journals which could be neither written nor
-        emptied. Raises OSError when the directory cannot be made.
+        emptied, or a state that lacks the latest seqnos. Raises OSError when the directory cannot be made.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.directory = directory
@@ -45,7 +47,7 @@ class Store:
         self.failing: dict[str, str] = {}  # what cannot be written at present, and why
         self.clock = ClockWatch(directory)
         self._doubt = doubt
-        self._doubted = doubt is not None and doubt.exists()
+        self._doubted = _read_doubt(doubt)
         self._journal, self._routes = SourceJournal(directory), RouteJournal(directory)
         self._hellos = HelloFile(directory)
         self._state, lost, reasons = State.load(directory, owner)
@@ -80,12 +82,17 @@ class Store:
             self._state.owner = owner
             self._keeper.save_soon()
 
-    def memory(self) -> Memory:
-        """Return what the speaker starts from."""
+    def memory(self, configured: bytes | None = None) -> Memory:
+        """Return what the speaker starts from, under the identity to use where another may be configured."""
         records = tuple(
             SourceRecord(Prefix(family, network, plen, source, source_plen), router_id, seqno, metric)
             for family, network, plen, source, source_plen, router_id, seqno, metric in self._sources.records
         )
+        for seqno in (r.seqno for r in records if r.router_id == self.identity(configured)):
+            # What was announced under our router-id was used, whatever the state says of it.
+            if seqno is not None and not seqno_lt(seqno, self._first_seqno):
+                self._first_seqno = seqno_add(seqno, 1)
+                self.reserve(self._first_seqno)
         return Memory(
             self._first_seqno,
             records,
@@ -129,10 +136,12 @@ class Store:
     def reserve(self, seqno: int) -> None:
         """Make sure that no later life uses this seqno again."""
         self._keeper.reserve(seqno)
+        self._note_doubt()
 
     async def save(self, hello_seqnos: Mapping[str, int]) -> None:
         """Write down what the next life needs besides the journals, and what could not be written before."""
-        if dict(hello_seqnos) != self._state.hello_seqnos or "state" in self.failing:
+        is_new = dict(hello_seqnos) != self._state.hello_seqnos
+        if is_new or "state" in self.failing or self._keeper.is_outrun:
             self._state.hello_seqnos = dict(hello_seqnos)
             await self._keeper.save_aside()
         if not self._hellos.is_open:
@@ -227,11 +236,12 @@ class Store:
 
     def _take_identity(self, fresh_router_id: bool) -> None:
         """Reserve seqnos on the disk; without that the router-id is new, or a later life would use them again."""
-        if fresh_router_id:
+        if SEQNOS in self._doubted:
+            log.error("router-id-new: seqnos were used that could not be reserved in %s", self.directory)
+        if fresh_router_id or SEQNOS in self._doubted:
             self._state.router_id = generate_router_id()
         # The first updates carry this seqno, so it counts as used from now on.
-        self._state.reserve(self._first_seqno)
-        self._keeper.save()
+        self._keeper.reserve(self._first_seqno)
         self.is_provisional = "state" in self.failing
         if self.is_provisional:
             self._state.router_id = generate_router_id()
@@ -240,7 +250,7 @@ class Store:
     def _take(self, what: str, journal: Journal[Row], keep: bool) -> Loaded[Row]:
         """Return what a journal holds, and begin it anew, with the same or with nothing."""
         loaded = journal.read()
-        if self._doubted:
+        if JOURNALS in self._doubted:
             loaded = Loaded((), True, f"{journal.path}: an earlier life could not write it")
         self._attempt(what, lambda: journal.begin(loaded.records if keep else ()))
         if journal.is_stale:
@@ -265,19 +275,31 @@ class Store:
             self._note_doubt()
 
     def _note_doubt(self) -> None:
-        """Leave word for the next life while a journal tells what is no longer true."""
-        doubted = self._journal.is_stale or self._routes.is_stale
+        """Leave word for the next life while files tell what is no longer true."""
+        stale = self._journal.is_stale or self._routes.is_stale
+        doubted = frozenset([JOURNALS] * stale + [SEQNOS] * self._keeper.is_outrun)
         if self._doubt is None or doubted == self._doubted:
             return
         try:
             if doubted:
-                self._doubt.touch(mode=0o600)
+                self._doubt.write_text(" ".join(sorted(doubted)))
             else:
                 self._doubt.unlink(missing_ok=True)
             self._doubted = doubted
         except OSError as error:
             self.counters["store_failed.doubt"] = self.counters.get("store_failed.doubt", 0) + 1
             log.error("store-failed doubt path=%s: %s", self._doubt, error.strerror)
+
+
+def _read_doubt(path: Path | None) -> frozenset[str]:
+    """Return what an earlier life left word of."""
+    try:
+        words = path.read_text(errors="replace").split() if path is not None else None
+    except FileNotFoundError:
+        return frozenset()
+    except OSError:
+        return frozenset((JOURNALS, SEQNOS))
+    return frozenset() if words is None else frozenset(words or (JOURNALS,))  # none: of an earlier version
 
 
 def _holder(names: Sequence[str], saved: Mapping[str, int], listen_port: int) -> str | None:

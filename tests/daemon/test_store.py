@@ -316,6 +316,66 @@ def test_what_could_be_neither_written_nor_emptied_is_not_believed(
     fourth.close()
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_seqnos_that_could_not_be_reserved_are_never_used_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory, doubt = tmp_path / "state", tmp_path / "state.doubt"
+    first = Store(directory, "key", doubt=doubt)
+    used = first.memory().seqno
+    with failing_disk(monkeypatch, number):
+        for seqno in range(used + 1, used + 16):
+            first.reserve(seqno)
+        assert not doubt.exists()  # those are reserved
+        for seqno in range(used + 16, used + 41):
+            first.reserve(seqno)
+            assert doubt.exists()  # before it leaves
+        first.close()
+    second = Store(directory, "key", doubt=doubt)
+    assert second.router_id != first.router_id
+    assert "router-id-new" in caplog.text
+    assert not second.memory().lost  # the journal tells what is true
+    assert not doubt.exists()
+    second.close()
+    third = Store(directory, "key", doubt=doubt)
+    assert third.router_id == second.router_id
+    third.close()
+
+
+def test_seqnos_are_reserved_again_from_when_the_disk_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, doubt = tmp_path / "state", tmp_path / "state.doubt"
+    first = Store(directory, "key", doubt=doubt)
+    used = first.memory().seqno
+    with failing_disk(monkeypatch, errno.ENOSPC):
+        for seqno in range(used + 1, used + 30):
+            first.reserve(seqno)
+        asyncio.run(first.save({"bw-a": 7}))  # behind all attempts
+        assert doubt.exists()
+    asyncio.run(first.save({"bw-a": 7}))
+    assert not doubt.exists()
+    first.reserve(used + 30)
+    second = reopened(directory, first)
+    assert second.router_id == first.router_id
+    assert second.memory().seqno > used + 30
+    second.close()
+
+
+def test_a_life_begins_above_all_that_was_announced_under_its_router_id(tmp_path: Path) -> None:
+    ours = b"\7" * 8  # as the configuration says
+    first = Store(tmp_path, "key")
+    first.remember([SourceRecord(NET, ours, 300, 0), SourceRecord(OTHER, ours, 299, 0)])
+    first.remember([SourceRecord(OTHER, ROUTER, 400, 0)])
+    first.close()
+    (tmp_path / "state.json").unlink()
+    second = Store(tmp_path, "key")
+    assert second.memory(ours).seqno == 301
+    third = reopened(tmp_path, second)
+    assert third.memory(ours).seqno > 301
+    third.close()
+
+
 def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError):
