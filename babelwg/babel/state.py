@@ -150,9 +150,9 @@ class State:
         self.count("request_ignored.seqno-rate")
         return False
 
-    def increase_seqno(self) -> None:
-        """Move our sequence number on by one (§3.8.1.2)."""
-        self.seqno = seqno_add(self.seqno, 1)
+    def increase_seqno(self, seqno: int | None = None) -> None:
+        """Move our sequence number on by one (§3.8.1.2), or to what is given."""
+        self.seqno = seqno_add(self.seqno, 1) if seqno is None else seqno
         self.emit(SeqnoIncreased(self.seqno))
 
     def allocate_nonce(self) -> int:

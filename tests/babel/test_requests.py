@@ -2,6 +2,7 @@
 
 import pytest
 
+from babelwg.babel.memory import Memory
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY, RouteRequest, SeqnoRequest
@@ -432,3 +433,47 @@ def test_a_request_far_ahead_of_our_own_seqno_is_counted(found: Bench) -> None:
     assert found.speaker.counters["request_ahead.own-seqno"] == 0
     receive(found, 1, request(found.snapshot().seqno + 40, Q, OUR_ID))
     assert found.speaker.counters["request_ahead.own-seqno"] == 1
+
+
+def life_without_memory(seqno: int) -> Bench:
+    """Return a speaker that announces Q and has lost what an earlier life knew."""
+    found = Bench(memory=Memory(seqno=seqno, lost=True))
+    found.interface("tun1")
+    found.meet(1, "tun1")
+    found.speaker.announce(Q, 0, found.now)
+    found.wait(1)
+    return found
+
+
+def test_after_a_loss_of_memory_our_seqno_becomes_what_a_neighbour_remembers() -> None:
+    found = life_without_memory(seqno=65530)
+    receive(found, 1, request(300, Q, OUR_ID))
+    assert [(tlv.seqno, tlv.metric) for tlv in updates(found.sent(), Q)] == [(300, 0)]
+    assert found.speaker.counters["seqno_caught_up"] == 1
+    receive(found, 1, request(200, Q, OUR_ID))  # of another neighbour, who has heard less
+    assert found.snapshot().seqno == 300
+
+
+def test_nobody_makes_our_seqno_go_round_after_a_loss_of_memory() -> None:
+    found = life_without_memory(seqno=0)
+    for seqno in (20000, 32767, 52000, 60000, 5000):
+        receive(found, 1, request(seqno, Q, OUR_ID))
+    # What is no more than half the numbers from where this life began is taken, what is further counts as one more.
+    assert found.snapshot().seqno == 32767 + 2
+    assert found.speaker.counters["seqno_caught_up"] == 2
+
+
+def test_a_storm_of_requests_after_a_loss_of_memory_moves_our_seqno_no_more_often() -> None:
+    found = life_without_memory(seqno=0)
+    for seqno in range(100, 2100, 2):
+        receive(found, 1, request(seqno, Q, OUR_ID))
+    assert found.speaker.counters["seqno_caught_up"] == 16
+    assert found.speaker.counters["request_ignored.seqno-rate"] == 984
+
+
+def test_long_after_a_loss_of_memory_our_seqno_goes_on_by_one() -> None:
+    found = life_without_memory(seqno=0)
+    found.now += 2400.0  # longer than anybody holds a route of our former life
+    found.meet(1, "tun1")
+    receive(found, 1, request(300, Q, OUR_ID))
+    assert found.snapshot().seqno == 1
