@@ -2,8 +2,6 @@
 
 from random import Random
 
-import pytest
-
 from babelwg.babel.datagram import Datagram
 from babelwg.babel.events import RouteSelected
 from babelwg.babel.memory import Memory
@@ -15,8 +13,8 @@ A = bytes.fromhex("fe80000000000000000000000000000a")
 B = bytes.fromhex("fe80000000000000000000000000000b")
 
 
-def make(name: int, lost: bool = False, seqno: int = 1) -> Speaker:
-    memory = Memory(seqno=seqno, lost=lost)
+def make(name: int, lost: bool = False) -> Speaker:
+    memory = Memory(seqno=1, lost=lost)
     return Speaker(bytes([2, 0, 0, 0, 0, 0, 0, name]), Parameters(), Random(name), memory)
 
 
@@ -80,19 +78,3 @@ def test_the_hellos_of_both_ends_of_a_tunnel_leave_together_and_as_often_as_befo
     assert 150 <= len(by_a) <= 175
     assert len(by_a) == len(by_b)
     assert all(abs(mine - yours) < 0.011 for mine, yours in zip(by_a, by_b, strict=True))
-
-
-@pytest.mark.parametrize("former", [5, 40, 300, 32000, 40000, 65535])
-def test_a_node_with_its_old_router_id_and_no_memory_is_believed_again_at_once(former: int) -> None:
-    prefix = Prefix.parse("2001:db8::/32")
-    a, b = make(10, seqno=former), make(11)
-    a.add_interface("tun", InterfaceParameters(), A, 0.0)
-    b.add_interface("tun", InterfaceParameters(), B, 0.0)
-    a.announce(prefix, 0, 0.0)
-    carry(a, b, 0.0, 20.0)
-    assert [record.prefix for record in b.selected_routes()] == [prefix]
-    a = make(10, lost=True, seqno=0)  # its state directory is gone
-    a.announce(prefix, 0, 21.0)
-    a.add_interface("tun", InterfaceParameters(), A, 21.0)
-    carry(a, b, 21.0, 22.5)
-    assert [record.prefix for record in b.selected_routes()] == [prefix]

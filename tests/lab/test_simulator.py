@@ -303,3 +303,27 @@ def test_a_described_network_does_what_its_steps_say() -> None:
     assert sorted(str(prefix) for prefix in net.nodes["b"].fib) == ["10.9.0.0/16"]
     steps = [line.split()[1] for line in net.trace if line.split()[1] in ACTIONS]
     assert steps == [step.action for step in topology.steps]
+
+
+@pytest.mark.parametrize("former", [5, 40, 300, 32000, 40000, 65535])
+def test_a_node_without_memory_that_kept_its_router_id_is_believed_again_at_once(former: int) -> None:
+    #   a --- b --- c     b has announced a's prefix with a's former seqno, and takes no older one
+    #    \         /
+    #      -- d --
+    net = SimNetwork.parse("a-b:96 b-c:96 a-d:96 d-c:150", seed=1)
+    disk = net.nodes["a"].disk
+    disk.seqno = former
+    net.restart("a")
+    net.run(seconds=30)
+    check = loop_free(net)
+    net.crash("a")
+    net.run(seconds=1)
+    disk.seqno = 0
+    disk.hello_seqnos.clear()
+    net.restart("a", lost=True)
+    net.run(seconds=1.5)
+    ways = {name: net[name].next_hop("a") for name in "bcd"}
+    assert ways == {"b": "a", "c": "b", "d": "a"}
+    net.run(seconds=30)
+    assert net["c"].next_hop("a") == "b"
+    assert check.violations == []
