@@ -251,6 +251,7 @@ class Speaker(Shown):
         for timer in state.sending.due(now):
             timer.action(now)
         ready, state.ready = state.ready, []
+        state.chunks.clear()
         if len(ready) > 1 and is_late(state, now):
             return flush_by_worth(state, ready, now)
         return flush_in_order(state, ready, now)

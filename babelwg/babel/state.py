@@ -1,7 +1,7 @@
 """Everything one speaker knows; each module of `operation` works on it."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from itertools import islice
 from random import Random
 
@@ -13,7 +13,7 @@ from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.tables.batch import Batches
 from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
 from babelwg.babel.tables.interface import Interface
-from babelwg.babel.tables.outbox import Outbox
+from babelwg.babel.tables.outbox import Chunk, Outbox
 from babelwg.babel.tables.request import PendingRequest
 from babelwg.babel.tables.route import Route, RouteTable, Undecided
 from babelwg.babel.tables.source import Source, SourceTable
@@ -85,6 +85,8 @@ class State:
         self.heard = float("-inf")  # seconds; what came later may wait to be read
         self.sending = Timers()
         self.ready: list[tuple[Interface, Outbox]] = []  # outboxes whose moment has come
+        # What was encoded of changes, for other interfaces on which the same leaves at the same moment.
+        self.chunks: dict[tuple[Hashable, ...], Chunk] = {}
         self.lateness, self.late_at = 0.0, float("-inf")  # by how much we were late, and when, in seconds
         self.stopped = False
         self.withheld = False  # whether finite updates wait: the kernel lacks what they describe

@@ -3,7 +3,7 @@
 from functools import partial
 
 from babelwg.babel.events import RouteFlushed, RouteRetracted
-from babelwg.babel.operation.permission import concerns
+from babelwg.babel.operation.permission import concerned
 from babelwg.babel.operation.queueing import (
     is_announced,
     note_untold,
@@ -49,9 +49,13 @@ def expect_acknowledgment(
     interface: Interface,
     waiting: dict[Neighbour, None],
     written: dict[Prefix, int],
+    retracted: tuple[Prefix, ...],
     now: float,
 ) -> int | None:
-    """Return the opaque value for a packet of urgent updates, or None when no answer can be awaited."""
+    """Return the opaque value for a packet of urgent updates, or None when no answer can be awaited.
+
+    `written` says which copy of each update it is, and `retracted` which of them are retractions.
+    """
     if not waiting:
         return None
     nonce = state.allocate_nonce()
@@ -62,7 +66,6 @@ def expect_acknowledgment(
     ):
         state.count("acknowledgment_not_requested.table-full")
         return None
-    retracted = tuple(p for p in written if p not in state.routes.selected and p not in state.xroutes)
     timer = Timer(partial(_give_up, state, nonce))
     state.acknowledgments[nonce] = PendingAcknowledgment(interface, waiting, written, retracted, timer)
     patience = state.parameters.acknowledgment_timeout * 2.0 ** (max(written.values()) - 1)
@@ -112,10 +115,9 @@ def start_hold(
     excused = former.neighbour if former is not None and has_retracted else None
     waiting = {
         neighbour: None
-        for interface in state.interfaces.values()
-        if concerns(state, interface, prefix)
-        for neighbour in interface.reachable_neighbours()
-        if neighbour is not excused
+        for interface in concerned(state, prefix)
+        for neighbour in interface.neighbours.values()
+        if neighbour.cost < INFINITY and neighbour is not excused
     }
     timer = Timer(lambda now: _release(state, prefix, "hold-expired"))
     state.holds[prefix] = Hold(prefix, waiting, timer, now)

@@ -1,13 +1,14 @@
 """From what waits in the outboxes to datagrams (RFC 8966, section 3.1)."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from babelwg.babel.datagram import Datagram
 from babelwg.babel.operation.acknowledgments import expect_acknowledgment
 from babelwg.babel.operation.authentication import sign
 from babelwg.babel.operation.delay import stamp_hello, stamp_ihu
 from babelwg.babel.operation.dump import write_dump
+from babelwg.babel.operation.sharing import write_changes
 from babelwg.babel.operation.updates import build_update, is_harmless
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import REPEAT_DELAY, Interface
@@ -149,13 +150,14 @@ def _write_paced(
     if state.withheld:
         _write_retractions(state, interface, outbox, writer, now)
         return
-    if not _write_all(
-        outbox.answers, lambda p: _write_update(state, interface, writer, p, now, solicited=True)
-    ):
+    if not _write_all(outbox.answers, lambda p: _write_answer(state, interface, writer, p, now)):
         return
     if outbox.urgent and not _write_urgent(state, interface, outbox, outbox.urgent, writer, now):
         return
-    if _write_all(outbox.updates, lambda p: _write_update(state, interface, writer, p, now)):
+    if outbox.updates:
+        changes = write_changes(state, interface, outbox.updates, writer, 0, urgent=False, now=now)
+        outbox.take_updates(changes.prefixes)
+    if not outbox.updates:
         write_dump(state, interface, outbox, writer, now)
 
 
@@ -164,54 +166,49 @@ def _write_retractions(
 ) -> None:
     """Write what no neighbour can follow, until the packet is full; what is finite stays where it waits."""
 
-    def harmless(queue: Iterable[Prefix], solicited: bool = False, urgent: bool = False) -> Iterator[Prefix]:
-        return (p for p in queue if is_harmless(state, interface, p, solicited, urgent))
+    def harmless(
+        queue: Iterable[Prefix], solicited: bool = False, urgent: bool = False
+    ) -> dict[Prefix, None]:
+        return {p: None for p in queue if is_harmless(state, interface, p, solicited, urgent)}
 
-    def write(prefix: Prefix) -> bool:
-        return _write_update(state, interface, writer, prefix, now, solicited=True)
-
-    for prefix in _take(harmless(outbox.answers, solicited=True), write):
+    answers = harmless(outbox.answers, solicited=True)
+    for prefix in _take(answers, lambda p: _write_answer(state, interface, writer, p, now)):
         del outbox.answers[prefix]
-    _write_urgent(state, interface, outbox, harmless(outbox.urgent, urgent=True), writer, now)
-    for prefix in _take(harmless(outbox.updates), lambda p: _write_update(state, interface, writer, p, now)):
-        del outbox.updates[prefix]
+    if urgent := harmless(outbox.urgent, urgent=True):
+        _write_urgent(state, interface, outbox, urgent, writer, now)
+    if updates := harmless(outbox.updates):
+        changes = write_changes(state, interface, updates, writer, 0, urgent=False, now=now)
+        outbox.take_updates(changes.prefixes)
 
 
 def _write_urgent(
     state: State,
     interface: Interface,
     outbox: Outbox,
-    prefixes: Iterable[Prefix],
+    prefixes: Mapping[Prefix, Any],
     writer: PacketWriter,
     now: float,
 ) -> bool:
     """Write these of the urgent updates and ask for their acknowledgment; return whether no other ones wait."""
     before = writer.size
-    taken = _take(prefixes, lambda p: _write_update(state, interface, writer, p, now, urgent=True))
-    written = {prefix: outbox.urgent.pop(prefix) for prefix in taken}
-    for prefix in written:
-        outbox.updates.pop(prefix, None)
+    spare = ACKNOWLEDGMENT_REQUEST_SIZE
+    changes = write_changes(state, interface, prefixes, writer, spare, urgent=True, now=now)
+    written = outbox.take_urgent(changes.prefixes)
     if writer.size > before:
         listeners = interface.listeners(outbox.destination)
-        if (nonce := expect_acknowledgment(state, interface, listeners, written, now)) is not None:
+        nonce = expect_acknowledgment(state, interface, listeners, written, changes.retracted, now)
+        if nonce is not None:
             added = writer.add(AcknowledgmentRequest(nonce, ACKNOWLEDGMENT_INTERVAL))
             assert added, "its octets were kept free"
     return not outbox.urgent
 
 
-def _write_update(
-    state: State,
-    interface: Interface,
-    writer: PacketWriter,
-    prefix: Prefix,
-    now: float,
-    *,
-    solicited: bool = False,
-    urgent: bool = False,
+def _write_answer(
+    state: State, interface: Interface, writer: PacketWriter, prefix: Prefix, now: float
 ) -> bool:
-    """Write the update for a prefix, if there is one to send; return whether it did not lack space."""
-    update = build_update(state, interface, prefix, solicited, urgent, now)
-    if update is None or writer.add(update, ACKNOWLEDGMENT_REQUEST_SIZE if urgent else 0):
+    """Write the update for a prefix that was asked for; return whether it did not lack space."""
+    update = build_update(state, interface, prefix, solicited=True, urgent=False, now=now)
+    if update is None or writer.add(update):
         return True
     assert writer, "any update fits in an empty packet"
     return False

@@ -1,5 +1,7 @@
 """What may be said of a prefix on an interface: by the filters, by its neighbours, and by our next hops."""
 
+from collections.abc import Collection
+
 from babelwg.babel.policy import AllowAll, Announcement
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
@@ -44,6 +46,15 @@ def concerns(state: State, interface: Interface, prefix: Prefix) -> bool:
     if not interface.may_carry(prefix) or next_hop(state, interface, prefix) is None:
         return False
     return permission(state, interface, prefix).leaves_traces
+
+
+def concerned(state: State, prefix: Prefix, but: Interface | None = None) -> Collection[Interface]:
+    """Return the interfaces, all `but` one, whose neighbours hear, or may have heard, of a prefix."""
+    interfaces = state.interfaces.values()
+    if prefix.family == 6 and not prefix.source_plen and type(state.policy) is AllowAll:
+        # As nearly always, and a node may have many.
+        return [interface for interface in interfaces if interface is not but]
+    return [i for i in interfaces if i is not but and concerns(state, i, prefix)]
 
 
 def next_hop(state: State, interface: Interface, prefix: Prefix) -> bytes | None:

@@ -1,8 +1,8 @@
 """When what waits may leave: at once, jittered, or when a pacer allows (RFC 8966, section 3.1)."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 
-from babelwg.babel.operation.permission import concerns
+from babelwg.babel.operation.permission import concerned
 from babelwg.babel.parameters import URGENT_TIMEOUT
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
@@ -23,12 +23,14 @@ def urgent_delay(state: State, interface: Interface) -> float:
     return 0.0 if interface.parameters.point_to_point else state.rng.uniform(*SHARED_URGENT_DELAY)
 
 
-def ordinary_delay(state: State, interface: Interface) -> float:
-    """Return the jitter of a TLV that is not urgent, in seconds."""
+def ordinary_delay(state: State, interface: Interface, chance: float | None = None) -> float:
+    """Return the jitter of a TLV that is not urgent, in seconds; `chance` lies between 0 and 1."""
+    chance = state.rng.random() if chance is None else chance
     if interface.parameters.point_to_point:
-        longest = interface.parameters.hello_interval / 2
-        return min(longest, state.rng.uniform(*POINT_TO_POINT_DELAY))
-    return interface.parameters.hello_interval * state.rng.uniform(*SHARED_DELAY_FACTOR)
+        shortest, longest = POINT_TO_POINT_DELAY
+        return min(interface.parameters.hello_interval / 2, shortest + (longest - shortest) * chance)
+    least, most = SHARED_DELAY_FACTOR
+    return interface.parameters.hello_interval * (least + (most - least) * chance)
 
 
 def queue_hello(state: State, interface: Interface, interval: float, delay: float, now: float) -> None:
@@ -76,23 +78,26 @@ def queue_answer(state: State, neighbour: Neighbour, prefix: Prefix, now: float)
 
 def queue_urgent(state: State, prefix: Prefix, now: float, but: Interface | None = None) -> None:
     """Queue an update of a prefix to all neighbours but those on one interface, within the urgent timeout (§3.7.2)."""
-    for interface in state.interfaces.values():
-        if interface is not but and concerns(state, interface, prefix):
-            queue_urgent_on(state, interface, prefix, now)
+    for interface in concerned(state, prefix, but):
+        queue_urgent_on(state, interface, prefix, now)
 
 
 def queue_urgent_on(state: State, interface: Interface, prefix: Prefix, now: float) -> None:
     """Queue an urgent update of a prefix on one interface."""
-    if not any(neighbour.reachable for neighbour in interface.neighbours.values()):
+    if not interface.neighbours:
+        return
+    if not interface.has_reachable_neighbour:
         for neighbour in interface.neighbours.values():
             note_untold(state, neighbour, prefix)
     for outbox in outboxes(interface):
-        if interface.neighbours and _has_room(state, outbox.urgent):
-            is_first = not outbox.urgent
-            outbox.urgent[prefix] = 1
-            # What waits already has its jitter; a random number for each of many prefixes would take long.
-            if outbox.timer.when is None or (is_first and outbox.timer.when > now):
-                state.sending.advance(outbox.timer, now + urgent_delay(state, interface))
+        urgent, when = outbox.urgent, outbox.timer.when
+        if len(urgent) >= state.parameters.max_queued_updates:
+            state.count("update_suppressed.queue-full")
+            continue
+        # What waits already has its jitter; a random number for each of many prefixes would take long.
+        if when is None or (not urgent and when > now):
+            state.sending.advance(outbox.timer, now + urgent_delay(state, interface))
+        urgent[prefix] = 1
 
 
 def queue_untold(state: State, neighbour: Neighbour, now: float) -> None:
@@ -125,24 +130,27 @@ def is_announced(state: State, prefix: Prefix) -> bool:
 
 def queue_ordinary(state: State, prefix: Prefix, now: float) -> None:
     """Queue an update of a prefix to all neighbours, with jitter."""
-    for interface in state.interfaces.values():
-        if concerns(state, interface, prefix):
-            queue_ordinary_on(state, interface, prefix, now)
+    # One chance for all: what leaves together is encoded once, and only on one link could speakers collide.
+    chance = state.rng.random()
+    for interface in concerned(state, prefix):
+        queue_ordinary_on(state, interface, prefix, now, chance)
 
 
-def queue_ordinary_on(state: State, interface: Interface, prefix: Prefix, now: float) -> None:
+def queue_ordinary_on(
+    state: State, interface: Interface, prefix: Prefix, now: float, chance: float | None = None
+) -> None:
     """Queue an update of a prefix on one interface, with jitter."""
     for outbox in outboxes(interface):
         if interface.neighbours and prefix not in outbox.urgent and _has_room(state, outbox.updates):
             outbox.updates[prefix] = None
-            state.sending.advance(outbox.timer, now + ordinary_delay(state, interface))
+            state.sending.advance(outbox.timer, now + ordinary_delay(state, interface, chance))
 
 
-def outboxes(interface: Interface) -> list[Outbox]:
+def outboxes(interface: Interface) -> Sequence[Outbox]:
     """Return where updates for all neighbours on an interface go: to the group, or to each of them (§3.7)."""
     if interface.parameters.unicast:
         return [neighbour.outbox for neighbour in interface.neighbours.values()]
-    return [interface.outbox]
+    return (interface.outbox,)
 
 
 def _has_room(state: State, queue: Sized) -> bool:

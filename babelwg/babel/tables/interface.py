@@ -14,6 +14,7 @@ from babelwg.babel.tables.outbox import Outbox
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.mac import overhead
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.tlv import INFINITY
 
 # Implementation constants: seconds of which the octets leave together, or each packet would wake both ends; and further
 # seconds for those of a table that is told again
@@ -139,6 +140,14 @@ class Interface:
     def may_carry(self, prefix: Prefix) -> bool:
         """Return whether a prefix may be spoken of here: not all speakers know sources (RFC 9079, §6)."""
         return not (prefix.source_plen and self.parameters.rfc6126_compatible)
+
+    @property
+    def has_reachable_neighbour(self) -> bool:
+        """Whether packets go both ways to any neighbour."""
+        for neighbour in self.neighbours.values():  # noqa: SIM110 - asked for each change, and a third as dear so
+            if neighbour.cost < INFINITY:
+                return True
+        return False
 
     def reachable_neighbours(self) -> list[Neighbour]:
         """Return the neighbours to which packets go both ways."""

@@ -1,7 +1,7 @@
 """What waits to be sent to one destination: intents, not octets (RFC 8966, section 3.1)."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from babelwg.babel.tables.batch import Batch
 from babelwg.babel.timers import Timer
@@ -17,9 +17,22 @@ from babelwg.babel.wire.tlv import (
 )
 
 if TYPE_CHECKING:
+    from babelwg.babel.tables.interface import Interface
     from babelwg.babel.tables.neighbour import Neighbour
 
 SmallTlv = Acknowledgment | AcknowledgmentRequest | ChallengeReply | ChallengeRequest | Update
+
+
+class Chunk(NamedTuple):
+    """Updates of prefixes in a row, as TLVs that mean the same wherever they stand in a packet."""
+
+    prefixes: list[Prefix]
+    retracted: tuple[Prefix, ...]  # those of which there is no route
+    octets: bytes
+    full: bool  # whether a further update would not have fitted
+    through: "frozenset[Interface]"  # of the routes that are used: there split horizon says something else
+    added: list[int]  # to the metrics by the filters, nothing where there are none
+    shared: bool  # whether others may say the same
 
 
 class Outbox:
@@ -74,6 +87,21 @@ class Outbox:
     def pressing(self) -> bool:
         """Whether something waits that is more than a table told again."""
         return bool(self.requests or self.answers or self.urgent)
+
+    def take_urgent(self, prefixes: list[Prefix]) -> dict[Prefix, int]:
+        """Remove urgent updates that were written, the first ones that waited, and return which copy each was."""
+        if len(prefixes) == len(self.urgent):
+            taken, self.urgent = self.urgent, {}
+        else:
+            taken = {prefix: self.urgent.pop(prefix) for prefix in prefixes}
+        if self.updates:
+            self.take_updates(prefixes)
+        return taken
+
+    def take_updates(self, prefixes: list[Prefix]) -> None:
+        """Remove other updates, of which the same was said now."""
+        for prefix in prefixes:
+            self.updates.pop(prefix, None)
 
     def clear(self) -> None:
         """Forget everything that waits."""

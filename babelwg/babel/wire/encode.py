@@ -58,9 +58,9 @@ class PacketWriter:
             return self._add_update(tlv, spare)
         return self._append(_ENCODERS[type(tlv)](tlv), spare)
 
-    def add_octets(self, octets: bytes) -> bool:
+    def add_octets(self, octets: bytes, spare: int = 0) -> bool:
         """Append TLVs that lean on none before them, as `octets()` gives them; False when there is no room."""
-        if not self._append(octets, 0):
+        if not self._append(octets, spare):
             return False
         self._router_id = None
         self._prefixes.clear()
