@@ -67,6 +67,9 @@ class Parameters:
     route_work_burst: int = 40_000  # TLVs at once: a full table and some
     link_work: int = 5000  # routes a second
     link_work_burst: int = 131_072  # routes at once: four times a full table
+    # What neighbours are told of prefixes that keep changing through one of them.
+    flap_work: int = 50_000  # updates a second
+    flap_work_burst: int = 100_000  # updates at once
     # A source lives for three minutes, so that one neighbour fills no more than three quarters of the table.
     source_work: int = 500  # unknown sources a second
     source_work_burst: int = 100_000  # unknown sources at once

@@ -11,6 +11,7 @@ from babelwg.babel.parameters import Parameters
 from babelwg.babel.policy import Policy
 from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.tables.batch import Batches
+from babelwg.babel.tables.flaps import Flaps
 from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.outbox import Chunk, Outbox
@@ -59,6 +60,7 @@ class State:
         self.newly_chosen: dict[Prefix, None] = {}
         self.source_timer: Timer | None = None
         self.routes = RouteTable()
+        self.flaps = Flaps()
         self.batches = Batches()
         self.requests: dict[Source, PendingRequest] = {}
         self.xroutes: dict[Prefix, Xroute] = {}

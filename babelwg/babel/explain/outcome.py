@@ -92,6 +92,8 @@ def _outcome(
         return "recovering", f"after a loss of memory, {_count(state.gate, 'interface')} must confirm first"
     if not ranked:
         return "unknown", "no neighbour announces it"
+    if any(c.usable for c in ranked) and prefix in state.undecided:
+        return "unselected", "it came and went too often lately, and is looked at again within a second"
     if any(c.usable for c in ranked):
         return "unselected", "a route has become usable, and the next update about it selects it"
     nearest = min(ranked, key=lambda c: _rank(c.verdict.code))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from babelwg.babel.events import RouteFlushed, RouteSelected
 from babelwg.babel.operation.acknowledgments import end_hold, start_hold
+from babelwg.babel.operation.damping import may_change, note_loss
 from babelwg.babel.operation.keeping import note_choice, note_first_choice
 from babelwg.babel.operation.permission import concerns, forget_permissions
 from babelwg.babel.operation.queueing import queue_ordinary, queue_ordinary_on, queue_urgent, queue_urgent_on
@@ -20,6 +21,7 @@ from babelwg.babel.wire.tlv import INFINITY
 # Implementation constants
 RECONSIDERED_AT_ONCE = 500  # prefixes, before other work has its turn
 RECONSIDER_PAUSE = 0.01  # seconds
+FLAPPING_PAUSE = 0.5  # seconds until another look at a prefix that changes too often
 SEEK_PAUSE_FACTOR = 1.5
 
 
@@ -119,31 +121,51 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
     prefix = route.prefix
     news = old.router_id != route.router_id
     significant = abs(route.metric - old.metric) >= state.parameters.significant_metric_change
-    announced = route.metric if news or significant else old.metric
+    told = not (news or significant) or may_change(state, prefix, cause.neighbour or route.neighbour, now)
+    router_id = route.router_id if told else old.router_id
+    announced = route.metric if told and (news or significant) else old.metric
     supersedes = news or old.supersedes
     changed = old.changed if old.route is route else now
     selection = Selection(
-        route, route.next_hop, route.router_id, announced, route.seqno, route.metric, supersedes, changed
+        route, route.next_hop, router_id, announced, route.seqno, route.metric, supersedes, changed
     )
-    if selection != old:  # a dump goes by which object it is whether something changed
+    if selection != old or not told:  # a dump goes by which object it is whether something changed
         state.routes.selected[prefix] = selection
         state.batches.note_change()
     if old.route is not route or route.stored != route.distance:
         note_choice(state, prefix)
     if old.route is not route or old.next_hop != route.next_hop:
         _tell_kernel(state, route, cause, old.route.metric, now)
-    if news:
-        state.batches.outdate()
-        queue_urgent(state, prefix, now)
-    elif significant:
-        queue_ordinary(state, prefix, now)
+    if news or significant:
+        _tell_change(state, route, news, told, now)
     if old.route.neighbour.interface is not route.neighbour.interface:
         _tell_former(state, prefix, old.route, now)
+
+
+def _tell_change(state: State, route: Route, news: bool, told: bool, now: float) -> None:
+    """Let all know that a prefix has another router (`news`) or metric (§3.7.2), or later if not `told` now."""
+    prefix, interface = route.prefix, route.neighbour.interface
+    if news:
+        state.batches.outdate()
+    if not told:
+        _look_soon(state, prefix, now)
+        # The next hop may hold what we announced before: two routers of one prefix could loop through it (§1.1).
+        if news and interface.parameters.split_horizon:
+            queue_urgent_on(state, interface, prefix, now)
+        return
+    state.flaps.note(prefix, now)
+    if news:
+        queue_urgent(state, prefix, now)
+    else:
+        queue_ordinary(state, prefix, now)
 
 
 def _use_first(state: State, route: Route, cause: Cause, now: float) -> None:
     """Use a route for a prefix that has had none."""
     prefix, interface = route.prefix, route.neighbour.interface
+    if not may_change(state, prefix, cause.neighbour or route.neighbour, now):
+        _look_soon(state, prefix, now)
+        return
     state.routes.selected[prefix] = Selection(
         route, route.next_hop, route.router_id, route.metric, route.seqno, route.metric
     )
@@ -197,6 +219,7 @@ def _lose(state: State, prefix: Prefix, old: Selection, cause: Cause, now: float
         route.end_passage()
     state.batches.outdate()
     note_choice(state, prefix)
+    note_loss(state, prefix, cause.neighbour or old.route.neighbour, now)
     if prefix in state.xroutes:
         state.emit(RouteFlushed(prefix, cause.word, cause.origin))
         return
@@ -239,6 +262,12 @@ def _look_again(state: State, prefix: Prefix, former: Undecided | None, now: flo
         _reconsider_later(state, prefix, undecided.since, min(undecided.when, when), pause)
     else:
         _reconsider_later(state, prefix, None, when, pause)
+
+
+def _look_soon(state: State, prefix: Prefix, now: float) -> None:
+    """Have a prefix looked at again that has changed too often."""
+    since, when, pause = state.undecided.get(prefix, Undecided(None, now + FLAPPING_PAUSE, 0.0))
+    _reconsider_later(state, prefix, since, min(when, now + FLAPPING_PAUSE), pause)
 
 
 def _reconsider_later(

@@ -8,6 +8,7 @@ class Account:
 
     __slots__ = (
         "dump_allowed",
+        "flap_work",
         "link_work",
         "pending_requests",
         "refusal_told",
@@ -18,6 +19,7 @@ class Account:
     def __init__(self) -> None:
         self.route_work = Allowance()
         self.link_work = Allowance()
+        self.flap_work = Allowance()
         self.source_work = Allowance()
         self.pending_requests = 0  # entries of the request table that it caused
         self.refusal_told = float("-inf")  # when it was last said that it announces too much, in seconds
