@@ -144,7 +144,7 @@ def _drop_packet(state: State, datagram: Datagram, reason: str) -> None:
 
 
 def _drop_tlv(state: State, interface: Interface, source: bytes, complaint: Complaint) -> None:
-    state.count(f"tlv_dropped.{complaint.reason}")
+    state.count(f"tlv_dropped.{complaint.reason}", complaint.count)
     if complaint.reason not in QUIET_COMPLAINTS:
         state.emit(TlvDropped(interface.name, source, complaint.reason, complaint.message))
 

@@ -46,18 +46,19 @@ from babelwg.babel.wire.tlv import (
     Update,
 )
 
-# Implementation constant: unusable TLVs of one packet before the rest is left unread; no speaker sends so many
-MAX_COMPLAINTS = 1000
+# Implementation constant: mistakes in one packet before the rest is left unread; no speaker makes so many
+MAX_COMPLAINTS = 100
 NOTHING_KNOWN = Known()
 Said = Tlv | Remembered | Passage
 
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Why one TLV was left out: a reason from a small set, and a sentence."""
+    """Why a TLV was left out, or so many: a reason from a small set, and a sentence."""
 
     reason: str
     message: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def _read_body(
 ) -> tuple[list[Said], list[Complaint]]:
     tlvs: list[Said] = []
     complaints: list[Complaint] = []
-    position = HEADER_SIZE
+    position, unknown = HEADER_SIZE, 0
     while position < end:
         if len(complaints) >= MAX_COMPLAINTS:
             complaints.append(Complaint("too-many-mistakes", "the rest of the packet was not read"))
@@ -114,8 +115,8 @@ def _read_body(
             complaints.append(Complaint("tlv-overruns-body", "a TLV runs past the end of the packet body"))
             finder.close(begin)
             break
-        body = data[start:position]
         if tlv_type == _UPDATE_TYPE:
+            body = data[start:position]
             if (heard := recognise(state, body, known)) is not None:
                 tlvs.append(heard)
                 finder.add(heard, body)
@@ -129,19 +130,30 @@ def _read_body(
                 position = begin + len(passage.octets)
                 continue
             finder.open(begin)
-        if (reader := READERS.get(tlv_type)) is None:
-            if tlv_type not in _IGNORED:
-                complaints.append(Complaint("unknown-tlv", f"TLV type {tlv_type} is not known"))
+        if tlv_type not in READERS:
+            unknown += tlv_type not in _IGNORED
             continue
-        try:
-            tlv = reader(state, body)
-        except MalformedTlv as error:
-            complaints.append(Complaint(error.reason, str(error)))
-            continue
-        if tlv is not None:
-            tlvs.append(tlv)
+        _read_tlv(state, tlv_type, data[start:position], tlvs, complaints)
     finder.close(position)
+    if unknown:
+        # Others may send many of these to each other, and each for itself would be dear.
+        complaints.append(
+            Complaint("unknown-tlv", f"{unknown} TLVs are of types that are not known", unknown)
+        )
     return tlvs, complaints
+
+
+def _read_tlv(
+    state: ParserState, tlv_type: int, body: bytes, tlvs: list[Said], complaints: list[Complaint]
+) -> None:
+    """Add what a TLV says to the others, or why it says nothing."""
+    try:
+        tlv = READERS[tlv_type](state, body)
+    except MalformedTlv as error:
+        complaints.append(Complaint(error.reason, str(error)))
+        return
+    if tlv is not None:
+        tlvs.append(tlv)
 
 
 def _skip_padding(data: bytes, position: int, end: int) -> int:

@@ -145,8 +145,14 @@ def test_tlvs_of_authentication_mean_nothing_here(tlv_type: int) -> None:
 
 
 def test_a_packet_of_nothing_but_mistakes_is_not_read_to_its_end() -> None:
+    many = decode("0400" * 30_000 + "0902 0000")
+    assert (len(many.complaints), many.complaints[-1].reason, many.tlvs) == (101, "too-many-mistakes", ())
+
+
+def test_what_others_say_to_each_other_is_counted_together_and_what_follows_is_read() -> None:
     many = decode("7f00" * 30_000 + "0902 0000")
-    assert (len(many.complaints), many.complaints[-1].reason, many.tlvs) == (1001, "too-many-mistakes", ())
+    assert [(complaint.reason, complaint.count) for complaint in many.complaints] == [("unknown-tlv", 30_000)]
+    assert many.tlvs == (RouteRequest(None),)
     assert decode("7f00" * 999 + "0902 0000").tlvs == (RouteRequest(None),)
 
 
