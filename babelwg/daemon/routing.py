@@ -5,7 +5,9 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
+from babelwg.babel.datagram import Datagram
 from babelwg.babel.events import Event, SeqnoIncreased
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.policy import Policy
@@ -15,6 +17,7 @@ from babelwg.daemon.eventlog import EventLog
 from babelwg.daemon.flushing import RouteFlusher
 from babelwg.daemon.installer import RouteInstaller
 from babelwg.daemon.linkwatch.watched import Place
+from babelwg.daemon.reader import Reader
 from babelwg.daemon.recorder import Note, silent
 from babelwg.daemon.routekeeper import RouteKeeper
 from babelwg.daemon.store import Store
@@ -27,8 +30,6 @@ from babelwg.linux.routes import Route
 log = logging.getLogger(__name__)
 
 # Implementation constants
-RECEIVE_BATCH, RECEIVE_TIME = 64, 0.1  # datagrams, and seconds of work on them, before others get the loop
-LONGEST_UNREAD = 15.0  # seconds for which a socket that is never empty lets nobody's Hello count as missed
 ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
 PUMP_ROUNDS = 8
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
@@ -76,23 +77,22 @@ class RoutingService:
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, tuple[int, InterfaceParameters, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._unread, self._drained = False, self._loop.time()  # datagrams wait that came since
-        self._keeper = RouteKeeper(speaker, store, lambda: self._unread)
+        self._reader = Reader(socket, self._is_shared, self._handle, self.pump, self._note)
+        self._keeper = RouteKeeper(speaker, store, lambda: self._reader.busy)
         self._repairs: list[Route] = []  # that somebody else removed
         self._flusher = RouteFlusher(speaker, routes, self.pump)
         self._log = EventLog()
-        self._loop.add_reader(socket.fileno(), self._receive)
 
     def all_counters(self) -> dict[str, int]:
-        """Return what went wrong here and with the kernel."""
-        return self.counters | self._flusher.counters
+        """Return what went wrong here and with the kernel, and what was dropped of neighbours that send too much."""
+        return self.counters | self._flusher.counters | self._reader.counters
 
     def close(self) -> None:
         """Stop reading and sending; the kernel's routes stay."""
         self.stopping = True
         self._keeper.close()
         self._flusher.close()
-        self._loop.remove_reader(self.socket.fileno())
+        self._reader.close()
         if self._timer is not None:
             self._timer.cancel()
         self.socket.close()
@@ -290,19 +290,15 @@ class RoutingService:
         for listener in self.listeners:
             self._guarded(lambda: listener(events))  # noqa: B023 - called at once
 
-    def _receive(self) -> None:
-        now = self._loop.time()
-        read = 0
-        for datagram in self.socket.receive(now, RECEIVE_BATCH):
-            self._guarded(lambda: self.speaker.receive_datagram(datagram, now))  # noqa: B023 - called at once
-            read += 1
-            if self._loop.time() - now > RECEIVE_TIME:
-                read = RECEIVE_BATCH
-                break  # what still waits is found at the next turn of the loop
-        self._unread = read == RECEIVE_BATCH
-        if not self._unread:
-            self._drained = now
-        self.pump(now)
+    def _handle(self, datagram: Datagram, now: float) -> None:
+        self._guarded(lambda: self.speaker.receive_datagram(datagram, now))
+
+    def _note(self, event: str, text: str, cause: str | None = None, **fields: Any) -> None:
+        self.note(event, text, cause, **fields)
+
+    def _is_shared(self, name: str) -> bool:
+        running = self._running.get(name)
+        return running is not None and not running[1].point_to_point
 
     def _wake_at(self, deadline: float | None) -> None:
         now = self._loop.time()
@@ -320,11 +316,7 @@ class RoutingService:
     def _wake(self) -> None:
         self._timer = None
         now = self._loop.time()
-        heard = max(self._drained, now - LONGEST_UNREAD) if self._unread else now
-        self._unread = (
-            False  # where more waits, it is read before the timer's next turn, which finds it so again
-        )
-        self._guarded(lambda: self.speaker.handle_deadline(now, heard))
+        self._guarded(lambda: self.speaker.handle_deadline(now, self._reader.heard(now)))
         self.pump(now)
 
     def _guarded(self, action: Callable[[], None]) -> None:

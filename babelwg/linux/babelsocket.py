@@ -24,6 +24,7 @@ SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@ll")  # seconds and nanoseconds
 MEMBERSHIPS = Path("/proc/net/igmp6")
 ANCILLARY = 128  # octets: the interface and the time of a datagram
+MAX_ADDRESSES = 4096  # of which both forms are remembered
 OLDEST_STAMP = 15.0  # seconds, as behind a full table; an older one shows that a clock was set
 
 
@@ -35,6 +36,7 @@ class BabelSocket:
         self._names: dict[int, str] = {}
         self._indices: dict[str, int] = {}
         self._texts: dict[bytes, str] = {}
+        self._sources: dict[str, bytes] = {}
         self._group = group
         self._port = port
         self.counters: dict[str, int] = {}
@@ -124,6 +126,7 @@ class BabelSocket:
 
     def receive(self, now: float, limit: int) -> Iterable[Datagram]:
         """Yield at most `limit` datagrams that wait; those of interfaces not joined are counted and dropped."""
+        offset = time.monotonic() - time.time()
         for _ in range(limit):
             try:
                 data, ancillary, _flags, address = self._socket.recvmsg(65536, ANCILLARY)
@@ -138,10 +141,21 @@ class BabelSocket:
             if name is None:
                 self._count("packet_dropped.interface-not-enabled")
                 continue
-            source = socket.inet_pton(socket.AF_INET6, address[0].partition("%")[0])
             self.received[name] = self.received.get(name, 0) + 1
-            received = _arrival(stamp, now)
-            yield Datagram(data, (source, address[1]), (destination, self._port), name, received)
+            received = _arrival(stamp, now, offset)
+            yield Datagram(
+                data, (self._packed(address[0]), address[1]), (destination, self._port), name, received
+            )
+
+    def _packed(self, text: str) -> bytes:
+        """Return the address that is written as `fe80::1%tun`."""
+        source = self._sources.get(text)
+        if source is None:
+            if len(self._sources) > MAX_ADDRESSES:
+                self._sources.clear()
+            source = socket.inet_pton(socket.AF_INET6, text.partition("%")[0])
+            self._sources[text] = source
+        return source
 
     def send(self, datagram: Datagram) -> None:
         """Send one datagram from the address it names; what the kernel refuses is counted, as a lost packet is."""
@@ -152,7 +166,7 @@ class BabelSocket:
         address, port = datagram.destination
         text = self._texts.get(address)
         if text is None:
-            if len(self._texts) > 4096:
+            if len(self._texts) > MAX_ADDRESSES:
                 self._texts.clear()
             text = self._texts[address] = socket.inet_ntop(socket.AF_INET6, address)
         info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, PKTINFO.pack(datagram.source[0], index))
@@ -178,12 +192,15 @@ def _packet_info(ancillary: list[tuple[int, int, bytes]]) -> tuple[bytes, int, f
     return address, index, stamp
 
 
-def _arrival(stamp: float | None, now: float) -> float:
-    """Return the kernel's stamp on the monotonic clock; `now` for one that the clock of the day has overtaken."""
+def _arrival(stamp: float | None, now: float, offset: float) -> float:
+    """Return the kernel's stamp on the monotonic clock; `now` for one that the clock of the day has overtaken.
+
+    The monotonic clock is ahead of the clock of the day by `offset` seconds.
+    """
     if stamp is None:
         return now
-    age = time.time() - stamp
-    return time.monotonic() - age if 0 <= age <= OLDEST_STAMP else now
+    arrival = stamp + offset
+    return arrival if now - OLDEST_STAMP <= arrival <= time.monotonic() else now
 
 
 def holder_of_port(port: int, proc: Path = Path("/proc")) -> str | None:

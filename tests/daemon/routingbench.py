@@ -33,6 +33,7 @@ class PlayedSocket:
         self.sent: list[Datagram] = []
         self.waiting: list[bytes] = []
         self.interface = "bw-a"  # by which it comes
+        self.came: float | None = None  # when all that is read came, None for just now
 
     def fileno(self) -> int:
         return self._reading
@@ -66,7 +67,8 @@ class PlayedSocket:
         for _ in range(limit):
             if (data := self.next()) is None:
                 return
-            yield Datagram(data, (PEER, 6696), (OWN, 6696), self.interface, now)
+            came = now if self.came is None else self.came
+            yield Datagram(data, (PEER, 6696), (OWN, 6696), self.interface, came)
 
     def send(self, datagram: Datagram) -> None:
         self.sent.append(datagram)

@@ -42,7 +42,7 @@ def test_hellos_leave_in_time_beside_a_neighbour_that_never_stops_sending(tmp_pa
     assert socket.turns > 4
 
 
-def test_a_neighbour_lives_on_while_its_hellos_may_wait_behind_others(tmp_path: Path) -> None:
+def test_a_neighbour_lives_on_while_its_hellos_may_wait_to_be_read(tmp_path: Path) -> None:
     async def run() -> tuple[bool, bool]:
         socket = BusySocket()
         async with routing_over(socket, tmp_path) as routing:
@@ -50,7 +50,7 @@ def test_a_neighbour_lives_on_while_its_hellos_may_wait_behind_others(tmp_path: 
             socket.waiting = [packet(Hello(7, 0.05), Ihu(OWN, 96, 10.0))]
             while not routing.speaker.links(now)[1]:
                 await asyncio.sleep(0)
-            socket.flood = packet(Ihu(OWN, 96, 10.0))
+            socket.flood, socket.came = packet(Ihu(OWN, 96, 10.0)), asyncio.get_running_loop().time()
             sent = len(hellos(socket))
             while len(hellos(socket)) < sent + 40:  # 2 s of ours, in which 40 of the neighbour's are due
                 await asyncio.sleep(0)
