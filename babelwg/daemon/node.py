@@ -55,6 +55,7 @@ from babelwg.daemon.routing import ADOPTION, RoutingService
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
 from babelwg.daemon.tunnels import FAREWELL, TunnelService
 from babelwg.daemon.web.service import WebService
+from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.links import IpRoute
 from babelwg.linux.netlink import RequestSocket
@@ -315,6 +316,8 @@ class Node:
                 log.warning("%s", note)
         except ConfigErrors as errors:
             log.error("configuration-refused, the old one stays:\n%s", errors)
+        except (KernelError, OSError) as error:
+            log.error("reload-failed: %s", error)
 
     async def _withdraw_all(self) -> None:
         loop = asyncio.get_running_loop()
@@ -323,7 +326,10 @@ class Node:
         babeld = babeld_of(self.config)
         await asyncio.sleep((babeld.shutdown_delay if babeld else None) or FAREWELL)
         self.routing.stopping = True
-        self.routes.withdraw()
+        try:
+            self.routes.withdraw()
+        except KernelError as error:
+            log.error("routes-left in the kernel: %s", error)
         if isinstance(self.config, Config):
             await self.tunnels.withdraw()
             await self.kernel.withdraw()

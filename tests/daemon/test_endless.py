@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from babelwg.config import BabelConfig, Config, Key, NodeConfig, TunnelsConfig
 from babelwg.config.babeld.model import BabeldConfig
 from babelwg.daemon.endless import run_endless
 from babelwg.daemon.kernelside import KernelSide
@@ -122,6 +123,37 @@ def test_a_repair_that_fails_does_not_end_the_node_and_is_tried_again_soon(
         assert loop.time() < 10.0
 
     run(main())
+
+
+def test_tunnels_are_withdrawn_also_where_the_kernel_keeps_the_routes(tmp_path: Path) -> None:
+    node = PlayedNode(tmp_path)
+    node.routing.speaker.stop = lambda now: None
+    node.routes.withdraw = lambda: node._refuse("withdraw")
+
+    async def gone() -> None:
+        node.done.append("tunnels")
+
+    async def main() -> None:
+        overlay = NodeConfig("here", Key(b"\x11" * 32), Path("node.key"))
+        node.config = Config(overlay, TunnelsConfig(), BabelConfig(), (), tmp_path)
+        node.tunnels.withdraw = node.kernel.withdraw = gone
+        await node._withdraw_all()
+
+    node.kernel = SimpleNamespace()  # type: ignore[assignment]
+    run(main())
+    assert node.done == ["tunnels", "tunnels"]
+
+
+def test_a_reload_that_the_kernel_refuses_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse() -> list[str]:
+        raise REFUSAL
+
+    node = PlayedNode(tmp_path)
+    monkeypatch.setattr(node, "reload", refuse)
+    run(node._reload_logged())
+    assert "reload-failed: talk to rtnetlink" in caplog.text
 
 
 @pytest.mark.parametrize("error", [netlink_error()(errno.ENOBUFS), OSError(errno.EMFILE, "too many")])
