@@ -285,6 +285,23 @@ def test_one_answer_that_had_to_wait_for_seconds_makes_nobody_patient() -> None:
     assert first.patience <= 1.5
 
 
+def test_answers_that_waited_while_the_link_was_dead_say_nothing_of_its_round_trip() -> None:
+    link = Link()
+    link.run(3.0)
+    link.up = False
+    link.run(11.0)
+    link.up = True
+    detector = link.ends[0]
+    assert detector.state is State.DEAD
+    for seconds in range(11, 0, -1):
+        detector.answered(float(seconds), link.now)
+    link.run(1.0)
+    assert detector.state is State.ALIVE
+    assert detector.round_trip.slowest < 0.02
+    detector.suspect(link.now)
+    assert detector.patience == pytest.approx(Bounds().patience)
+
+
 def test_the_verdict_says_why_it_took_its_time() -> None:
     link = Link(delay=0.15)
     link.run(30.0)

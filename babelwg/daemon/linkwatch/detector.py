@@ -98,6 +98,7 @@ class LinkDetector:
         self._blind_until = -math.inf
         self._introductions = INTRODUCTIONS
         self._trial: float | None = None  # since when a dead link answers
+        self._proven = -math.inf  # what left earlier may have waited while the link was dead
         self._trial_answers = 0
         self.verdict = ""  # why the link was last found dead
         self.hold = 0.0  # seconds for which a link that fails again and again stays unused
@@ -149,20 +150,24 @@ class LinkDetector:
         self.answers, self._blind_until = True, -math.inf
         if self.state is not State.DEAD:
             self.echoes = echoed or (self.echoes and not self.in_doubt)
-        self.round_trip.add(rtt)
         self._note_losses(now - rtt)
         self._mute_since = now
         self._clear(now)
         if self.state is State.DEAD:
             self._try(now - rtt, now)
+        if now - rtt >= self._proven:
+            self.round_trip.add(rtt)
         self._heard, self._pending = now, False
 
     def _try(self, left: float, now: float) -> None:
         """Count the answer to a probe of a dead link; where that left before the verdict, the verdict was wrong."""
         if self._trial is None:
             self._trial, self._trial_answers = now, 0
+            self._proven = now
         self._trial_answers += 1
-        if left <= self.since and not (self._was_seen or self.one_way):
+        is_late = left <= self.since and now - left <= self.bounds.longest_patience
+        if is_late and not (self._was_seen or self.one_way):
+            self._proven = left
             self._slow = max(now - left, self._decayed(self._slow, SLOW_HALF_LIFE, now)), now
             self._was_slow = now - left > STALL_PATIENCE
             self._trial_answers = TRIAL_ANSWERS
