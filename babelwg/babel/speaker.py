@@ -220,6 +220,11 @@ class Speaker(Shown):
         found = self._state.interfaces.get(interface)
         return found is not None and has_alternative(self._state, found)
 
+    def knows(self, interface: str, address: bytes) -> bool:
+        """Return whether an address is that of a neighbour on an interface."""
+        found = self._state.interfaces.get(interface)
+        return found is not None and address in found.neighbours
+
     def ask(self, interface: str, now: float) -> None:
         """Have the neighbours on an interface acknowledge that they hear us (§3.3)."""
         if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:

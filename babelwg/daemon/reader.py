@@ -36,17 +36,17 @@ class Reader:
     def __init__(
         self,
         socket: Socket,
-        is_shared: Callable[[str], bool],
+        share: Callable[[Datagram], Key],
         handle: Callable[[Datagram, float], None],
         finish: Callable[[float], None],
         note: Note,
     ) -> None:
         """Have datagrams handled, then all that follows from them with the moment of the turn's begin.
 
-        An interface is shared where more than one neighbour may be.
+        Datagrams have the same time as those of any other `share`: an interface, or one and an address there.
         """
         self.counters: Counter[str] = Counter()
-        self._socket, self._is_shared = socket, is_shared
+        self._socket, self._share = socket, share
         self._handle, self._finish, self._note = handle, finish, note
         self._inbox = Inbox()
         self._loop = asyncio.get_running_loop()
@@ -101,7 +101,7 @@ class Reader:
             for datagram in self._socket.receive(now, READ_BATCH):
                 read += 1
                 self._latest = datagram.received
-                if (loser := self._inbox.put(self._key(datagram), datagram)) is not None:
+                if (loser := self._inbox.put(self._share(datagram), datagram)) is not None:
                     self._drop(loser, now)
             self._emptied = read < READ_BATCH
             passed, now = now, self._loop.time()
@@ -129,11 +129,6 @@ class Reader:
             self._allowed = max(self._allowed / 2, LEAST_HANDLING_TIME)
         else:
             self._allowed = min(self._allowed * 2, HANDLING_TIME)
-
-    def _key(self, datagram: Datagram) -> Key:
-        """Return who has a share: on a tunnel all addresses together."""
-        name = datagram.interface
-        return (name, datagram.source[0]) if self._is_shared(name) else name
 
     def _drop(self, key: Key, now: float) -> None:
         self.counters["datagram_dropped.neighbour-share"] += 1

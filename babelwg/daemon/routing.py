@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -77,7 +77,7 @@ class RoutingService:
         self._loop = asyncio.get_running_loop()
         self._running: dict[str, tuple[int, InterfaceParameters, bytes]] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._reader = Reader(socket, self._is_shared, self._handle, self.pump, self._note)
+        self._reader = Reader(socket, self._share, self._handle, self.pump, self._note)
         self._keeper = RouteKeeper(speaker, store, lambda: self._reader.busy)
         self._repairs: list[Route] = []  # that somebody else removed
         self._flusher = RouteFlusher(speaker, routes, self.pump)
@@ -296,9 +296,12 @@ class RoutingService:
     def _note(self, event: str, text: str, cause: str | None = None, **fields: Any) -> None:
         self.note(event, text, cause, **fields)
 
-    def _is_shared(self, name: str) -> bool:
+    def _share(self, datagram: Datagram) -> Hashable:
+        """Return whose share of the time it is: on a tunnel that of all addresses, on a LAN that of all strangers."""
+        name, source = datagram.interface, datagram.source[0]
         running = self._running.get(name)
-        return running is not None and not running[1].point_to_point
+        is_lan = running is not None and not running[1].point_to_point
+        return (name, source) if is_lan and self.speaker.knows(name, source) else name
 
     def _wake_at(self, deadline: float | None) -> None:
         now = self._loop.time()

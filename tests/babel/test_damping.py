@@ -67,6 +67,19 @@ def test_a_burst_of_flaps_is_forgotten_after_some_time() -> None:
     assert metrics(found) == [96]
 
 
+def test_a_link_that_fails_and_lives_again_makes_nobody_wait() -> None:
+    found = strict(changes=0)
+    found.receive([update(P)], 1, "tun1")
+    for _ in range(8):
+        found.speaker.fail_link("tun1", "8 probes in 120 ms were not answered", found.now)
+        assert found.selected(P) is None
+        found.wait(0.3)
+        found.speaker.restore_link("tun1", found.now)
+        found.receive([found.hello(1, "tun1"), found.ihu()], 1, "tun1")
+        found.wait(0.1)
+        assert found.selected(P) is not None
+
+
 def test_other_prefixes_and_other_neighbours_do_not_wait() -> None:
     found = strict(changes=0)
     flap(found, 8)

@@ -151,7 +151,10 @@ def test_a_neighbour_that_is_silent_is_missed_beside_a_flood(
     assert after < 10.0
 
 
-def test_on_a_lan_each_address_has_a_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("strangers", [1, 100_000])
+def test_on_a_lan_each_neighbour_has_a_share_and_all_strangers_one(
+    strangers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     waits: list[float] = []
     calm = PEER[:-1] + b"\x09"
     real = Speaker.receive_datagram
@@ -172,8 +175,8 @@ def test_on_a_lan_each_address_has_a_share(tmp_path: Path, monkeypatch: pytest.M
             monkeypatch.setattr(routing, "_running", {"bw-a": (3, lan, OWN)})
             junk, hello = packet(Ihu(OWN, 96, 60.0)), packet(Hello(1, INTERVAL))
             for step in range(100):
-                for _ in range(200):
-                    socket.arrive("bw-a", junk)
+                for number in range(200 * step, 200 * step + 200):
+                    socket.arrive("bw-a", junk, PEER[:8] + ((1 << 32) + number % strangers).to_bytes(8))
                 if step % 2 == 0:
                     socket.arrive("bw-a", hello, calm)
                 await asyncio.sleep(TICK)
@@ -181,4 +184,5 @@ def test_on_a_lan_each_address_has_a_share(tmp_path: Path, monkeypatch: pytest.M
 
     socket = run(main())
     assert (len(waits), socket.lost) == (50, [])
-    assert max(waits) < 0.4
+    # It was a stranger with its first Hello.
+    assert max(waits[1:]) < 0.1

@@ -11,11 +11,17 @@ from babelwg.babel.wire.prefix import Prefix
 
 # Implementation constants
 FREE_CHANGES = 3  # of a prefix that nobody pays for: more than a failover and the way back
+SAID = frozenset(("update", "retraction"))  # the causes that lie in what a neighbour announces
 OWN_SHARE = 10  # what a change costs beside what is said of it on each interface, in updates
 
 
-def note_loss(state: State, prefix: Prefix, neighbour: Neighbour, now: float) -> None:
-    """Take note that a prefix is lost because of a neighbour; all hear of it at once, and it pays for that too."""
+def note_loss(state: State, prefix: Prefix, neighbour: Neighbour, word: str, now: float) -> None:
+    """Take note that a prefix is lost because of a neighbour; all hear of it at once, and it pays for that too.
+
+    Only if it said so: a link that fails and lives again is nobody's fault, and its routes are needed at once.
+    """
+    if word not in SAID:
+        return
     if state.flaps.count(prefix, now) >= FREE_CHANGES:
         _charge(state, neighbour, now)
     state.flaps.note(prefix, now)

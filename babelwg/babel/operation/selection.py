@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from babelwg.babel.events import RouteFlushed, RouteSelected
 from babelwg.babel.operation.acknowledgments import end_hold, start_hold
-from babelwg.babel.operation.damping import may_change, note_loss
+from babelwg.babel.operation.damping import SAID, may_change, note_loss
 from babelwg.babel.operation.keeping import note_choice, note_first_choice
 from babelwg.babel.operation.permission import concerns, forget_permissions
 from babelwg.babel.operation.queueing import queue_ordinary, queue_ordinary_on, queue_urgent, queue_urgent_on
@@ -137,6 +137,8 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
     if old.route is not route or old.next_hop != route.next_hop:
         _tell_kernel(state, route, cause, old.route.metric, now)
     if news or significant:
+        if told and cause.word in SAID:
+            state.flaps.note(prefix, now)
         _tell_change(state, route, news, told, now)
     if old.route.neighbour.interface is not route.neighbour.interface:
         _tell_former(state, prefix, old.route, now)
@@ -150,10 +152,9 @@ def _tell_change(state: State, route: Route, news: bool, told: bool, now: float)
     if not told:
         _look_soon(state, prefix, now)
         # The next hop may hold what we announced before: two routers of one prefix could loop through it (§1.1).
-        if news and interface.parameters.split_horizon:
+        if news:
             queue_urgent_on(state, interface, prefix, now)
         return
-    state.flaps.note(prefix, now)
     if news:
         queue_urgent(state, prefix, now)
     else:
@@ -219,7 +220,7 @@ def _lose(state: State, prefix: Prefix, old: Selection, cause: Cause, now: float
         route.end_passage()
     state.batches.outdate()
     note_choice(state, prefix)
-    note_loss(state, prefix, cause.neighbour or old.route.neighbour, now)
+    note_loss(state, prefix, cause.neighbour or old.route.neighbour, cause.word, now)
     if prefix in state.xroutes:
         state.emit(RouteFlushed(prefix, cause.word, cause.origin))
         return
