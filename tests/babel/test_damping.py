@@ -4,7 +4,7 @@ import pytest
 
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.tables.flaps import MOST, Flaps
-from babelwg.babel.wire.tlv import INFINITY, Update
+from babelwg.babel.wire.tlv import INFINITY, SeqnoRequest, Update
 from tests.babel.bench import ORIGIN, Bench, P, Q, retraction, tlvs_of, update, updates
 from tests.babel.test_hostile import bench, prefixes
 
@@ -117,6 +117,35 @@ def test_routers_that_take_turns_are_told_later_but_to_the_next_hop_at_once() ->
     found.receive([update(P, metric=1, router_id=OTHER)], 1, "tun1")
     told = [tlv for tlv in found.wait(3.0) if isinstance(tlv, Update) and tlv.metric == 97]
     assert OTHER in {u.router_id for u in told}
+
+
+def test_a_change_of_router_that_waits_is_told_to_the_next_hop_once() -> None:
+    found = strict(changes=0)
+    hold_change(found)
+    found.live(4.0)  # with what is repeated until it is acknowledged
+    later = [tlv for _, d in found.live(6.0) if d.interface == "tun1" for tlv in tlvs_of(d)]
+    assert updates(later, P) == []
+    assert found.speaker.counters["change_held.flapping"] > 15  # looks
+
+
+def test_who_loses_a_change_that_waited_asks_for_the_router_that_it_used() -> None:
+    found = strict(changes=0)
+    found.receive([update(P)], 1, "tun1")
+    found.sent()
+    found.receive([update(P, metric=900, number=2)], 2, "tun2")  # not feasible any more
+    hold_change(found)
+    found.receive([retraction(P)], 1, "tun1")
+    assert found.selected(P) is None
+    asked = [tlv.router_id for tlv in found.sent() if isinstance(tlv, SeqnoRequest)]
+    assert asked == [OTHER, ORIGIN]
+
+
+def hold_change(found: Bench) -> None:
+    """Have a speaker use OTHER's route whose neighbour cannot pay for telling who heard of ORIGIN's."""
+    for number in range(6):
+        found.receive([update(P, router_id=(ORIGIN, OTHER)[number % 2])], 1, "tun1")
+        found.datagrams()
+    assert found.speaker.counters["change_held.flapping"] == 1
 
 
 @pytest.mark.parametrize("flips", [4, 40])

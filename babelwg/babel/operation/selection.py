@@ -119,15 +119,19 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
         _use_first(state, route, cause, now)
         return
     prefix = route.prefix
-    news = old.router_id != route.router_id
+    news = old.told_router_id != route.router_id
     significant = abs(route.metric - old.metric) >= state.parameters.significant_metric_change
     told = not (news or significant) or may_change(state, prefix, cause.neighbour or route.neighbour, now)
-    router_id = route.router_id if told else old.router_id
-    announced = route.metric if told and (news or significant) else old.metric
-    supersedes = news or old.supersedes
-    changed = old.changed if old.route is route else now
     selection = Selection(
-        route, route.next_hop, router_id, announced, route.seqno, route.metric, supersedes, changed
+        route,
+        route.next_hop,
+        route.router_id,
+        route.router_id if told else old.told_router_id,
+        route.metric if told and (news or significant) else old.metric,
+        route.seqno,
+        route.metric,
+        supersedes=news or old.supersedes,
+        changed=old.changed if old.route is route else now,
     )
     if selection != old or not told:  # a dump goes by which object it is whether something changed
         state.routes.selected[prefix] = selection
@@ -139,26 +143,30 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
     if news or significant:
         if told and cause.word in SAID:
             state.flaps.note(prefix, now)
-        _tell_change(state, route, news, told, now)
+        if told:
+            _tell_change(state, prefix, news, now)
+        else:
+            _tell_later(state, route, news and old.router_id != route.router_id, now)
     if old.route.neighbour.interface is not route.neighbour.interface:
         _tell_former(state, prefix, old.route, now)
 
 
-def _tell_change(state: State, route: Route, news: bool, told: bool, now: float) -> None:
-    """Let all know that a prefix has another router (`news`) or metric (§3.7.2), or later if not `told` now."""
-    prefix, interface = route.prefix, route.neighbour.interface
+def _tell_change(state: State, prefix: Prefix, news: bool, now: float) -> None:
+    """Let all know that a prefix has another router (`news`) or metric (§3.7.2)."""
     if news:
         state.batches.outdate()
-    if not told:
-        _look_soon(state, prefix, now)
-        # The next hop may hold what we announced before: two routers of one prefix could loop through it (§1.1).
-        if news:
-            queue_urgent_on(state, interface, prefix, now)
-        return
-    if news:
         queue_urgent(state, prefix, now)
     else:
         queue_ordinary(state, prefix, now)
+
+
+def _tell_later(state: State, route: Route, news: bool, now: float) -> None:
+    """Let all know later; but the next hop may hold what we announced under another router than this one (`news`)."""
+    _look_soon(state, route.prefix, now)
+    # Two routers of one prefix could loop through it (§1.1).
+    if news:
+        state.batches.outdate()
+        queue_urgent_on(state, route.neighbour.interface, route.prefix, now)
 
 
 def _use_first(state: State, route: Route, cause: Cause, now: float) -> None:
@@ -168,7 +176,7 @@ def _use_first(state: State, route: Route, cause: Cause, now: float) -> None:
         _look_soon(state, prefix, now)
         return
     state.routes.selected[prefix] = Selection(
-        route, route.next_hop, route.router_id, route.metric, route.seqno, route.metric
+        route, route.next_hop, route.router_id, route.router_id, route.metric, route.seqno, route.metric
     )
     note_first_choice(state, prefix)
     _tell_kernel(state, route, cause, None, now)

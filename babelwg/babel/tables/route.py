@@ -162,7 +162,9 @@ class Selection(NamedTuple):
 
     route: Route
     next_hop: bytes
-    router_id: bytes
+    router_id: bytes  # of the route when it was last looked at
+    # What all neighbours were told last.
+    told_router_id: bytes
     metric: int
     # What the route says now, which leaves with the next update.
     seqno: int
