@@ -6,6 +6,8 @@ from statistics import mean
 
 import pytest
 
+from babelwg.babel.operation import output
+from babelwg.babel.operation.updates import is_harmless
 from babelwg.babel.parameters import GROUP, PORT, InterfaceParameters, Parameters
 from babelwg.babel.tables.interface import PACING_GRAIN
 from babelwg.babel.wire.prefix import Prefix
@@ -31,6 +33,7 @@ from tests.babel.bench import (
     update,
     updates,
 )
+from tests.babel.test_hostile import prefixes
 
 WIRED = InterfaceParameters.wired()
 WIRELESS = InterfaceParameters.wireless()
@@ -416,3 +419,26 @@ def test_nothing_wakes_a_speaker_for_what_is_withheld() -> None:
     found.live(1)
     deadline = found.speaker.next_deadline()
     assert deadline is None or deadline > found.now + 0.5
+
+
+def test_what_is_withheld_is_judged_once_and_told_when_the_kernel_works(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found, known = bench(InterfaceParameters(), InterfaceParameters()), prefixes(3000)
+    looks = []
+    monkeypatch.setattr(output, "is_harmless", lambda *given: looks.append(given) or is_harmless(*given))
+    found.speaker.withhold(True, found.now)
+    for start in range(0, 3000, 500):
+        receive(found, 0, *(update(prefix=p) for p in known[start : start + 500]))
+        found.datagrams()
+    found.live(12)
+    assert 3000 <= len(looks) < 4000
+    for start in range(0, 3000, 500):
+        receive(found, 0, *(retraction(p) for p in known[start : start + 500]))
+    receive(found, 0, update(prefix=known[0]), update(prefix=known[1]))
+    told = [tlv for tlv in found.wait(5) if isinstance(tlv, Update)]
+    assert {tlv.prefix for tlv in told} == set(known[2:])
+    assert {tlv.metric for tlv in told} == {INFINITY}
+    found.speaker.withhold(False, found.now)
+    finite = {tlv.prefix for tlv in found.wait(1) if isinstance(tlv, Update) and tlv.metric < INFINITY}
+    assert finite == set(known[:2])

@@ -8,12 +8,13 @@ from babelwg.babel.operation.acknowledgments import expect_acknowledgment
 from babelwg.babel.operation.authentication import sign
 from babelwg.babel.operation.delay import stamp_hello, stamp_ihu
 from babelwg.babel.operation.dump import write_dump
+from babelwg.babel.operation.queueing import has_room
 from babelwg.babel.operation.sharing import write_changes
 from babelwg.babel.operation.updates import build_update, is_harmless
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import REPEAT_DELAY, Interface
 from babelwg.babel.tables.neighbour import Neighbour
-from babelwg.babel.tables.outbox import Outbox
+from babelwg.babel.tables.outbox import Outbox, Withheld
 from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.seqno import seqno_add
@@ -21,6 +22,7 @@ from babelwg.babel.wire.tlv import AcknowledgmentRequest, Hello, Ihu
 
 ACKNOWLEDGMENT_REQUEST_SIZE = 8  # octets, kept free in a packet of urgent updates
 FLUSHED_UNDER_LOAD = 4  # outboxes at once
+MOST_IN_PACKET = 200  # retractions that one packet may take while the kernel fails
 ACKNOWLEDGMENT_INTERVAL = 0.2  # seconds that a neighbour may take to confirm urgent updates
 
 T = TypeVar("T")
@@ -74,6 +76,7 @@ def withhold(state: State, withheld: bool, now: float) -> None:
     state.withheld = withheld
     for interface in state.interfaces.values():
         for outbox in (interface.outbox, *(n.outbox for n in interface.neighbours.values())):
+            outbox.release()
             if outbox.paced and not withheld:
                 state.sending.advance(outbox.timer, now)
 
@@ -166,19 +169,44 @@ def _write_retractions(
 ) -> None:
     """Write what no neighbour can follow, until the packet is full; what is finite stays where it waits."""
 
-    def harmless(
-        queue: Iterable[Prefix], solicited: bool = False, urgent: bool = False
-    ) -> dict[Prefix, None]:
-        return {p: None for p in queue if is_harmless(state, interface, p, solicited, urgent)}
-
-    answers = harmless(outbox.answers, solicited=True)
+    answers, urgent, updates = _withhold(state, interface, outbox)
     for prefix in _take(answers, lambda p: _write_answer(state, interface, writer, p, now)):
         del outbox.answers[prefix]
-    if urgent := harmless(outbox.urgent, urgent=True):
+    if urgent:
         _write_urgent(state, interface, outbox, urgent, writer, now)
-    if updates := harmless(outbox.updates):
+    if updates:
         changes = write_changes(state, interface, updates, writer, 0, urgent=False, now=now)
         outbox.take_updates(changes.prefixes)
+
+
+def _withhold(state: State, interface: Interface, outbox: Outbox) -> list[dict[Prefix, None]]:
+    """Return of the answers, urgent and other updates the first that no neighbour can follow.
+
+    What is finite before those is set aside: none that waits is looked at for each packet.
+    """
+    aside = outbox.withheld = outbox.withheld or Withheld()
+    queues: list[tuple[dict[Prefix, Any], dict[Prefix, Any], bool, bool]] = [
+        (outbox.answers, aside.answers, True, False),
+        (outbox.urgent, aside.urgent, False, True),
+        (outbox.updates, aside.updates, False, False),
+    ]
+    heads = []
+    for queue, others, solicited, urgent in queues:
+        head: dict[Prefix, None] = {}
+        finite = []
+        for prefix in queue:
+            if not is_harmless(state, interface, prefix, solicited, urgent):
+                finite.append(prefix)
+                continue
+            head[prefix] = None
+            if len(head) == MOST_IN_PACKET:
+                break
+        for prefix in finite:
+            copy = queue.pop(prefix)
+            if prefix in others or has_room(state, others):
+                others[prefix] = copy
+        heads.append(head)
+    return heads
 
 
 def _write_urgent(

@@ -105,7 +105,7 @@ def queue_untold(state: State, neighbour: Neighbour, now: float) -> None:
     untold, neighbour.untold = neighbour.untold, {}
     outbox = neighbour.outbox
     for prefix in untold:
-        if not is_announced(state, prefix) and _has_room(state, outbox.urgent):
+        if not is_announced(state, prefix) and has_room(state, outbox.urgent):
             outbox.urgent.setdefault(prefix, 1)
     if outbox.urgent:
         state.sending.advance(outbox.timer, now + urgent_delay(state, neighbour.interface))
@@ -141,7 +141,7 @@ def queue_ordinary_on(
 ) -> None:
     """Queue an update of a prefix on one interface, with jitter."""
     for outbox in outboxes(interface):
-        if interface.neighbours and prefix not in outbox.urgent and _has_room(state, outbox.updates):
+        if interface.neighbours and prefix not in outbox.urgent and has_room(state, outbox.updates):
             outbox.updates[prefix] = None
             state.sending.advance(outbox.timer, now + ordinary_delay(state, interface, chance))
 
@@ -153,7 +153,7 @@ def outboxes(interface: Interface) -> Sequence[Outbox]:
     return (interface.outbox,)
 
 
-def _has_room(state: State, queue: Sized) -> bool:
+def has_room(state: State, queue: Sized) -> bool:
     """Return whether a queue of updates may grow; the periodic update repairs what it could not take."""
     if len(queue) < state.parameters.max_queued_updates:
         return True

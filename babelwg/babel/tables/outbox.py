@@ -35,6 +35,17 @@ class Chunk(NamedTuple):
     shared: bool  # whether others may say the same
 
 
+class Withheld:
+    """The updates that wait until the kernel has what they describe; queues as in the outbox that they return to."""
+
+    __slots__ = ("answers", "updates", "urgent")
+
+    def __init__(self) -> None:
+        self.answers: dict[Prefix, None] = {}
+        self.urgent: dict[Prefix, int] = {}
+        self.updates: dict[Prefix, None] = {}
+
+
 class Outbox:
     """The TLVs for one destination; updates are named by prefix and built when they leave."""
 
@@ -49,6 +60,7 @@ class Outbox:
         "timer",
         "updates",
         "urgent",
+        "withheld",
     )
 
     def __init__(self, destination: bytes, action: Callable[[float], None]) -> None:
@@ -64,6 +76,7 @@ class Outbox:
         self.urgent: dict[Prefix, int] = {}  # which copy of an urgent update this is, from 1 on
         self.updates: dict[Prefix, None] = {}
         self.batches: dict[Batch, None] = {}  # of the full table
+        self.withheld: Withheld | None = None
 
     def __bool__(self) -> bool:
         return self.unpaced or self.paced
@@ -103,6 +116,15 @@ class Outbox:
         for prefix in prefixes:
             self.updates.pop(prefix, None)
 
+    def release(self) -> None:
+        """Have what was withheld wait for its turn again."""
+        if self.withheld is None:
+            return
+        withheld, self.withheld = self.withheld, None
+        self.answers = withheld.answers | self.answers
+        self.urgent = withheld.urgent | self.urgent
+        self.updates = withheld.updates | self.updates
+
     def clear(self) -> None:
         """Forget everything that waits."""
         self.hello = None
@@ -115,3 +137,4 @@ class Outbox:
         """Forget the updates that wait."""
         for queue in (self.answers, self.urgent, self.updates, self.batches):
             queue.clear()
+        self.withheld = None
