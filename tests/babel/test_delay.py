@@ -300,6 +300,29 @@ def test_the_first_samples_of_a_slow_start_do_not_count_once_a_smaller_one_came(
     assert found.neighbour().rtt < 0.003
 
 
+def test_what_lay_while_the_link_was_dead_says_nothing_of_its_delay() -> None:
+    found, peer = bench()
+    peer.talk(40)
+    before = found.neighbour()
+    peer.listen(found.wait_datagrams(4))
+    found.speaker.fail_link("tun", "8 probes in 120 ms were not answered", found.now)
+    peer.delay = 5.0  # of what waits for a new session
+    peer.listen(found.wait_datagrams(10))
+    peer.hear()
+    peer.speak(replace(found.hello(), interval=0.0))
+    found.speaker.restore_link("tun", found.now)
+    peer.speak(replace(found.hello(), interval=0.0))
+    assert found.speaker.counters["rtt_discarded.dead-link"] == 2
+    assert found.neighbour().rtt == before.rtt
+    peer.delay = 0.005
+    peer.talk(8)
+    measured = found.speaker._state.interfaces["tun"].neighbours[neighbour_address(1)].round_trip
+    samples = measured.samples
+    peer.talk(8)
+    assert measured.samples > samples
+    assert found.neighbour().rtt == pytest.approx(0.01, abs=1e-4)
+
+
 def test_a_delay_that_is_measured_no_more_is_forgotten_after_three_minutes() -> None:
     found, peer = bench()
     peer.delay = 0.05

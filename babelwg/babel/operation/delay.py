@@ -101,7 +101,7 @@ def _stamps(state: State, tlv: Hello | Ihu, count: int) -> tuple[int, ...] | Non
 def _take_sample(
     state: State, neighbour: Neighbour, departure: int, ihu: tuple[int, ...], arrival: int, now: float
 ) -> None:
-    """Compute the delay from four stamps, unless they make no sense (§3.3)."""
+    """Compute the delay from four stamps, unless they make no sense (§3.3) or lay while the link was dead."""
     origin, echoed = ihu
     known = neighbour.round_trip.origin
     away, held = _since(arrival, origin), _since(departure, echoed)
@@ -111,6 +111,8 @@ def _take_sample(
         state.count("rtt_discarded.hello-age")
     elif held > away:
         state.count("rtt_discarded.negative")
+    elif neighbour.interface.failed is not None or away > now - neighbour.interface.restored:
+        state.count("rtt_discarded.dead-link")  # a packet may have waited for the session of its tunnel
     else:
         _smooth(state, neighbour, away - held, now)
 

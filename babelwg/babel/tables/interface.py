@@ -87,6 +87,7 @@ class Interface:
         "parameters",
         "pending_acknowledgments",
         "probing",
+        "restored",
         "retry_timer",
         "update_interval",
         "update_timer",
@@ -121,6 +122,7 @@ class Interface:
         self.probing = Probing(actions.probe)
         self.introduction = Introduction(actions.introduce)
         self.failed: float | None = None  # since when the link is known to be dead, in seconds
+        self.restored = float("-inf")  # when a dead link was used again last
         self.one_way = False  # whether it is dead although packets come
         self.heard_since = 0  # promised Hellos since then
         self.retry_timer = Timer(actions.retry)
