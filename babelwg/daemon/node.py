@@ -53,6 +53,7 @@ from babelwg.daemon.recorder import Recorder, wiring
 from babelwg.daemon.repair import Repair
 from babelwg.daemon.routing import ADOPTION, RoutingService
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
+from babelwg.daemon.store import LAST_WAIT
 from babelwg.daemon.tunnels import FAREWELL, TunnelService
 from babelwg.daemon.web.service import WebService
 from babelwg.linux.errors import KernelError
@@ -121,7 +122,7 @@ class Node:
                 await self._withdraw_all()
             else:
                 self.routing.pause()
-            await self.checkpoint()
+            await self._last_checkpoint()
         finally:
             await self._stack.aclose()
 
@@ -302,6 +303,13 @@ class Node:
         await self.store.tidy_routes(speaker.selected_count, speaker.selected_routes)
         await self.store.fsync()
 
+    async def _last_checkpoint(self) -> None:
+        try:
+            async with asyncio.timeout(LAST_WAIT):
+                await self.checkpoint()
+        except TimeoutError:
+            self.store.leave()
+
     async def _release_adopted(self, end: float) -> None:
         await asyncio.sleep(end - asyncio.get_running_loop().time())
         released = self.routes.release()
@@ -325,7 +333,7 @@ class Node:
         self.routing.pump()
         babeld = babeld_of(self.config)
         await asyncio.sleep((babeld.shutdown_delay if babeld else None) or FAREWELL)
-        self.routing.stopping = True
+        self.routing.halt()
         try:
             self.routes.withdraw()
         except KernelError as error:

@@ -89,12 +89,8 @@ class RoutingService:
 
     def close(self) -> None:
         """Stop reading and sending; the kernel's routes stay."""
-        self.stopping = True
         self._keeper.close()
-        self._flusher.close()
-        self._reader.close()
-        if self._timer is not None:
-            self._timer.cancel()
+        self.halt()
         self.socket.close()
 
     def pause(self) -> None:
@@ -102,7 +98,15 @@ class RoutingService:
         self.speaker.pause(self._loop.time())
         self.pump()
         self._keeper.finish()
+        self.halt()
+
+    def halt(self) -> None:
+        """Do nothing from now on; what still comes must not change what the kernel and neighbours hear no more of."""
         self.stopping = True
+        self._flusher.close()
+        self._reader.close()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def want(self, name: str, interface: WantedInterface | None) -> None:
         """Run on an interface from now on, with these parameters; None: no longer."""

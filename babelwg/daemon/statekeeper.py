@@ -1,15 +1,22 @@
 """The node's state on the disk: one thread writes it, version after version, while the loop goes on."""
 
-import asyncio
+import contextlib
+import errno
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from babelwg.config import State
 from babelwg.config.state.identity import is_reserved
+from babelwg.daemon.diskthread import DiskThread, answered, outcome, tell
+
+# Implementation constant
+LONGEST_WAIT = (
+    2.0  # seconds; a disk that hangs for longer counts as one that fails, or it would stop the node
+)
 
 
 class Saving(NamedTuple):
@@ -29,7 +36,7 @@ class StateKeeper:
         self.failing = False
         self._directory = directory
         self._attempt = attempt
-        self._thread = ThreadPoolExecutor(1, "state")
+        self._thread = DiskThread("state")
         self._latest: int | None = None  # the seqno that is in use
         self._savings: deque[Saving] = deque()  # those that are not booked yet
 
@@ -51,28 +58,23 @@ class StateKeeper:
         """Whether a seqno is in use that the disk has as one that nobody has used under this router-id."""
         return self.saved is not None and not self._is_reserved()
 
-    def save(self) -> None:
-        """Wait until the disk has the state as it is now, or the attempt failed."""
-        self.save_soon()
-        self._wait()
-
     def save_soon(self) -> None:
         """Have the state as it is now written as soon as what was asked for before."""
         version = self.state.copy()
-        self._savings.append(
-            Saving(version, self._thread.submit(outcome, partial(version.save, self._directory)))
-        )
+        answer = self._thread.submit(partial(outcome, partial(version.save, self._directory)))
+        self._savings.append(Saving(version, answer))
 
     async def save_aside(self) -> None:
-        """Do as `save` while the loop goes on."""
+        """Wait, while the loop goes on, until the disk has the state as it is now, or the attempt failed."""
         self.save_soon()
-        await asyncio.wait([asyncio.wrap_future(self._savings[-1].answer)])
+        await answered(self._savings[-1].answer)
         self._book_ready()
 
-    def close(self) -> None:
-        """Wait until all is written."""
-        self._thread.shutdown()
+    def close(self, seconds: float) -> bool:
+        """Wait until all is written, so many seconds at most; return whether it is."""
+        is_done = self._thread.wait(seconds)
         self._book_ready()
+        return is_done
 
     def _is_reserved(self) -> bool:
         if self.saved is None or self._latest is None:
@@ -81,8 +83,13 @@ class StateKeeper:
 
     def _wait(self) -> None:
         if self._savings:
-            self._savings[-1].answer.result()
+            with contextlib.suppress(TimeoutError):
+                self._savings[-1].answer.result(LONGEST_WAIT)
         self._book_ready()
+        if self._savings:
+            self.failing = True
+            hangs = TimeoutError(errno.ETIMEDOUT, f"the disk has not answered for {LONGEST_WAIT:.0f} s")
+            self._attempt(partial(tell, hangs))
 
     def _book_ready(self) -> None:
         while self._savings and self._savings[0].answer.done():
@@ -92,18 +99,3 @@ class StateKeeper:
             if error is None:
                 self.saved = version
             self._attempt(partial(tell, error))
-
-
-def outcome(action: Callable[[], None]) -> OSError | None:
-    """Do something for which the disk is needed; return what went wrong."""
-    try:
-        action()
-    except OSError as error:
-        return error
-    return None
-
-
-def tell(error: OSError | None) -> None:
-    """Raise what went wrong in a thread."""
-    if error is not None:
-        raise error

@@ -4,11 +4,11 @@ What has to wait for the disk is written in threads, the state in one and new jo
 what the kernel will write.
 """
 
-import asyncio
+import errno
 import logging
 import socket
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,13 +20,18 @@ from babelwg.babel.wire.seqno import seqno_add, seqno_lt
 from babelwg.config import HelloFile, Journal, Loaded, RouteJournal, SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
 from babelwg.daemon.clock import ClockWatch
-from babelwg.daemon.statekeeper import StateKeeper, outcome, tell
+from babelwg.daemon.diskthread import DiskThread, outcome, tell
+from babelwg.daemon.statekeeper import StateKeeper
 
 log = logging.getLogger(__name__)
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
 
 JOURNALS, SEQNOS = "journals", "seqnos"  # what a next life must not believe
+# Implementation constant: seconds for the disk at the end. One that is well needs a small part of them; neighbours keep
+# the routes of a node that starts anew for some seconds more, and a service manager should have no need to kill it.
+LAST_WAIT = 2.0
+
 LISTEN_PORT = "/"  # the listen port among the ports of interfaces, whose names have no slash
 
 
@@ -52,7 +57,8 @@ class Store:
         self._hellos = HelloFile(directory)
         self._state, lost, reasons = State.load(directory, owner)
         self._keeper = StateKeeper(self._state, directory, partial(self._attempt, "state"))
-        self._thread = ThreadPoolExecutor(1, "journals")
+        self._thread = DiskThread("journals")
+        self._is_left = False
         self._first_seqno = self._state.seqno_limit
         self._take_identity(fresh_router_id)
         sent, self._heard = self._hellos.read()
@@ -144,9 +150,11 @@ class Store:
         if is_new or "state" in self.failing or self._keeper.is_outrun:
             self._state.hello_seqnos = dict(hello_seqnos)
             await self._keeper.save_aside()
+            self._note_doubt()  # of several versions, the last may be the first that has the latest seqnos
         if not self._hellos.is_open:
             self._attempt("hellos", lambda: self._hellos.begin(hello_seqnos))
-        self._attempt("clock", self.clock.keep)
+        error = await self._aside(self.clock.keep)
+        self._attempt("clock", partial(tell, error))
 
     async def tidy(self, live: int, sources: Callable[[], Iterable[SourceView]]) -> None:
         """Keep the journal short, and begin anew after a failure, given how many sources live and how to have them."""
@@ -202,13 +210,21 @@ class Store:
         return ports
 
     def close(self) -> None:
-        """Wait until all is written, and close the journal and its like."""
-        self._keeper.close()
-        self._thread.shutdown()
-        for journal in (self._journal, self._routes):
-            journal.drop_draft()
-            journal.close()
-        self._hellos.close()
+        """Wait until all is written, but not for a disk that hangs, and close the journal and its like."""
+        end = time.monotonic() + (0.0 if self._is_left else LAST_WAIT)
+        # In the thread, whose work they are used in; and a directory that hangs must not hold up the end either.
+        self._thread.submit(self._close_files)
+        is_saved = self._keeper.close(end - time.monotonic())
+        if not (self._thread.wait(max(0.0, end - time.monotonic())) and is_saved):
+            self.leave()
+
+    def leave(self) -> None:
+        """Take note that this life ends without waiting any longer for the disk."""
+        if self._is_left:
+            return
+        self._is_left = True
+        why = f"the disk has not answered for {LAST_WAIT:.0f} s, so the next start knows an older state of this node"
+        self._attempt("last-checkpoint", partial(tell, TimeoutError(errno.ETIMEDOUT, why)))
 
     def _append(self, what: str, journal: Journal[Row], rows: Sequence[Row]) -> None:
         if journal.is_open and rows:
@@ -232,7 +248,13 @@ class Store:
 
     async def _aside(self, action: Callable[[], None]) -> OSError | None:
         """Do something in the thread of the journals; return what went wrong."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, outcome, action)
+        return await self._thread.run(partial(outcome, action))
+
+    def _close_files(self) -> None:
+        for journal in (self._journal, self._routes):
+            journal.drop_draft()
+            journal.close()
+        self._hellos.close()
 
     def _take_identity(self, fresh_router_id: bool) -> None:
         """Reserve seqnos on the disk; without that the router-id is new, or a later life would use them again."""

@@ -85,6 +85,25 @@ def test_a_later_life_goes_on_with_what_was_stored(
     assert run(main()) == found
 
 
+def test_nothing_is_read_after_the_last_hello(tmp_path: Path) -> None:
+    async def main() -> None:
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path) as routing:
+            for tlvs in (MEETING, [announced(P, 50)]):
+                await asyncio.sleep(0.3)
+                socket.say(*tlvs)
+            await asyncio.sleep(0.1)
+            routing.pause()
+            sent, known = len(socket.sent), dict(routing.speaker.selected_metrics())
+            socket.say(announced(P, 60))
+            socket.say(announced(Q, 60))
+            await asyncio.sleep(1.0)
+            assert len(socket.waiting) == 2
+            assert (len(socket.sent), dict(routing.speaker.selected_metrics())) == (sent, known)
+
+    run(main())
+
+
 def test_a_new_route_waits_while_there_is_more_to_read(tmp_path: Path) -> None:
     class SlowSocket(BusySocket):
         def receive(self, now: float, limit: int) -> Iterator[Datagram]:

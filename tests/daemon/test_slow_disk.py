@@ -3,6 +3,8 @@
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +15,9 @@ import pytest
 from babelwg.babel.memory import SourceRecord
 from babelwg.babel.snapshot import SourceView
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.daemon import statekeeper
+from babelwg.daemon import store as store_module
+from babelwg.daemon.node import Node
 from babelwg.daemon.store import Store
 
 NET = Prefix.parse("2001:db8::/32")
@@ -46,6 +51,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
     store = Store(tmp_path / "state", "key")
     yield store
     store.close()
+
+
+class UnansweringDisk(HungDisk):
+    """One for which nobody who ends, or holds up the loop, waits any longer than a moment."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__(monkeypatch)
+        monkeypatch.setattr(store_module, "LAST_WAIT", 0.2)
+        monkeypatch.setattr("babelwg.daemon.node.LAST_WAIT", 0.2)
+        monkeypatch.setattr(statekeeper, "LONGEST_WAIT", 0.2)
 
 
 def life_after_a_kill(store: Store) -> Store:
@@ -194,3 +209,99 @@ def test_a_journal_whose_writing_is_broken_off_stays_and_is_written_at_the_end(
 
     asyncio.run(stop_amid())
     assert life_after_a_kill(store).memory().sources == (SourceRecord(NET, ROUTER, 5000, 96),)
+
+
+def test_a_stop_does_not_wait_for_a_disk_that_hangs(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Stopping(Node):
+        def __init__(self) -> None:
+            self.store = store
+
+        async def checkpoint(self) -> None:
+            await store.save({"bw-a": 7})
+
+    disk = UnansweringDisk(monkeypatch)
+    since = time.monotonic()
+    asyncio.run(Stopping()._last_checkpoint())
+    store.close()
+    passed = time.monotonic() - since
+    disk.go.set()
+    assert passed < 0.35, "nobody waits twice"
+    assert store.counters == {"store_failed.last-checkpoint": 1}
+    (line,) = caplog.messages
+    assert line.endswith(
+        "the disk has not answered for 0 s, so the next start knows an older state of this node"
+    )
+
+
+def test_an_end_during_the_start_does_not_wait_for_a_disk_that_hangs(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = UnansweringDisk(monkeypatch)
+    store.set_owner("another key")
+    since = time.monotonic()
+    store.close()
+    assert 0.15 < time.monotonic() - since < 0.35
+    assert store.counters == {"store_failed.last-checkpoint": 1}
+    disk.go.set()
+
+
+def test_an_end_that_the_disk_takes_part_in_is_told_nobody(store: Store) -> None:
+    store.set_owner("another key")
+    store.close()
+    assert store.counters == {}
+    assert Store(store.directory, "another key").router_id == store.router_id
+
+
+STOP = """
+import asyncio, os, sys, threading
+from pathlib import Path
+from babelwg.daemon.recorder.file import HistoryFile
+from babelwg.daemon.store import Store
+
+async def main():
+    store = Store(Path(sys.argv[1]), "key")
+    os.fsync = os.write = lambda *arguments: threading.Event().wait()
+    history = HistoryFile(Path(sys.argv[1]) / "history")
+    history.put(b"{}")
+    try:
+        async with asyncio.timeout(0.1):
+            await store.fsync()
+    except TimeoutError:
+        store.leave()
+    store.set_owner("another key")
+    store.close()
+
+asyncio.run(main())
+"""
+
+
+def test_a_process_ends_while_all_its_threads_wait_for_the_disk(tmp_path: Path) -> None:
+    since = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", STOP, str(tmp_path)], timeout=20, check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - since < 10
+
+
+def test_a_seqno_that_cannot_be_reserved_does_not_stop_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubt = tmp_path / "doubt"
+    store = Store(tmp_path / "state", "key", doubt=doubt)
+    first = store.memory().seqno
+    disk = UnansweringDisk(monkeypatch)
+    since = time.monotonic()
+    for seqno in range(first, first + 40):
+        store.reserve(seqno)
+    assert time.monotonic() - since < 0.35
+    assert store.failing == {"state": "the disk has not answered for 0 s"}
+    assert doubt.read_text() == "seqnos", "a next life must not use them again"
+    disk.go.set()
+    asyncio.run(store.save({"bw-a": 7}))
+    assert (store.failing, doubt.exists()) == ({}, False)
+    assert life_after_a_kill(store).memory().seqno >= first + 40
+    store.close()

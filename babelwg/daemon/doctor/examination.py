@@ -3,11 +3,13 @@
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from babelwg.babel.snapshot import NeighbourView, Snapshot
 from babelwg.config import Config, ConfigErrors, PeerConfig
+from babelwg.daemon.diskthread import DiskThread
 from babelwg.daemon.doctor.babel import check_keys, check_link, check_seqno
 from babelwg.daemon.doctor.finding import NODE, Finding, fail, ok, warn
 from babelwg.daemon.doctor.kernel import examine_kernel
@@ -46,7 +48,7 @@ async def examine(context: "Context", peer: PeerConfig | None) -> list[Finding]:
             if peer is None:
                 findings += _examine_machine(node) + examine_kernel(node)
                 # Where disks are slow, Hellos must not wait for them.
-                findings += await asyncio.to_thread(_examine_files, node)
+                findings += await DiskThread("examination").run(partial(_examine_files, node))
             findings += await _examine_peers(context, peer)
     except TimeoutError:
         cause = "the machine is overloaded, or there are very many peers"

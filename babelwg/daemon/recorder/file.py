@@ -4,7 +4,10 @@ import asyncio
 import contextlib
 import os
 import stat
+from functools import partial
 from pathlib import Path
+
+from babelwg.daemon.diskthread import DiskThread
 
 # Implementation constants
 FILE_LIMIT = 8 << 20  # octets of one file; the older one is as large at most
@@ -25,6 +28,7 @@ class HistoryFile:
         self._waiting: list[bytes] = []
         self._octets = 0
         self._task: asyncio.Task[None] | None = None
+        self._thread = DiskThread("history")
 
     def load(self, octets: int) -> list[bytes]:
         """Return the latest lines that earlier lives wrote, no more than so many octets."""
@@ -69,7 +73,7 @@ class HistoryFile:
 
     async def _write(self, lines: list[bytes]) -> None:
         try:
-            await asyncio.to_thread(self._append, b"\n".join([*lines, b""]))
+            await self._thread.run(partial(self._append, b"\n".join([*lines, b""])))
             self.problem = None
         except OSError as error:
             self.problem = error.strerror or str(error)
