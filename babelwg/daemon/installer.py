@@ -46,6 +46,7 @@ class RouteInstaller:
         self._policy: Policy = AllowAll()
         self._addresses: tuple[bytes, ...] = ()
         self._usable: tuple[bytes, ...] = ()  # those of them that the kernel has
+        self._has_lost_own = False  # one of these, since losses were settled
         self._announced: Mapping[Prefix, str] = {}
         self._endpoints: frozenset[bytes] = frozenset()
         self._selected: dict[Prefix, Selected] = {}
@@ -129,11 +130,21 @@ class RouteInstaller:
             self._routes.prefer_sources(self.source_for)
 
     def address_lost(self, lost: InterfaceAddress) -> None:
-        """Have routes set again, at the next flush, that the kernel drops or changes with an address."""
-        is_last = len(lost.address) == 4 and self._mirror.ipv4(lost.interface) is None
-        is_elsewhere = any(address.address == lost.address for address in self._mirror.all_addresses())
-        self._routes.address_lost(lost.interface, lost.address, is_last, is_elsewhere)
-        self.sync_sources()
+        """Have routes set again that the kernel drops or changes with an address, once losses are settled."""
+        # What the interfaces have at this moment counts, not what they have once all news are read.
+        is_last = len(lost.address) == 4 and not self._mirror.has_ipv4(lost.interface)
+        is_preferred = self._routes.losses.is_preferred(lost.address)
+        if is_last or is_preferred:
+            is_elsewhere = is_preferred and self._mirror.has_anywhere(lost.address)
+            self._routes.losses.note(lost.interface, lost.address, is_last, is_elsewhere)
+        self._has_lost_own = self._has_lost_own or lost.address in self._usable
+
+    def settle_losses(self) -> None:
+        """Look through all routes, once, for what went with the addresses that were lost."""
+        self._routes.settle_losses()
+        if self._has_lost_own:
+            self._has_lost_own = False
+            self.sync_sources()
 
     def reconsider(self, now: float) -> None:
         """Keep the speaker from what the kernel refused, and let it try what had no place when one has become free."""

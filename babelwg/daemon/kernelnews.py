@@ -41,6 +41,9 @@ class KernelNews:
         self.monitor.close()
 
     def _changed(self, what: set[str]) -> None:
+        if "address" in what:
+            # Now and not with a digest: until then routes could be set that prefer what is gone.
+            self._node.routing.installer.settle_losses()
         for digest in self._digests:
             digest.take(what)
 

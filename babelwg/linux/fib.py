@@ -7,9 +7,10 @@ from operator import itemgetter
 
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.errors import KernelError
-from babelwg.linux.fibplan import Operation, RemoveRoute, SetRoute, plan_loss, plan_routes
+from babelwg.linux.fibplan import Operation, RemoveRoute, adoptable, plan_routes, requests_of
 from babelwg.linux.halves import Halves
 from babelwg.linux.look import Seen
+from babelwg.linux.losses import Losses
 from babelwg.linux.netlink import Refusal, RequestSocket
 from babelwg.linux.refusals import Refusals
 from babelwg.linux.routes import (
@@ -21,8 +22,6 @@ from babelwg.linux.routes import (
     Place,
     Route,
     dump_routes,
-    remove_request,
-    set_request,
 )
 from babelwg.linux.sourceroutes import SourceRoutes, differing
 from babelwg.linux.sourcerules import SourceRules
@@ -60,14 +59,14 @@ class KernelRoutes:
         self.counters = {"route_set": 0, "route_removed": 0, "route_refused": 0, "route_repaired": 0}
         self._refusals = Refusals(self.counters)
         self.refused = self._refusals.reasons
+        self.losses = Losses()  # what was noted there is heeded before anything else
         self._requests = requests
         self._rules = SourceRules(requests, self.sources, self._refusals)
         self._halves = Halves()
         self._changed: set[Place] = set()
         self._by_place: dict[Place, Route] = {}
-        self._unanswered: set[Route] = (
-            set()
-        )  # of batches whose answers were lost: the kernel may have them or not
+        # Of batches whose answers were lost: the kernel may have them or not.
+        self._unanswered: set[Route] = set()
         self.right: bytes | None = None  # the mark of a look that showed all as it is wanted, and still is
 
     def learn(
@@ -173,6 +172,7 @@ class KernelRoutes:
 
         Raises KernelError when the socket fails; the changes then wait for another attempt.
         """
+        self.settle_losses()
         if not (self._changed or self._sourced.is_stale or self.sources.tables or self._rules.rules):
             return []  # as after most datagrams
         if self._unanswered:
@@ -210,14 +210,9 @@ class KernelRoutes:
         self.right = None
         self._rules.adopt()
         self._sourced.outdate()
-        allowed, known = set(interfaces), {self.table, *tables}
-        self.installed = {
-            route.place: route
-            for route in dump_routes(self._requests, 0, only=PROTOCOL_BABEL)
-            if self.is_own_table(route.table)
-            or route.interface in allowed
-            or (route.kind == UNREACHABLE and route.table in known)
-        }
+        there = dump_routes(self._requests, 0, only=PROTOCOL_BABEL)
+        self.installed = adoptable(there, self.is_own_table, set(interfaces), {self.table, *tables})
+        self.losses.begin(self.installed.values())
         self.adopted = set(self.installed)
         return len(self.adopted)
 
@@ -265,6 +260,7 @@ class KernelRoutes:
         self.installed = self._ours(
             r for table in tables for r in dump_routes(self._requests, table, only=PROTOCOL_BABEL)
         )
+        self.losses.begin(self.installed.values())
         self._changed.update(self.all_wanted(), self.installed)
         self._unanswered.clear()
 
@@ -285,6 +281,7 @@ class KernelRoutes:
 
     def lost(self, route: Route) -> bool:
         """Take note that the kernel dropped a route; return whether somebody else took one that we still want."""
+        self.settle_losses()  # what went with an address was not taken by anybody
         if self.installed.get(route.place) != route:
             return False
         self.right = None
@@ -315,9 +312,9 @@ class KernelRoutes:
             del self.installed[place]
             self._changed.add(place)
 
-    def address_lost(self, interface: int, address: bytes, is_last: bool, is_elsewhere: bool) -> None:
-        """Take note that an interface (index) lost an address (packed), and of what became of routes with it."""
-        for place, left in plan_loss(self.installed, interface, address, is_last, is_elsewhere).items():
+    def settle_losses(self) -> None:
+        """Take note of what became of routes with the addresses of `losses`."""
+        for place, left in (self.losses.take(self.installed) if self.losses else {}).items():
             self.right = None
             self._changed.add(place)
             del self.installed[place]
@@ -368,13 +365,7 @@ class KernelRoutes:
 
     def _apply(self, plan: list[Operation]) -> list[tuple[Prefix, Refusal]]:
         self.right = None
-        ours = None if self.shared else self.table
-        requests = [
-            set_request(op.route, exclusive=op.route.table != ours and self._is_exclusive(op.route))
-            if isinstance(op, SetRoute)
-            else remove_request(op.route)
-            for op in plan
-        ]
+        requests = requests_of(plan, self._is_exclusive)
         refusals = []
         for operation, answer in zip(plan, self._requests.request(requests), strict=True):
             if not self._note(operation, answer):
@@ -396,6 +387,7 @@ class KernelRoutes:
             return answer.errno in (0, errno.ESRCH, errno.ENOENT, errno.ENODEV)
         if answer.errno == 0:
             self.installed[place] = route
+            self.losses.installed(route)
             self.counters["route_set"] += 1
             if self.refused and route.kind != UNREACHABLE:
                 self._refusals.end(self.sources.named(route))

@@ -1,9 +1,9 @@
 """A pure plan for the routes of our tables: which operations turn what is there into what is wanted."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 
-from babelwg.linux.routes import TABLE_MAIN, THROW, Place, Route
+from babelwg.linux.routes import THROW, UNREACHABLE, Place, Route, remove_request, set_request
 
 
 # Not frozen, which would take three times as long to make: there may be ten thousand in a second.
@@ -42,27 +42,30 @@ def plan_routes(desired: Mapping[Place, Route], actual: Mapping[Place, Route]) -
     return [*_throws_first(sets), *reversed(_throws_first(removals))]
 
 
+def requests_of(plan: list[Operation], is_exclusive: Callable[[Route], bool]) -> list[tuple[int, int, bytes]]:
+    """Return what a plan asks of the kernel, which must leave a route alone that may be somebody else's."""
+    return [
+        set_request(operation.route, exclusive=is_exclusive(operation.route))
+        if isinstance(operation, SetRoute)
+        else remove_request(operation.route)
+        for operation in plan
+    ]
+
+
+def adoptable(
+    routes: Iterable[Route], is_own_table: Callable[[int], bool], interfaces: Set[int], tables: Set[int]
+) -> dict[Place, Route]:
+    """Return the routes that can only be ours: those in our tables, over interfaces, and unreachable in tables."""
+    return {
+        route.place: route
+        for route in routes
+        if is_own_table(route.table)
+        or route.interface in interfaces
+        or (route.kind == UNREACHABLE and route.table in tables)
+    }
+
+
 def _throws_first(operations: list[Operation]) -> list[Operation]:
     """Return operations with those on throw routes before the others; there may be thousands, and often none."""
     throws = [operation for operation in operations if operation.route.kind == THROW]
     return [*throws, *(o for o in operations if o.route.kind != THROW)] if throws else operations
-
-
-def plan_loss(
-    routes: Mapping[Place, Route], interface: int, address: bytes, is_last: bool, is_elsewhere: bool
-) -> dict[Place, Route | None]:
-    """Return what the kernel leaves, without a word, of routes when an interface loses an address; None for nothing.
-
-    IPv4 routes over the interface go with its last IPv4 address, and those of main that prefer an address which no
-    interface has any more (else it is `elsewhere`); IPv6 routes go on without a preferred source.
-    """
-    left: dict[Place, Route | None] = {}
-    for place, route in routes.items():
-        if route.prefix.family == 6:
-            if route.source == address:
-                left[place] = route._replace(source=b"")
-        elif (is_last and route.interface == interface) or (
-            route.source == address and route.table == TABLE_MAIN and not is_elsewhere
-        ):
-            left[place] = None
-    return left

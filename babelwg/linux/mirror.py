@@ -110,6 +110,14 @@ class Mirror:
         """Return whether an interface has an address, usable or not."""
         return (address.address, address.plen) in self.addresses.get(address.interface, {})
 
+    def has_ipv4(self, index: int) -> bool:
+        """Return whether an interface has an IPv4 address."""
+        return any(len(address) == 4 for address, _ in self.addresses.get(index, ()))
+
+    def has_anywhere(self, address: bytes) -> bool:
+        """Return whether any interface has an address (packed)."""
+        return any(address == own for addresses in self.addresses.values() for own, _ in addresses)
+
     def all_addresses(self) -> Iterator[InterfaceAddress]:
         """Yield the addresses of all interfaces."""
         for addresses in self.addresses.values():

@@ -28,7 +28,11 @@ class NewsBench:
         ignore: Any = SimpleNamespace(
             links_changed=lambda: None, note=lambda *words: None, sync=lambda *what: None
         )
-        installer = SimpleNamespace(address_lost=lambda lost: self.lost_addresses.append(lost.address))
+        self.settled: list[int] = []  # how many addresses were lost when each time losses were settled
+        installer = SimpleNamespace(
+            address_lost=lambda lost: self.lost_addresses.append(lost.address),
+            settle_losses=lambda: self.settled.append(len(self.lost_addresses)),
+        )
         self.routing: Any = SimpleNamespace(
             sync_interfaces=lambda: None, guard=lambda: None, installer=installer
         )

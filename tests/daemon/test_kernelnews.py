@@ -87,6 +87,7 @@ def test_an_address_of_ours_that_goes_is_set_again_soon_and_those_of_others_are_
         kernel.tell(RTM_DELADDR, address(1, OWN))
         bench.hear()
         assert bench.lost_addresses == [bytes([192, 0, 2, 1]), OWN, OWN]
+        assert bench.settled == [2, 3], "once for all that is told together"
         assert bench.repairs == [False], "nobody has to look at all routes for it"
         kernel.tell(RTM_NEWADDR, address(1, OWN))
         bench.hear()

@@ -1,6 +1,7 @@
 """The table of our routes against a kernel that answers as it is told."""
 
 import errno
+from typing import Any
 
 import pytest
 
@@ -249,11 +250,12 @@ def test_routes_over_an_interface_are_set_again_when_its_last_ipv4_address_goes(
     ours.learn(Prefix.parse("10.8.0.0/24"), NEXT_HOP, 4, b"")
     ours.learn(NET, NEXT_HOP, 3, b"")
     ours.flush()
-    ours.address_lost(3, bytes([192, 0, 2, 1]), is_last=False, is_elsewhere=False)
+    ours.losses.note(3, bytes([192, 0, 2, 1]), is_last=False, is_elsewhere=False)
     ours.flush()
     assert kernel.batches == [3], "another address of the interface is left"
     del kernel.places[6696, LAN]
-    ours.address_lost(3, bytes([192, 0, 2, 1]), is_last=True, is_elsewhere=False)
+    ours.losses.note(3, bytes([192, 0, 2, 1]), is_last=True, is_elsewhere=False)
+    ours.settle_losses()
     assert not ours.is_installed(LAN)
     ours.flush()
     assert kernel.batches == [3, 1]
@@ -271,9 +273,60 @@ def test_routes_that_prefer_an_address_which_is_gone_are_set_again_where_the_ker
     ours.learn(LAN, NEXT_HOP, 3, LOST)
     ours.learn(Prefix.parse("10.8.0.0/24"), NEXT_HOP, 3, OTHER)
     ours.flush()
-    ours.address_lost(1, LOST, is_last=False, is_elsewhere=is_elsewhere)
+    ours.losses.note(1, LOST, is_last=False, is_elsewhere=is_elsewhere)
     ours.flush()
     assert kernel.batches == [2, *again]
+
+
+def test_a_route_that_goes_with_an_address_was_not_removed_by_another_program() -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel, 254)
+    ours.learn(LAN, NEXT_HOP, 3, LOST)
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.flush()
+    ours.losses.note(1, LOST, is_last=False, is_elsewhere=False)
+    assert not ours.lost(ours.learned[LAN])
+    assert ours.lost(ours.learned[NET])
+    ours.flush()
+    assert kernel.batches == [2, 2]
+
+
+def test_routes_of_an_earlier_life_that_prefer_an_address_go_with_it() -> None:
+    kernel = FakeKernel()
+    former = routes(kernel, 254)
+    former.learn(LAN, NEXT_HOP, 3, LOST)
+    former.flush()
+    ours = routes(kernel, 254)
+    ours.adopt([3])
+    assert ours.losses.is_preferred(LOST)
+    ours.losses.note(1, LOST, is_last=False, is_elsewhere=False)
+    ours.flush()
+    assert ours.installed == {}
+
+
+def test_all_routes_are_looked_through_once_for_all_addresses_that_went() -> None:
+    class Walked(dict[Any, Any]):
+        walks = 0
+
+        def values(self) -> Any:
+            self.walks += 1
+            return super().values()
+
+    kernel = FakeKernel()
+    ours = routes(kernel, 254)
+    ours.learn(LAN, NEXT_HOP, 3, LOST)
+    ours.learn(Prefix.parse("10.8.0.0/24"), NEXT_HOP, 4, b"")
+    ours.learn(NET, NEXT_HOP, 5, LOST6)
+    ours.flush()
+    ours.installed = walked = Walked(ours.installed)
+    ours.losses.note(1, LOST, is_last=True, is_elsewhere=False)
+    ours.losses.note(4, OTHER, is_last=True, is_elsewhere=False)
+    ours.losses.note(1, LOST6, is_last=False, is_elsewhere=False)
+    ours.settle_losses()
+    ours.settle_losses()
+    assert walked.walks == 1
+    ours.flush()
+    assert kernel.batches == [3, 3]
 
 
 def test_an_ipv6_route_whose_preferred_source_goes_is_told_of_it_again() -> None:
@@ -282,7 +335,7 @@ def test_an_ipv6_route_whose_preferred_source_goes_is_told_of_it_again() -> None
     ours.learn(NET, NEXT_HOP, 3, LOST6)
     ours.flush()
     kernel.places[254, NET] = kernel.places[254, NET]._replace(source=b"")
-    ours.address_lost(1, LOST6, is_last=False, is_elsewhere=True)
+    ours.losses.note(1, LOST6, is_last=False, is_elsewhere=True)
     ours.prefer_sources(lambda prefix: b"")
     ours.flush()
     assert kernel.batches == [1], "the kernel has it as it is wanted now"
