@@ -128,6 +128,7 @@ def test_a_repair_that_fails_does_not_end_the_node_and_is_tried_again_soon(
 def test_tunnels_are_withdrawn_also_where_the_kernel_keeps_the_routes(tmp_path: Path) -> None:
     node = PlayedNode(tmp_path)
     node.routing.speaker.stop = lambda now: None
+    node.routing.halt = lambda: node.done.append("nothing is read any more")
     node.routes.withdraw = lambda: node._refuse("withdraw")
 
     async def gone() -> None:
@@ -141,7 +142,7 @@ def test_tunnels_are_withdrawn_also_where_the_kernel_keeps_the_routes(tmp_path: 
 
     node.kernel = SimpleNamespace()  # type: ignore[assignment]
     run(main())
-    assert node.done == ["tunnels", "tunnels"]
+    assert node.done == ["nothing is read any more", "tunnels", "tunnels"]
 
 
 def test_a_reload_that_the_kernel_refuses_is_told(
