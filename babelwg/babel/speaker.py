@@ -97,7 +97,7 @@ class Speaker(Shown):
         )
         hello_seqno = self._first_hello_seqno(name)
         group = state.parameters.group
-        interface = Interface(name, parameters, link_local, group, hello_seqno, actions)
+        interface = Interface(name, parameters, link_local, group, hello_seqno, actions, now)
         state.interfaces[name] = interface
         start_remembered_sources(state, now)
         begin_interface(state, interface, now)

@@ -300,26 +300,40 @@ def test_the_first_samples_of_a_slow_start_do_not_count_once_a_smaller_one_came(
     assert found.neighbour().rtt < 0.003
 
 
-def test_what_lay_while_the_link_was_dead_says_nothing_of_its_delay() -> None:
+@pytest.mark.parametrize("found_dead", ["by probes", "by silence"])
+def test_what_lay_while_the_link_was_dead_says_nothing_of_its_delay(found_dead: str) -> None:
     found, peer = bench()
     peer.talk(40)
     before = found.neighbour()
+    (measured,) = (n.round_trip for n in found.speaker._state.interfaces["tun"].neighbours.values())
+    samples = measured.samples
     peer.listen(found.wait_datagrams(4))
-    found.speaker.fail_link("tun", "8 probes in 120 ms were not answered", found.now)
-    peer.delay = 5.0  # of what waits for a new session
-    peer.listen(found.wait_datagrams(10))
+    peer.delay = 9.0  # of what waits for a new session
+    if found_dead == "by probes":
+        found.speaker.fail_link("tun", "8 probes in 120 ms were not answered", found.now)
+    peer.listen(found.wait_datagrams(18))
     peer.hear()
+    assert found.neighbour().cost == INFINITY
     peer.speak(replace(found.hello(), interval=0.0))
     found.speaker.restore_link("tun", found.now)
-    peer.speak(replace(found.hello(), interval=0.0))
-    assert found.speaker.counters["rtt_discarded.dead-link"] == 2
-    assert found.neighbour().rtt == before.rtt
+    peer.speak()
     peer.delay = 0.005
-    peer.talk(8)
-    measured = found.speaker._state.interfaces["tun"].neighbours[neighbour_address(1)].round_trip
-    samples = measured.samples
-    peer.talk(8)
+    peer.talk(12)
+    assert found.neighbour().cost == 96
+    assert found.neighbour().rtt == pytest.approx(before.rtt, abs=1e-4)
     assert measured.samples > samples
+    assert found.speaker.counters["rtt_discarded.dead-link"] >= 2
+
+
+def test_what_a_former_life_stamped_says_nothing_of_the_delay() -> None:
+    # The neighbour repeats a stamp of a clock with another origin, by chance one that is not too old.
+    found, peer = bench()
+    ours = (round((found.now - 100) * 1e6) + found.speaker._state.clock_origin) % MODULUS
+    peer.heard = ours, peer.clock(found.now - 0.01)
+    peer.speak()
+    assert (found.neighbour().rtt, found.neighbour().cost) == (None, 96)
+    assert found.speaker.counters["rtt_discarded.former-life"] == 1
+    peer.talk(8)
     assert found.neighbour().rtt == pytest.approx(0.01, abs=1e-4)
 
 

@@ -16,6 +16,7 @@ MAX_AGE = 180.0  # seconds after which a stamp or a sample means nothing (§3.3)
 # Implementation constants
 SAMPLE_INTERVAL = 0.4  # seconds; samples that come closer together weigh less each
 FIRST_SAMPLES = 4  # of which the smallest counts: a link that starts is slow once
+ROUNDING = 1e-5  # seconds by which stamps may be wrong
 PENALTY_STEP = 6  # a smaller change of the penalty is not worth the metrics of all routes
 UNIT = 256  # of rtt_decay
 
@@ -101,9 +102,10 @@ def _stamps(state: State, tlv: Hello | Ihu, count: int) -> tuple[int, ...] | Non
 def _take_sample(
     state: State, neighbour: Neighbour, departure: int, ihu: tuple[int, ...], arrival: int, now: float
 ) -> None:
-    """Compute the delay from four stamps, unless they make no sense (§3.3) or lay while the link was dead."""
+    """Compute the delay from four stamps, unless they make no sense (§3.3) or tell of a link that was down."""
     origin, echoed = ihu
-    known = neighbour.round_trip.origin
+    found, began = neighbour.round_trip, neighbour.interface.began
+    known = found.origin
     away, held = _since(arrival, origin), _since(departure, echoed)
     if away > MAX_AGE:
         state.count("rtt_discarded.origin-age")
@@ -111,7 +113,9 @@ def _take_sample(
         state.count("rtt_discarded.hello-age")
     elif held > away:
         state.count("rtt_discarded.negative")
-    elif neighbour.interface.failed is not None or away > now - neighbour.interface.restored:
+    elif away > now - began + ROUNDING:
+        state.count("rtt_discarded.former-life")  # whose clock had another origin
+    elif found.rtt is not None and not (neighbour.reachable and away <= now - found.since + ROUNDING):
         state.count("rtt_discarded.dead-link")  # a packet may have waited for the session of its tunnel
     else:
         _smooth(state, neighbour, away - held, now)

@@ -50,7 +50,7 @@ def restore_link(state: State, interface: Interface, now: float) -> None:
     if interface.failed is None:
         return
     state.emit(LinkRestored(interface.name, now - interface.failed))
-    interface.failed, interface.restored = None, now
+    interface.failed = None
     state.timers.cancel(interface.retry_timer)
     for neighbour in interface.neighbours.values():
         forgive(state, neighbour, now)

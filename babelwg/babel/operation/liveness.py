@@ -194,6 +194,7 @@ def _reprice(state: State, neighbour: Neighbour, cost: int, now: float) -> None:
     state.emit(LinkCostChanged(name, neighbour.address, cost, neighbour.rxcost, neighbour.txcost))
     reprice(state, neighbour, now)
     if before == INFINITY:
+        neighbour.round_trip.since = now
         queue_untold(state, neighbour, now)
         ask_for_everything(state, neighbour, now)
     elif cost == INFINITY:

@@ -8,11 +8,12 @@ from babelwg.babel.timers import Timer
 class RoundTrip:
     """The delay to one neighbour and back; stamps are microseconds modulo 2^32."""
 
-    __slots__ = ("origin", "penalty", "received", "rtt", "sampled", "samples", "timer")
+    __slots__ = ("origin", "penalty", "received", "rtt", "sampled", "samples", "since", "timer")
 
     def __init__(self, action: Callable[[float], None]) -> None:
         self.origin: int | None = None  # the neighbour's clock when its latest Hello left
         self.received: int | None = None  # our clock when that Hello came
+        self.since = float("-inf")  # when the link came up last; what was sent before may have waited for it
         self.timer = Timer(action)  # for a delay that is not measured any more
         self.forget()
 

@@ -69,6 +69,7 @@ class Interface:
         "acquisitions",
         "asked",
         "associations",
+        "began",
         "counter",
         "encodings",
         "failed",
@@ -87,7 +88,6 @@ class Interface:
         "parameters",
         "pending_acknowledgments",
         "probing",
-        "restored",
         "retry_timer",
         "update_interval",
         "update_timer",
@@ -101,8 +101,10 @@ class Interface:
         group: bytes,
         hello_seqno: int,
         actions: InterfaceActions,
+        now: float,
     ) -> None:
         self.name = name
+        self.began = now
         self.parameters = parameters
         self.link_local = link_local
         self.hello_seqno = hello_seqno  # of the last Hello sent
@@ -122,7 +124,6 @@ class Interface:
         self.probing = Probing(actions.probe)
         self.introduction = Introduction(actions.introduce)
         self.failed: float | None = None  # since when the link is known to be dead, in seconds
-        self.restored = float("-inf")  # when a dead link was used again last
         self.one_way = False  # whether it is dead although packets come
         self.heard_since = 0  # promised Hellos since then
         self.retry_timer = Timer(actions.retry)
