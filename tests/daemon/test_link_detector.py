@@ -302,6 +302,26 @@ def test_answers_that_waited_while_the_link_was_dead_say_nothing_of_its_round_tr
     assert detector.patience == pytest.approx(Bounds().patience)
 
 
+def test_of_answers_that_waited_together_the_fastest_tells_the_round_trip() -> None:
+    # The other end found the link dead one way; then all that waited for a session of the tunnel leaves at once.
+    detector = LinkDetector(Bounds(), 0.0)
+    for count in range(40):
+        detector.answered(0.01, 1.0 + count / 4)
+    before = detector.patience
+    for waited in range(56, 0, -1):
+        detector.answered(0.01 + waited / 4, 25.0 + (56 - waited) * 0.0005)
+    assert detector.round_trip.slowest > 0.1
+    detector.answered(0.01, 25.03)
+    assert detector.patience == pytest.approx(before, rel=0.01)
+
+
+def test_answers_that_come_one_after_the_other_are_all_believed() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    for count in range(40):
+        detector.answered(0.5, 1.0 + count / 4)
+    assert detector.round_trip.smoothed == pytest.approx(0.5, rel=0.05)
+
+
 def test_the_verdict_says_why_it_took_its_time() -> None:
     link = Link(delay=0.15)
     link.run(30.0)

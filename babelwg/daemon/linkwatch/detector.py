@@ -156,7 +156,7 @@ class LinkDetector:
         if self.state is State.DEAD:
             self._try(now - rtt, now)
         if now - rtt >= self._proven:
-            self.round_trip.add(rtt)
+            self.round_trip.add(rtt, now)
         self._heard, self._pending = now, False
 
     def _try(self, left: float, now: float) -> None:
