@@ -5,7 +5,7 @@ import pytest
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.tables.flaps import MOST, Flaps
 from babelwg.babel.wire.tlv import INFINITY, SeqnoRequest, Update
-from tests.babel.bench import ORIGIN, Bench, P, Q, retraction, tlvs_of, update, updates
+from tests.babel.bench import ORIGIN, Bench, P, Q, neighbour_address, retraction, tlvs_of, update, updates
 from tests.babel.test_hostile import bench, prefixes
 
 OTHER = bytes.fromhex("02000000000000bb")
@@ -126,6 +126,18 @@ def test_a_change_of_router_that_waits_is_told_to_the_next_hop_once() -> None:
     later = [tlv for _, d in found.live(6.0) if d.interface == "tun1" for tlv in tlvs_of(d)]
     assert updates(later, P) == []
     assert found.speaker.counters["change_held.flapping"] > 15  # looks
+
+
+def test_a_new_next_hop_of_a_router_that_others_hear_of_later_is_told_at_once() -> None:
+    found = strict(changes=0)
+    found.receive([update(P, metric=50, number=2)], 2, "tun2")
+    for number in range(5):
+        found.receive([update(P, router_id=(ORIGIN, OTHER)[number % 2])], 1, "tun1")
+        found.datagrams()
+    assert found.speaker.counters["change_held.flapping"] == 1  # all heard of OTHER last
+    found.receive([retraction(P)], 1, "tun1")
+    assert found.selected(P) == neighbour_address(2)
+    assert metrics(found) == [INFINITY]
 
 
 def test_who_loses_a_change_that_waited_asks_for_the_router_that_it_used() -> None:

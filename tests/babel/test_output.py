@@ -442,3 +442,20 @@ def test_what_is_withheld_is_judged_once_and_told_when_the_kernel_works(
     found.speaker.withhold(False, found.now)
     finite = {tlv.prefix for tlv in found.wait(1) if isinstance(tlv, Update) and tlv.metric < INFINITY}
     assert finite == set(known[:2])
+
+
+def test_no_empty_packet_leaves_where_nothing_is_to_be_said() -> None:
+    #   0 --- us --- 1    split horizon keeps from 0 what changes through it
+    found, known = bench(InterfaceParameters(), InterfaceParameters()), prefixes(600)
+    found.speaker.withhold(True, found.now)
+    for metric in (0, 500):
+        for start in range(0, 600, 200):
+            receive(found, 0, *(update(prefix=p, metric=metric) for p in known[start : start + 200]))
+    receive(found, 1, update(prefix=P))
+    receive(found, 1, retraction(P))
+    datagrams = [d for _, d in found.live(12)]
+    found.speaker.withhold(False, found.now)
+    datagrams += [d for _, d in found.live(12)]
+    assert all(tlvs_of(datagram) for datagram in datagrams)
+    told = [t for d in datagrams if d.interface == "if0" for t in updates(tlvs_of(d), P)]
+    assert {t.metric for t in told} == {INFINITY}

@@ -64,7 +64,7 @@ def flush(state: State, interface: Interface, outbox: Outbox, now: float) -> lis
             _write_paced(state, interface, outbox, writer, now)
         if writer:
             datagrams.append(_wrap(state, interface, outbox, writer, now))
-        elif state.withheld:
+        elif state.withheld and not (outbox.pressing or outbox.updates):
             break  # what waits for the kernel needs no timer
     return datagrams
 

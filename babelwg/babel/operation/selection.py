@@ -146,7 +146,7 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
         if told:
             _tell_change(state, prefix, news, now)
         else:
-            _tell_later(state, route, news and old.router_id != route.router_id, now)
+            _tell_later(state, route, news and _is_new_to_next_hop(old, route), now)
     if old.route.neighbour.interface is not route.neighbour.interface:
         _tell_former(state, prefix, old.route, now)
 
@@ -167,6 +167,11 @@ def _tell_later(state: State, route: Route, news: bool, now: float) -> None:
     if news:
         state.batches.outdate()
         queue_urgent_on(state, route.neighbour.interface, route.prefix, now)
+
+
+def _is_new_to_next_hop(old: Selection, route: Route) -> bool:
+    """Return whether a next hop has not heard yet that we use its route to this router instead of another's."""
+    return old.router_id != route.router_id or old.route.neighbour.interface is not route.neighbour.interface
 
 
 def _use_first(state: State, route: Route, cause: Cause, now: float) -> None:

@@ -77,7 +77,8 @@ class PacketWriter:
     def _append(self, piece: bytes, spare: int) -> bool:
         if self._size + len(piece) + spare > self.capacity:
             return False
-        self._pieces.append(piece)
+        if piece:
+            self._pieces.append(piece)
         self._size += len(piece)
         return True
 
