@@ -30,6 +30,7 @@ from babelwg.babel.operation.liveness import (
 )
 from babelwg.babel.operation.output import flush_by_worth, flush_in_order, withhold
 from babelwg.babel.operation.overload import is_late, note_lateness
+from babelwg.babel.operation.pausing import pause
 from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
 from babelwg.babel.operation.policy import apply_policy, retract_ipv4
 from babelwg.babel.operation.probing import handle_probe_timer, note_traffic
@@ -257,7 +258,7 @@ class Speaker(Shown):
             timer.action(now)
         ready, state.ready = state.ready, []
         state.chunks.clear()
-        if len(ready) > 1 and is_late(state, now):
+        if len(ready) > 1 and is_late(state, now) and not state.stopped:
             return flush_by_worth(state, ready, now)
         return flush_in_order(state, ready, now)
 
@@ -294,11 +295,8 @@ class Speaker(Shown):
         return selected_routes(self._state)
 
     def pause(self, now: float) -> None:
-        """Send a last Hello, from which neighbours count until they let go of us, and fall silent."""
-        state = self._state
-        for interface in state.interfaces.values():
-            send_scheduled_hello(state, interface, 0.0, now)
-        state.stop()
+        """Send a last Hello, from which neighbours count until they let go of us, and what is lost; fall silent."""
+        pause(self._state, now)
 
     def stop(self, now: float) -> None:
         """Retract everything on all interfaces, announce our silence, and fall silent."""

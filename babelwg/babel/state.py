@@ -112,6 +112,11 @@ class State:
         nexts = (timers.next() for timers in (self.hellos, self.timers, self.silences, self.sending))
         return min((deadline for deadline in nexts if deadline is not None), default=None)
 
+    @property
+    def keeps_back(self) -> bool:
+        """Whether nothing leaves that anybody can follow: the kernel lacks it, or nobody is there to end it."""
+        return self.withheld or self.stopped
+
     def stop(self) -> None:
         """Do nothing more at any time."""
         self.hellos.clear()

@@ -56,7 +56,7 @@ def expect_acknowledgment(
 
     `written` says which copy of each update it is, and `retracted` which of them are retractions.
     """
-    if not waiting:
+    if not waiting or state.stopped:
         return None
     nonce = state.allocate_nonce()
     if (

@@ -64,7 +64,7 @@ def flush(state: State, interface: Interface, outbox: Outbox, now: float) -> lis
             _write_paced(state, interface, outbox, writer, now)
         if writer:
             datagrams.append(_wrap(state, interface, outbox, writer, now))
-        elif state.withheld and not (outbox.pressing or outbox.updates):
+        elif state.keeps_back and not (outbox.pressing or outbox.updates):
             break  # what waits for the kernel needs no timer
     return datagrams
 
@@ -150,7 +150,7 @@ def _write_paced(
     """Write requests, answers, urgent updates and other updates, until the packet is full."""
     if not _write_all(outbox.requests, writer.add):
         return
-    if state.withheld:
+    if state.keeps_back:
         _write_retractions(state, interface, outbox, writer, now)
         return
     if not _write_all(outbox.answers, lambda p: _write_answer(state, interface, writer, p, now)):

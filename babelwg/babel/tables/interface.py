@@ -24,14 +24,15 @@ PACING_GRAIN, REPEAT_DELAY = 0.02, 0.08
 class Pacer:
     """Spreads octets over time so that the receiver's socket buffer holds them (§3.1)."""
 
-    __slots__ = ("_clear",)
+    __slots__ = ("_clear", "extra")
 
     def __init__(self) -> None:
+        self.extra = 0  # octets that may leave at once besides
         self._clear = float("-inf")  # when all that was sent will have left at the chosen pace
 
     def ready_at(self, parameters: InterfaceParameters) -> float:
         """Return when the next packet may leave, in seconds."""
-        return self._clear - max(PACING_GRAIN, parameters.burst / parameters.pace)
+        return self._clear - max(PACING_GRAIN, (parameters.burst + self.extra) / parameters.pace)
 
     def spend(self, octets: int, parameters: InterfaceParameters, now: float) -> None:
         """Account for a packet that leaves now."""
