@@ -1,5 +1,6 @@
 """A whole Babel speaker (RFC 8966): datagrams and time go in; datagrams, events and a deadline come out."""
 
+from collections.abc import Set
 from random import Random
 
 from babelwg.babel.datagram import Datagram
@@ -195,9 +196,9 @@ class Speaker(Shown):
         if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:
             note_traffic(self._state, found, now)
 
-    def retract_former(self, now: float) -> None:
-        """Retract what only an earlier life announced: the shell has taken its routes out of the kernel."""
-        retract_former(self._state, now)
+    def retract_former(self, now: float, forwarded: Set[Prefix] = frozenset()) -> None:
+        """Retract what only earlier lives announced, but for what the kernel has `forwarded` since."""
+        retract_former(self._state, forwarded, now)
 
     def fail_link(self, interface: str, why: str, now: float, one_way: bool = False) -> None:
         """Use an interface no longer: the link behind it was found dead, for a reason in words.

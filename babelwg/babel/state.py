@@ -54,7 +54,9 @@ class State:
         for record in () if self.memory_lost else memory.routes:
             if record.chosen is not None:
                 self.remembered.setdefault(record.chosen.interface, []).append(record)
-        self.former: list[Prefix] = []  # what of them could not be taken up again
+        # What earlier lives announced, until it is retracted; and what was, of which later neighbours know nothing.
+        self.former = {} if self.memory_lost else _announced(memory)
+        self.bygone: dict[Prefix, None] = {}
         # Prefixes whose selected routes the shell has to store again, and those of which it has stored none.
         self.rechosen: dict[Prefix, None] = {}
         self.newly_chosen: dict[Prefix, None] = {}
@@ -168,3 +170,9 @@ class State:
         """Return the next opaque value for an Acknowledgment Request."""
         self.next_nonce = (self.next_nonce + 1) % 0x10000
         return self.next_nonce
+
+
+def _announced(memory: Memory) -> dict[Prefix, None]:
+    """Return the prefixes that neighbours may hold from an earlier life."""
+    found = dict.fromkeys(record.prefix for record in memory.sources if record.seqno is not None)
+    return found | dict.fromkeys(record.prefix for record in memory.routes)

@@ -13,7 +13,7 @@ from babelwg.config.addresses import covers, host_prefix, serves
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.guards import guards_of, is_operators, is_routed, plan_guards, plan_own_sources
 from babelwg.linux.mirror import IFF_LOOPBACK, InterfaceAddress, Mirror
-from babelwg.linux.routes import TABLE_MAIN, Route
+from babelwg.linux.routes import TABLE_MAIN, UNICAST, Route
 
 ANYWHERE = InstallResult()
 
@@ -75,6 +75,12 @@ class RouteInstaller:
             self._plan_guards(now)
         elif len(self._unplaced) != unplaced:
             self._tell(now)
+
+    def adopted_ways(self) -> frozenset[Prefix]:
+        """Return the prefixes that the kernel still forwards as an earlier life had it."""
+        routes = self._routes
+        held = (routes.installed[place] for place in routes.adopted if place in routes.installed)
+        return frozenset(routes.sources.named(route) for route in held if route.kind == UNICAST)
 
     def set_announced(self, announced: Mapping[Prefix, str], now: float) -> None:
         """Take note of what this node announces, each with a word for where it comes from."""

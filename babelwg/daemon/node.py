@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabeldConfig, Config, ConfigErrors, PeerConfig
 from babelwg.daemon.applying import (
     apply_announcements,
@@ -51,7 +52,7 @@ from babelwg.daemon.names import Names
 from babelwg.daemon.notify import Notifier
 from babelwg.daemon.recorder import Recorder, wiring
 from babelwg.daemon.repair import Repair
-from babelwg.daemon.routing import ADOPTION, RoutingService
+from babelwg.daemon.routing import ADOPTION, SETTLE, RoutingService
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
 from babelwg.daemon.store import LAST_WAIT
 from babelwg.daemon.tunnels import FAREWELL, TunnelService
@@ -130,10 +131,10 @@ class Node:
         """Run until somebody asks to stop."""
         async with asyncio.TaskGroup() as group:
             self.links.start()
-            end = asyncio.get_running_loop().time() + ADOPTION
+            began = asyncio.get_running_loop().time()
             endless: dict[str, Callable[[], Awaitable[None]]] = {
                 "repair": self.repair.run,
-                "release": lambda: self._release_adopted(end),
+                "release": lambda: self._release_adopted(began),
                 "lag": self.lag.run,
                 "notify": lambda: self.notifier.run(self._summary),
             }
@@ -310,12 +311,20 @@ class Node:
         except TimeoutError:
             self.store.leave()
 
-    async def _release_adopted(self, end: float) -> None:
-        await asyncio.sleep(end - asyncio.get_running_loop().time())
+    async def _release_adopted(self, began: float) -> None:
+        """Retract what earlier lives announced and nobody confirms; what the kernel forwards only with its route."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(began + SETTLE - loop.time())
+        # A gateway that is not yet found to work has main's route still.
+        self._retract_former(self.routing.installer.adopted_ways().union(self.gateways.override()))
+        await asyncio.sleep(began + ADOPTION - loop.time())
         released = self.routes.release()
         if released:
             log.info("routes-released count=%d: no neighbour confirmed them", released)
-        self.routing.speaker.retract_former(asyncio.get_running_loop().time())
+        self._retract_former(frozenset())
+
+    def _retract_former(self, forwarded: frozenset[Prefix]) -> None:
+        self.routing.speaker.retract_former(asyncio.get_running_loop().time(), forwarded)
         self.routing.pump()
 
     async def _reload_logged(self) -> None:

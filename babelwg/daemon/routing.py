@@ -30,7 +30,9 @@ from babelwg.linux.routes import Route
 log = logging.getLogger(__name__)
 
 # Implementation constants
-ADOPTION = 30.0  # seconds that routes of an earlier life wait for a neighbour to confirm them
+# Seconds until what earlier lives announced, and nobody has confirmed, is retracted: where the kernel does not forward
+# it, and where it does, with its routes
+SETTLE, ADOPTION = 1.0, 30.0
 PUMP_ROUNDS = 8
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabelConfig, Config, Key, NodeConfig, TunnelsConfig
 from babelwg.config.babeld.model import BabeldConfig
 from babelwg.daemon.endless import run_endless
@@ -18,8 +19,10 @@ from babelwg.daemon.repair import Repair
 from babelwg.linux.errors import KernelError
 from babelwg.linux.links import IpRoute, netlink_error
 from babelwg.linux.netlink import Refusal
+from tests.babel.bench import P
 from tests.daemon.virtualtime import run
 
+GATE = Prefix.parse("::/0")
 REFUSAL = KernelError("talk to", "rtnetlink", errno.ENOBUFS)
 
 
@@ -63,6 +66,9 @@ class PlayedNode(Node):
         super().__init__(BabeldConfig(), directory / "conf", directory, directory / "socket", BabeldConfig)
         self.refusals = 2
         self.done: list[str] = []
+        self.kept: list[
+            tuple[float, frozenset[Prefix]]
+        ] = []  # by the retraction of what was announced before
 
         async def run_forever(*what: object) -> None:
             await asyncio.Event().wait()
@@ -79,8 +85,12 @@ class PlayedNode(Node):
         self.local = played(configure=configure)
         self.routes = played(release=lambda: self._refuse("release"), learned={})
         self.tunnels = played(actual={}, problems={})
+        self.gateways = played(override=lambda: (GATE,))
         self.routing = played(
-            counters=no_counts(), pump=lambda: None, speaker=played(retract_former=lambda now: None)
+            counters=no_counts(),
+            pump=lambda: None,
+            speaker=played(retract_former=lambda now, forwarded: self.kept.append((now, forwarded))),
+            installer=played(adopted_ways=lambda: frozenset([P])),
         )
         self.repair = Repair(self)
         self.repair._look = played(is_due=False)
@@ -108,6 +118,18 @@ def test_routes_that_cannot_be_released_do_not_end_the_node_and_are_released_lat
         assert node.routing.counters["task_failed"] == 2
 
     run(main())
+
+
+def test_what_earlier_lives_announced_waits_only_where_the_kernel_forwards_it(tmp_path: Path) -> None:
+    async def main() -> list[tuple[float, frozenset[Prefix]]]:
+        node = PlayedNode(tmp_path)
+        node.refusals = 0
+        await node.run()
+        return node.kept
+
+    (settled, kept), (ended, rest) = run(main())
+    assert (kept, rest) == ({P, GATE}, frozenset())
+    assert ended - settled == pytest.approx(29.0)
 
 
 def test_a_repair_that_fails_does_not_end_the_node_and_is_tried_again_soon(

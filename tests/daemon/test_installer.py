@@ -343,3 +343,24 @@ def test_a_source_that_goes_is_preferred_by_no_route_as_soon_as_all_news_are_rea
     bench.installer.address_lost(lost)
     bench.installer.settle_losses()
     assert bench.routes.learned[p("10.9.0.0/24")].source == b""
+
+
+def test_of_an_earlier_life_the_kernel_forwards_what_is_neither_selected_nor_retracted_since() -> None:
+    bench = Bench()
+    kept, sourced = "2001:db8:1::/48", "10.1.0.0/16 from 10.2.0.0/16"
+    lost, taken, refused = "2001:db8:2::/48", "2001:db8:3::/48", "2001:db8:4::/48"
+    bench.tell(*(selected(text) for text in (kept, sourced, lost, taken, refused)))
+    bench.tell(RouteRetracted(p(refused), "retraction"))
+    kernel: Any = bench.kernel
+    bench.routes = KernelRoutes(kernel, 6696)
+    speaker: Any = bench.speaker
+    bench.installer = RouteInstaller(speaker, bench.routes, bench.mirror, bench.running)
+    bench.routes.adopt([TUNNEL])
+    assert bench.installer.adopted_ways() == {p(text) for text in (kept, sourced, lost, taken)}
+    bench.tell(selected(taken), RouteRetracted(p(lost), "not-heard"))
+    assert bench.installer.adopted_ways() == {p(kept), p(sourced)}
+    held = bench.held(lost)
+    assert held is not None
+    assert held.kind == UNREACHABLE
+    bench.routes.release()
+    assert bench.installer.adopted_ways() == frozenset()

@@ -85,6 +85,31 @@ def test_a_later_life_goes_on_with_what_was_stored(
     assert run(main()) == found
 
 
+def test_a_later_life_retracts_what_was_lost_when_nobody_heard_it(tmp_path: Path) -> None:
+    async def main() -> list[int]:
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), hello_interval=60.0):
+            for socket.interface, tlvs in (
+                ("bw-b", MEETING),
+                ("bw-a", MEETING),
+                ("bw-a", [announced(P, 50), announced(Q, 50)]),
+                ("bw-a", [retraction(P)]),
+            ):
+                socket.say(*tlvs)
+                await asyncio.sleep(0.1)
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), hello_interval=60.0) as routing:
+            socket.interface = "bw-b"
+            socket.say(*MEETING)
+            await asyncio.sleep(1.0)
+            routing.speaker.retract_former(asyncio.get_running_loop().time(), frozenset([Q]))
+            routing.pump()
+            datagrams = [d for d in socket.sent if d.interface == "bw-b"]
+            return [tlv.metric for d in datagrams for tlv in updates(tlvs_of(d)) if tlv.prefix == P]
+
+    assert run(main()) == [INFINITY]
+
+
 def test_nothing_is_read_after_the_last_hello(tmp_path: Path) -> None:
     async def main() -> None:
         socket = PlayedSocket()

@@ -8,7 +8,7 @@ from babelwg.babel.events import Event, SeqnoIncreased
 from babelwg.babel.memory import Memory
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.daemon.installer import RouteInstaller
-from babelwg.daemon.routing import ADOPTION
+from babelwg.daemon.routing import ADOPTION, SETTLE
 from babelwg.lab.simulator.node import FibEntry, SimNode
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.netlink import RTM_DELROUTE, RTM_NEWROUTE, Message, Refusal
@@ -40,7 +40,7 @@ class KernelNode(SimNode):
     def __init__(self, name: str, index: int, seed: int, changed: Callable[[SimNode, Prefix], None]) -> None:
         self.kernel = WatchedKernel(lambda prefix: changed(self, prefix))
         super().__init__(name, index, seed, changed)
-        self._release_at = float("inf")
+        self._retract_at = self._release_at = float("inf")
         self.routes: Any = None
         self.installer: Any = None
 
@@ -63,7 +63,7 @@ class KernelNode(SimNode):
         kernel: Any = self.kernel
         self.routes = KernelRoutes(kernel, TABLE)
         self.routes.adopt(indices.values())
-        self._release_at = now + ADOPTION
+        self._retract_at, self._release_at = now + SETTLE, now + ADOPTION
         self.speaker = self._speaker(memory)
         mirror: Any = SimpleNamespace(main={}, links={})
         self.installer = RouteInstaller(self.speaker, self.routes, mirror, indices)
@@ -78,6 +78,11 @@ class KernelNode(SimNode):
                 self.disk.seqno = event.seqno
         self.installer.handle(events, now)
         self.routes.flush()
+        assert self.speaker is not None, "it has just told of events"
+        if now >= self._retract_at:
+            self._retract_at = float("inf")
+            self.speaker.retract_former(now, self.installer.adopted_ways())
         if now >= self._release_at:
             self._release_at = float("inf")
             self.routes.release()
+            self.speaker.retract_former(now)

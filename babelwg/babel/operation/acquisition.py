@@ -14,6 +14,7 @@ from babelwg.babel.operation.liveness import (
     record_missed_hello,
     update_link,
 )
+from babelwg.babel.operation.queueing import note_bygone
 from babelwg.babel.operation.recovery import handle_purge_timer
 from babelwg.babel.operation.requests import forget_requester
 from babelwg.babel.operation.routes import flush_routes
@@ -74,6 +75,7 @@ def acquire(state: State, interface: Interface, address: bytes) -> Neighbour | N
         return None
     neighbour = Neighbour(interface, address, _actions(state, interface, address))
     interface.neighbours[address] = neighbour
+    note_bygone(state, neighbour)
     state.emit(NeighbourAcquired(interface.name, address))
     return neighbour
 

@@ -1,6 +1,7 @@
 """When what waits may leave: at once, jittered, or when a pacer allows (RFC 8966, section 3.1)."""
 
 from collections.abc import Sequence, Sized
+from itertools import islice
 
 from babelwg.babel.operation.permission import concerned
 from babelwg.babel.parameters import URGENT_TIMEOUT
@@ -121,6 +122,12 @@ def note_untold(state: State, neighbour: Neighbour, prefix: Prefix) -> None:
         state.count("update_suppressed.untold")
         del untold[next(iter(untold))]
     untold[prefix] = None
+
+
+def note_bygone(state: State, neighbour: Neighbour) -> None:
+    """Remember of a neighbour that comes late that it has not heard what was retracted of earlier lives."""
+    most = MAX_UNTOLD // max(1, len(neighbour.interface.neighbours))
+    neighbour.untold |= dict.fromkeys(islice(state.bygone, most))
 
 
 def is_announced(state: State, prefix: Prefix) -> bool:

@@ -3,31 +3,40 @@
 Nothing of it is more than a delay: the source table says what was announced, so no loop can come of it.
 """
 
-from babelwg.babel.memory import Chosen
+from collections.abc import Set
+from functools import partial
+
+from babelwg.babel.memory import Chosen, Heard, RouteRecord
 from babelwg.babel.operation.acquisition import acquire
-from babelwg.babel.operation.liveness import update_link
-from babelwg.babel.operation.queueing import queue_urgent
+from babelwg.babel.operation.liveness import FIRST_MISS, NEXT_MISS, update_link
+from babelwg.babel.operation.queueing import is_announced, queue_urgent
+from babelwg.babel.operation.requests import request_after_loss
 from babelwg.babel.operation.routes import restore_route
+from babelwg.babel.operation.selection import retract_prefix
 from babelwg.babel.parameters import HOLD_FACTOR
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
-from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.neighbour import Cause, Neighbour
+from babelwg.babel.timers import Timer
+from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import Update
 
 # Implementation constants: seconds
 ASK = 5.0  # until a route that the neighbour's dump did not confirm is asked about
 HOLD = 15.0  # until one is given up that nobody confirmed, or whose interface has not come
-SETTLE = (
-    1.0  # until what is not selected again is retracted: neighbours still hold what the last life announced
-)
+SETTLE = 1.0  # until a neighbour that was silent before counts as gone, however long we were away
 
 
 def restore_interface(state: State, interface: Interface, now: float) -> None:
     """Select again on a new interface what the last life had selected there, and ask its neighbours for all."""
     restored: dict[Neighbour, int] = {}
+    silent: dict[bytes, list[RouteRecord]] = {}
     records = state.remembered.pop(interface.name, ())
     for prefix, chosen in records:
         assert chosen is not None, "only selected routes are remembered"
+        if chosen.neighbour not in interface.neighbours and _is_silent(state, interface, chosen, now):
+            silent.setdefault(chosen.neighbour, []).append(RouteRecord(prefix, chosen))
+            continue
         neighbour = interface.neighbours.get(chosen.neighbour) or _restore_neighbour(
             state, interface, chosen, now
         )
@@ -41,16 +50,61 @@ def restore_interface(state: State, interface: Interface, now: float) -> None:
         neighbour.txcost = txcost
         # This finds the link usable, which selects its routes and asks for all that the neighbour has.
         update_link(state, neighbour, now)
-    state.former += [prefix for prefix, _ in records if prefix not in state.routes.selected]
+    for address, lost in silent.items():
+        _await(state, interface, address, lost, now)
 
 
-def retract_former(state: State, now: float) -> None:
-    """Retract what the last life announced and this one could not take up again: the kernel forwards it no more."""
-    missing = [prefix for records in state.remembered.values() for prefix, _ in records]
-    former, state.former = [*state.former, *missing], []
+def retract_former(state: State, forwarded: Set[Prefix], now: float) -> None:
+    """Retract what earlier lives announced and this one does not, but for what the kernel has `forwarded` since.
+
+    Among it is what they retracted where nobody acknowledged it: they were killed, or a link lost it.
+    """
+    former, state.former = state.former, {}
     for prefix in former:
-        if prefix not in state.routes.selected and prefix not in state.xroutes:
+        if prefix in forwarded:
+            state.former[prefix] = None
+        elif not is_announced(state, prefix):
+            _note_bygone(state, prefix, now)
             queue_urgent(state, prefix, now)
+
+
+def _is_silent(state: State, interface: Interface, chosen: Chosen, now: float) -> bool:
+    heard = state.memory.heard.get((interface.name, chosen.neighbour))
+    return heard is not None and now >= heard.until
+
+
+def _await(state: State, interface: Interface, address: bytes, lost: list[RouteRecord], now: float) -> None:
+    """Give a silent neighbour the rest of its time to say that it lives; what nobody listened in does not count."""
+    heard = state.memory.heard[interface.name, address]
+    last = max(map(_last_heard, state.memory.heard.values()))
+    when = max(now + SETTLE, heard.until + now - last)
+    state.silences.set(Timer(partial(_give_up, state, interface.name, address, lost)), when)
+
+
+def _last_heard(heard: Heard) -> float:
+    return heard.until - (FIRST_MISS + NEXT_MISS) * heard.interval
+
+
+def _give_up(state: State, name: str, address: bytes, lost: list[RouteRecord], now: float) -> None:
+    """Retract what the last life had from a neighbour of which this one has heard nothing, in the kernel too."""
+    interface = state.interfaces.get(name)
+    if interface is not None and address in interface.neighbours:
+        return
+    for prefix, chosen in lost:
+        if prefix not in state.former or is_announced(state, prefix):
+            continue
+        assert chosen is not None, "only selected routes are remembered"
+        del state.former[prefix]
+        _note_bygone(state, prefix, now)
+        retract_prefix(state, prefix, Cause("not-heard"), None, now)
+        request_after_loss(state, prefix, chosen.router_id, now)
+
+
+def _note_bygone(state: State, prefix: Prefix, now: float) -> None:
+    """Have those told too who come while neighbours may hold what an earlier life announced."""
+    if not state.bygone:
+        state.timers.set(Timer(lambda now: state.bygone.clear()), now + state.parameters.source_gc_time)
+    state.bygone[prefix] = None
 
 
 def _restore_neighbour(state: State, interface: Interface, chosen: Chosen, now: float) -> Neighbour | None:
