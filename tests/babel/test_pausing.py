@@ -5,7 +5,7 @@ from babelwg.babel.operation.pausing import LAST_OCTETS
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY, Acknowledgment, AcknowledgmentRequest, RouteRequest, Update
-from tests.babel.bench import Bench, P, Q, retraction, tlvs_of, update
+from tests.babel.bench import Bench, P, Q, retraction, tlvs_of, update, updates
 from tests.babel.test_hostile import prefixes
 
 BURST = InterfaceParameters().burst
@@ -82,8 +82,25 @@ def test_nothing_leaves_at_the_end_that_can_be_followed_and_no_question() -> Non
     found = with_listener()
     found.receive([RouteRequest(None)], 2, "other")
     found.receive([update(P)])
+    found.receive([found.hello(3), found.ihu()], 3)  # who is asked for all that it has
     found.speaker.pause(found.now)
     datagrams = found.datagrams()
     assert to_listener(datagrams) == []
     assert not any(isinstance(tlv, RouteRequest) for d in datagrams for tlv in tlvs_of(d))
     assert found.distance() is None, "what was not told does not narrow what the next life may use"
+
+
+def test_who_is_late_has_no_later_turn_for_any_interface() -> None:
+    found, names = with_listener(), [f"tun{number}" for number in range(8)]
+    for name in names:
+        found.interface(name)
+        found.meet(4, name)
+    found.receive([update(P)])
+    found.sent()
+    found.now += 5.0
+    found.speaker.handle_deadline(found.now)
+    found.sent()
+    found.receive([retraction(P)])
+    found.speaker.pause(found.now)
+    told = {d.interface for d in found.datagrams() for tlv in updates(tlvs_of(d)) if tlv.metric == INFINITY}
+    assert told >= {*names}
