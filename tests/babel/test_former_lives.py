@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from babelwg.babel.datagram import Datagram
 from babelwg.babel.memory import Chosen, Heard, Memory, RouteRecord, SourceRecord
-from babelwg.babel.operation.restoration import SETTLE
+from babelwg.babel.operation.restoration import ANSWER
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.tables.source import Source
 from babelwg.babel.wire.prefix import Prefix
@@ -143,6 +143,21 @@ def test_a_neighbour_that_comes_later_is_told_too() -> None:
     assert Q not in retracted(found.datagrams()), "by now there is a way"
 
 
+def test_who_says_later_that_it_hears_us_is_told_too() -> None:
+    found = start(Memory(100, SOURCES, {}, False), listener=False)
+    found.speaker.add_interface("lan", InterfaceParameters.wired(), OUR_ADDRESS, found.now)
+    found.meet(2, "lan")
+    found.receive([found.hello(3, "lan")], 3, "lan")
+    settle(found)
+    for _ in range(3):
+        found.receive([found.hello(2, "lan"), found.ihu()], 2, "lan")
+        found.receive([found.hello(3, "lan")], 3, "lan")
+        found.wait(4.0)
+    found.receive([found.ihu()], 3, "lan")
+    told = [d for _, d in found.wait_datagrams(0.2) if d.destination[0] == neighbour_address(3)]
+    assert {u.prefix for d in told for u in tlvs_of(d) if isinstance(u, Update)} == {P, Q}
+
+
 def test_who_comes_when_nobody_remembers_it_is_not_told() -> None:
     found = start(Memory(100, SOURCES, {}, False))
     assert len(settle(found)) == 2
@@ -156,7 +171,7 @@ def test_what_was_learned_from_a_neighbour_that_fell_silent_before_is_given_up_s
     heard = {("tun", ONE): Heard(70, 4.0, 999.0), ("other", ONE): Heard(70, 4.0, 1008.0)}
     routes = (RouteRecord(P, CHOSEN), RouteRecord(Q, CHOSEN))
     found = start(Memory(100, SOURCES, {"tun": 51}, False, routes, heard))
-    assert told_in(found, SETTLE - 0.1) == []
+    assert told_in(found, ANSWER - 0.1) == []
     assert settle(found, P, Q) == []
     assert {*told_in(found, 0.2)} == {P, Q}
     # The kernel drops its route when neighbours hear of it, and refuses packets until they have.

@@ -9,7 +9,7 @@ from functools import partial
 from babelwg.babel.memory import Chosen, Heard, RouteRecord
 from babelwg.babel.operation.acquisition import acquire
 from babelwg.babel.operation.liveness import FIRST_MISS, NEXT_MISS, update_link
-from babelwg.babel.operation.queueing import is_announced, queue_urgent
+from babelwg.babel.operation.queueing import is_announced, note_bygone, queue_urgent
 from babelwg.babel.operation.requests import request_after_loss
 from babelwg.babel.operation.routes import restore_route
 from babelwg.babel.operation.selection import retract_prefix
@@ -24,7 +24,7 @@ from babelwg.babel.wire.tlv import Update
 # Implementation constants: seconds
 ASK = 5.0  # until a route that the neighbour's dump did not confirm is asked about
 HOLD = 15.0  # until one is given up that nobody confirmed, or whose interface has not come
-SETTLE = 1.0  # until a neighbour that was silent before counts as gone, however long we were away
+ANSWER = 1.0  # at least, until a neighbour that was silent before counts as gone
 
 
 def restore_interface(state: State, interface: Interface, now: float) -> None:
@@ -64,8 +64,12 @@ def retract_former(state: State, forwarded: Set[Prefix], now: float) -> None:
         if prefix in forwarded:
             state.former[prefix] = None
         elif not is_announced(state, prefix):
-            _note_bygone(state, prefix, now)
+            _remember(state, prefix, now)
             queue_urgent(state, prefix, now)
+    for interface in state.interfaces.values():
+        for neighbour in interface.neighbours.values():
+            if not neighbour.reachable:
+                note_bygone(state, neighbour)
 
 
 def _is_silent(state: State, interface: Interface, chosen: Chosen, now: float) -> bool:
@@ -77,7 +81,7 @@ def _await(state: State, interface: Interface, address: bytes, lost: list[RouteR
     """Give a silent neighbour the rest of its time to say that it lives; what nobody listened in does not count."""
     heard = state.memory.heard[interface.name, address]
     last = max(map(_last_heard, state.memory.heard.values()))
-    when = max(now + SETTLE, heard.until + now - last)
+    when = max(now + ANSWER, heard.until + now - last)
     state.silences.set(Timer(partial(_give_up, state, interface.name, address, lost)), when)
 
 
@@ -95,12 +99,12 @@ def _give_up(state: State, name: str, address: bytes, lost: list[RouteRecord], n
             continue
         assert chosen is not None, "only selected routes are remembered"
         del state.former[prefix]
-        _note_bygone(state, prefix, now)
+        _remember(state, prefix, now)
         retract_prefix(state, prefix, Cause("not-heard"), None, now)
         request_after_loss(state, prefix, chosen.router_id, now)
 
 
-def _note_bygone(state: State, prefix: Prefix, now: float) -> None:
+def _remember(state: State, prefix: Prefix, now: float) -> None:
     """Have those told too who come while neighbours may hold what an earlier life announced."""
     if not state.bygone:
         state.timers.set(Timer(lambda now: state.bygone.clear()), now + state.parameters.source_gc_time)
