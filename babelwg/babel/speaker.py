@@ -42,6 +42,7 @@ from babelwg.babel.operation.recovery import (
     end_interface,
     wildcard_retraction,
 )
+from babelwg.babel.operation.requests import limit_seqno, wanted_seqno
 from babelwg.babel.operation.restoration import restore_interface, retract_former
 from babelwg.babel.operation.routes import retract_v4_via_v6
 from babelwg.babel.operation.selection import retract_prefix, select_route
@@ -236,6 +237,15 @@ class Speaker(Shown):
         """Return who has answered what was asked since the last call: interfaces, and seconds that it took."""
         answers, self._state.answers = self._state.answers, []
         return answers
+
+    def limit_seqno(self, limit: int | None, now: float) -> None:
+        """Use neither this seqno nor those after it, which a later life may use too; None: no life will."""
+        if not self._state.stopped:
+            limit_seqno(self._state, limit, now)
+
+    def wanted_seqno(self, now: float) -> int | None:
+        """Return the seqno from the limit on that is asked for, if any; the requests are held until the limit moves."""
+        return wanted_seqno(self._state, now)
 
     def receive_datagram(self, datagram: Datagram, now: float) -> None:
         """Do what a datagram says, or count why not."""

@@ -15,13 +15,13 @@ from babelwg.babel.tables.flaps import Flaps
 from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.outbox import Chunk, Outbox
-from babelwg.babel.tables.request import PendingRequest
+from babelwg.babel.tables.request import HeldRequests, PendingRequest
 from babelwg.babel.tables.route import Route, RouteTable, Undecided
 from babelwg.babel.tables.source import Source, SourceTable
 from babelwg.babel.tables.xroute import Permission, Xroute
 from babelwg.babel.timers import Timer, Timers
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.seqno import seqno_add
+from babelwg.babel.wire.seqno import seqno_lt
 
 # Implementation constants: what strangers may make us raise our seqno
 SEQNO_BURST = 16  # at once
@@ -38,6 +38,7 @@ class State:
     ) -> None:
         self.router_id = router_id
         self.seqno = memory.seqno
+        self.seqno_limit: int | None = None  # which a later life of ours may use, and so this one must not
         self.parameters, self.policy = parameters, policy
         self.rng, self.memory = rng, memory
         # Of interfaces that are not there now: their neighbours expect the numbers to go on.
@@ -65,6 +66,7 @@ class State:
         self.flaps = Flaps()
         self.batches = Batches()
         self.requests: dict[Source, PendingRequest] = {}
+        self.held_requests: HeldRequests = {}  # those for a seqno of ours at which the limit is
         self.xroutes: dict[Prefix, Xroute] = {}
         # Prefixes that our kernel would not follow us on: not selected, and so not announced.
         self.refused: frozenset[Prefix] = frozenset()
@@ -154,6 +156,10 @@ class State:
         distance = self.sources.get(route.prefix, route.router_id)
         return distance is None or distance.admits(route.seqno, route.refmetric)
 
+    def is_allowed(self, seqno: int) -> bool:
+        """Return whether our seqno may become this one."""
+        return self.seqno_limit is None or seqno_lt(seqno, self.seqno_limit)
+
     def may_increase_seqno(self, now: float) -> bool:
         """Return whether a request may raise our seqno now: each raise costs the shell a write to the disk."""
         if self.seqno_work.spend(1, SEQNO_BURST, SEQNO_RATE, now):
@@ -161,9 +167,10 @@ class State:
         self.count("request_ignored.seqno-rate")
         return False
 
-    def increase_seqno(self, seqno: int | None = None) -> None:
-        """Move our sequence number on by one (§3.8.1.2), or to what is given."""
-        self.seqno = seqno_add(self.seqno, 1) if seqno is None else seqno
+    def increase_seqno(self, seqno: int) -> None:
+        """Move our sequence number on (§3.8.1.2)."""
+        assert self.is_allowed(seqno), f"seqno {seqno} may be used by a later life"
+        self.seqno = seqno
         self.emit(SeqnoIncreased(self.seqno))
 
     def allocate_nonce(self) -> int:

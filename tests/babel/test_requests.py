@@ -477,3 +477,73 @@ def test_long_after_a_loss_of_memory_our_seqno_goes_on_by_one() -> None:
     found.meet(1, "tun1")
     receive(found, 1, request(300, Q, OUR_ID))
     assert found.snapshot().seqno == 1
+
+
+def node_with_seqnos(*requests: int) -> Bench:
+    """Return the life at seqno 100 that may use five seqnos, after these were asked for."""
+    found = bench()
+    found.speaker.announce(Q, 0, found.now)
+    found.wait(1)
+    found.speaker.limit_seqno(105, found.now)
+    for seqno in requests:
+        receive(found, 1, request(seqno, Q, OUR_ID))
+    return found
+
+
+def test_our_seqno_is_not_raised_to_one_that_a_later_life_may_use() -> None:
+    found = node_with_seqnos(101, 102, 103, 104)
+    assert found.snapshot().seqno == 104
+    assert found.speaker.wanted_seqno(found.now) is None
+    found.wait(1)
+    for _ in range(3):
+        receive(found, 1, request(105, Q, OUR_ID))
+        assert updates(found.wait(0.1), Q) == []
+    assert found.snapshot().seqno == 104
+    assert found.speaker.wanted_seqno(found.now) == 105
+    assert found.speaker.counters["request_held.seqno-not-reserved"] == 3
+    assert found.speaker.counters["request_ignored.seqno-rate"] == 0
+
+
+def test_a_request_that_was_held_is_answered_once_its_seqno_may_be_used() -> None:
+    found = node_with_seqnos(101, 102, 103, 104, 105)
+    found.wait(1)
+    found.speaker.limit_seqno(105, found.now)
+    assert updates(found.wait(0.1), Q) == []
+    found.speaker.limit_seqno(121, found.now)
+    assert [(tlv.seqno, tlv.metric) for tlv in updates(found.sent(), Q)] == [(105, 0)]
+    assert found.speaker.wanted_seqno(found.now) is None
+    found.speaker.limit_seqno(137, found.now)
+    assert found.snapshot().seqno == 105, "nobody asks any more"
+
+
+def test_without_a_limit_all_seqnos_may_be_used() -> None:
+    found = node_with_seqnos(101, 102, 103, 104, 105)
+    found.speaker.limit_seqno(None, found.now)
+    assert found.snapshot().seqno == 105
+    receive(found, 1, request(106, Q, OUR_ID))
+    assert found.snapshot().seqno == 106
+
+
+def test_held_requests_are_bounded_and_go_with_who_asked() -> None:
+    found = node_with_seqnos(101, 102, 103, 104)
+    prefixes = [Prefix.parse(f"2001:db8:{n + 16:x}::/48") for n in range(70)]
+    for prefix in prefixes:
+        found.speaker.announce(prefix, 0, found.now)
+        receive(found, 1, request(105, prefix, OUR_ID))
+    assert found.speaker.counters["request_held.seqno-not-reserved"] == 64
+    assert found.speaker.counters["request_ignored.seqno-not-reserved"] == 6
+    found.speaker.remove_interface("tun1", found.now)
+    assert found.speaker.wanted_seqno(found.now) is None
+
+
+def test_after_a_loss_of_memory_what_a_neighbour_remembers_is_taken_once_it_may_be_used() -> None:
+    found = life_without_memory(seqno=100)
+    found.speaker.announce(P, 0, found.now)
+    found.speaker.limit_seqno(116, found.now)
+    receive(found, 1, request(400, Q, OUR_ID))
+    receive(found, 1, request(300, P, OUR_ID))
+    assert found.snapshot().seqno == 100
+    assert found.speaker.wanted_seqno(found.now) == 400
+    found.speaker.limit_seqno(416, found.now)
+    assert found.snapshot().seqno == 400
+    assert found.speaker.counters["seqno_caught_up"] == 1

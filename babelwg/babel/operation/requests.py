@@ -15,11 +15,12 @@ from babelwg.babel.tables.route import Route
 from babelwg.babel.tables.source import Source
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.seqno import seqno_add, seqno_lt
+from babelwg.babel.wire.seqno import seqno_add, seqno_difference, seqno_lt
 from babelwg.babel.wire.tlv import INFINITY, RouteRequest, SeqnoRequest
 
 FORWARDED_LIFETIME = 2.0  # request timeouts for which a forwarded request is remembered
 # Implementation constants
+MAX_HELD_REQUESTS = 64  # bounds memory against hostile neighbours
 RECENTLY = (
     0.15  # seconds in which an equal request is not sent again to where it may still be answered (§3.8.1.2)
 )
@@ -47,8 +48,13 @@ def handle_seqno_request(state: State, neighbour: Neighbour, request: SeqnoReque
     if ours and seqno_lt(seqno_add(state.seqno, 1), request.seqno):
         state.count("request_ahead.own-seqno")  # it remembers a life of ours that we do not
     if request.prefix in state.xroutes:
-        if ours and seqno_lt(state.seqno, request.seqno) and state.may_increase_seqno(now):
-            state.increase_seqno(_seqno_after_loss(state, request.seqno, now))
+        if ours and seqno_lt(state.seqno, request.seqno):
+            seqno = _seqno_asked(state, request.seqno, now)
+            if not state.is_allowed(seqno):
+                _hold(state, neighbour, request)
+                return
+            if state.may_increase_seqno(now):
+                _increase_seqno(state, seqno)
         queue_answer(state, neighbour, request.prefix, now)
         return
     if (selection := state.routes.selected.get(request.prefix)) is None or ours:
@@ -61,6 +67,22 @@ def handle_seqno_request(state: State, neighbour: Neighbour, request: SeqnoReque
         state.count("request_ignored.hop-count")
     else:
         _forward(state, neighbour, request, now)
+
+
+def limit_seqno(state: State, limit: int | None, now: float) -> None:
+    """Move the seqno that we must not use yet, and handle the requests that waited for that."""
+    if state.seqno_limit == limit:
+        return
+    state.seqno_limit = limit
+    held, state.held_requests = state.held_requests, {}
+    for (neighbour, _), request in held.items():
+        handle_seqno_request(state, neighbour, request, now)
+
+
+def wanted_seqno(state: State, now: float) -> int | None:
+    """Return the seqno that would answer all held requests; None where there are none."""
+    wanted = [_seqno_asked(state, request.seqno, now) for request in state.held_requests.values()]
+    return max(wanted, key=lambda seqno: seqno_difference(seqno, state.seqno), default=None)
 
 
 def request_after_loss(state: State, prefix: Prefix, lost_router_id: bytes, now: float) -> None:
@@ -129,18 +151,33 @@ def forget_requester(state: State, neighbour: Neighbour) -> None:
     """Stop waiting on behalf of a neighbour that is gone."""
     for pending in state.requests.values():
         pending.requesters.pop(neighbour, None)
+    state.held_requests = {key: held for key, held in state.held_requests.items() if key[0] is not neighbour}
 
 
-def _seqno_after_loss(state: State, asked: int, now: float) -> int | None:
-    """Return the seqno to take where a neighbour remembers a life of ours that we do not; None for the next one."""
+def _seqno_asked(state: State, asked: int, now: float) -> int:
+    """Return the seqno to take: the next one, or what a neighbour remembers of a life of ours that we do not."""
     # Departs from §3.8.1.2, by which each request moves it by one: with a configured router-id and a lost state,
     # neighbours would refuse us for minutes. A jump closes no loop, since each router compares what it hears with what
     # it announced itself. All jumps of a life stay within half the numbers, so that nobody makes ours go round.
     if now >= state.purge_until or not seqno_lt(state.memory.seqno, asked):
-        return None
-    if asked != seqno_add(state.seqno, 1):
-        state.count("seqno_caught_up")
+        return seqno_add(state.seqno, 1)
     return asked
+
+
+def _increase_seqno(state: State, seqno: int) -> None:
+    if seqno != seqno_add(state.seqno, 1):
+        state.count("seqno_caught_up")
+    state.increase_seqno(seqno)
+
+
+def _hold(state: State, neighbour: Neighbour, request: SeqnoRequest) -> None:
+    """Let a request wait until its seqno may be used; one that gets no place is repeated by who asks (§3.8.1.2)."""
+    key = (neighbour, request.prefix)
+    if key in state.held_requests or len(state.held_requests) < MAX_HELD_REQUESTS:
+        state.held_requests[key] = request
+        state.count("request_held.seqno-not-reserved")
+    else:
+        state.count("request_ignored.seqno-not-reserved")
 
 
 def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: float) -> None:
