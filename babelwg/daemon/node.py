@@ -22,6 +22,7 @@ from babelwg.daemon.applying import (
     tunnel_names,
     wanted_interfaces,
 )
+from babelwg.daemon.checkpoints import Checkpoints
 from babelwg.daemon.clock import Life
 from babelwg.daemon.control import ControlServer
 from babelwg.daemon.effective import (
@@ -90,6 +91,7 @@ class Node:
         self.lag = LagMeter()
         self.config_path = config_path.absolute()
         self.incidents = Incidents()
+        self.checkpoints = Checkpoints(self.checkpoint)
         self._state_dir = state_dir
         self._socket_path = socket
         self.load = load
@@ -134,6 +136,7 @@ class Node:
             began = asyncio.get_running_loop().time()
             endless: dict[str, Callable[[], Awaitable[None]]] = {
                 "repair": self.repair.run,
+                "checkpoints": self.checkpoints.run,
                 "release": lambda: self._release_adopted(began),
                 "lag": self.lag.run,
                 "notify": lambda: self.notifier.run(self._summary),
@@ -291,12 +294,15 @@ class Node:
         apply_announcements(self)
         self.routing.guard()
 
+    def tidy(self) -> None:
+        """Do what is due now and then and waits for nothing."""
+        now = asyncio.get_running_loop().time()
+        self.names.learn(now)  # also for the history, when nobody asks
+        self.routing.installer.tidy(now)
+
     async def checkpoint(self) -> None:
         """Keep what the next life needs."""
-        now = asyncio.get_running_loop().time()
-        speaker, installer = self.routing.speaker, self.routing.installer
-        self.names.learn(now)  # also for the history, when nobody asks
-        installer.tidy(now)
+        now, speaker = asyncio.get_running_loop().time(), self.routing.speaker
         await self.store.save(speaker.hello_seqnos())
         # While the memory of an earlier life is missing, the journal says so in a record of its own: it stays as it is.
         if not speaker.recovering:

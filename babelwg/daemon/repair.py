@@ -60,7 +60,8 @@ class Repair:
             async with node.changing:
                 await self._repair(looks)
                 await node.local.configure(babeld_of(node.config))
-            await node.checkpoint()
+            node.tidy()
+            node.checkpoints.ask()
         except Exception:
             self.ask(looks)  # when whoever runs us has waited
             raise

@@ -65,6 +65,7 @@ class PlayedNode(Node):
     def __init__(self, directory: Path) -> None:
         super().__init__(BabeldConfig(), directory / "conf", directory, directory / "socket", BabeldConfig)
         self.refusals = 2
+        self.is_tidy = False
         self.done: list[str] = []
         self.kept: list[
             tuple[float, frozenset[Prefix]]
@@ -94,6 +95,10 @@ class PlayedNode(Node):
         )
         self.repair = Repair(self)
         self.repair._look = played(is_due=False)
+
+    def tidy(self) -> None:
+        if self.is_tidy:
+            self._refuse("tidy")
 
     async def checkpoint(self) -> None:
         self._refuse("checkpoint")
@@ -139,9 +144,26 @@ def test_a_repair_that_fails_does_not_end_the_node_and_is_tried_again_soon(
         loop = asyncio.get_running_loop()
         monkeypatch.setattr("time.monotonic", loop.time)
         node = PlayedNode(tmp_path)
+        node.is_tidy = True
         node.repair.ask(look=False)
         await node.run()
-        assert node.done == ["repair", "repair", "repair", "checkpoint"]
+        assert node.done == ["repair", "repair", "repair", "tidy"]
+        assert loop.time() < 10.0
+
+    run(main())
+
+
+def test_a_checkpoint_that_fails_does_not_end_the_node_and_is_tried_again_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        monkeypatch.setattr("time.monotonic", loop.time)
+        node = PlayedNode(tmp_path)
+        node.repair.ask(look=False)
+        await node.run()
+        assert node.done == ["repair", "checkpoint"]
+        assert node.routing.counters["task_failed"] == 2
         assert loop.time() < 10.0
 
     run(main())

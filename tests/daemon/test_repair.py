@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from babelwg.config.babeld.model import BabeldConfig
+from babelwg.daemon.checkpoints import Checkpoints
 from babelwg.daemon.repair import Repair
 from tests.daemon.virtualtime import run
 
@@ -31,15 +32,13 @@ class Bench:
             if self.changed_by_another:
                 loop.call_soon(self.repair.ask, False)
 
-        async def checkpoint() -> None:
-            return None
-
         node: Any = SimpleNamespace(
             config=BabeldConfig(kernel_check_interval=1000.0),
             lag=SimpleNamespace(calm=calm),
             changing=asyncio.Lock(),
             local=SimpleNamespace(configure=configure),
-            checkpoint=checkpoint,
+            tidy=lambda: None,
+            checkpoints=Checkpoints(self._checkpoint),
         )
         self.repair = Repair(node)
 
@@ -47,6 +46,13 @@ class Bench:
             self.looks.append(looks)
 
         self.repair._repair = repair  # type: ignore[method-assign]
+        self.checkpoints: Checkpoints = node.checkpoints
+        self.checkpoints_begun = 0
+        self.disk_answers = asyncio.Event()
+
+    async def _checkpoint(self) -> None:
+        self.checkpoints_begun += 1
+        await self.disk_answers.wait()
 
 
 def test_what_is_asked_for_once_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,5 +84,25 @@ def test_what_somebody_changes_again_and_again_is_set_right_ever_later(
         pauses = [later - sooner for sooner, later in pairwise(bench.turns)]
         assert pauses[:5] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.6])
         assert pauses[-1] == pytest.approx(60.0)
+
+    run(main())
+
+
+def test_repairs_go_on_while_a_checkpoint_waits_for_a_disk_that_hangs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main() -> None:
+        bench = Bench(monkeypatch)
+        tasks = [asyncio.create_task(run()) for run in (bench.repair.run, bench.checkpoints.run)]
+        for _ in range(3):
+            bench.repair.ask(look=False)
+            await asyncio.sleep(50.0)
+        assert bench.turns == [0.0, 50.0, 100.0]
+        assert bench.checkpoints_begun == 1
+        bench.disk_answers.set()
+        await asyncio.sleep(1.0)
+        assert bench.checkpoints_begun == 2, "one for all that were asked for meanwhile"
+        for task in tasks:
+            task.cancel()
 
     run(main())
