@@ -2,10 +2,11 @@
 
 import asyncio
 import contextlib
+import errno
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,13 +26,21 @@ class DiskThread:
         self._thread: threading.Thread | None = None  # while there is something to do
 
     def submit(self, action: Callable[[], Result]) -> Future[Result]:
-        """Have something done after all that was asked for before, and return what will hold the answer."""
+        """Have something done after all that was asked for before, and return what will hold the answer.
+
+        That is an OSError where the system has no thread for it, and then it is not done.
+        """
         answer: Future[Result] = Future()
         with self._lock:
-            self._waiting.append(partial(_do, action, answer))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+                try:
+                    thread.start()  # it waits for the lock
+                except RuntimeError as error:
+                    answer.set_exception(OSError(errno.EAGAIN, f"no thread for the disk: {error}"))
+                    return answer
+                self._thread = thread
+            self._waiting.append(partial(_do, action, answer))
         return answer
 
     async def run(self, action: Callable[[], Result]) -> Result:
@@ -69,6 +78,16 @@ async def answered(answer: Future[Any]) -> None:
 
     answer.add_done_callback(tell)
     await event.wait()
+
+
+def is_done(answer: Future[Any], seconds: float) -> bool:
+    """Hold everything up until there is an answer, so many seconds at most; return whether there is one."""
+    return bool(wait([answer], max(0.0, seconds)).done)
+
+
+def hang(seconds: float) -> OSError:
+    """Return what is wrong with a disk that was waited for in vain."""
+    return TimeoutError(errno.ETIMEDOUT, f"the disk has not answered for {seconds:.0f} s")
 
 
 def outcome(action: Callable[[], None]) -> OSError | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from babelwg.babel.datagram import Datagram
-from babelwg.babel.events import Event, SeqnoIncreased
+from babelwg.babel.events import Event
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
@@ -20,6 +20,7 @@ from babelwg.daemon.linkwatch.watched import Place
 from babelwg.daemon.reader import Reader
 from babelwg.daemon.recorder import Note, silent
 from babelwg.daemon.routekeeper import RouteKeeper
+from babelwg.daemon.seqnos import SeqnoRoom
 from babelwg.daemon.store import Store
 from babelwg.linux.babelsocket import BabelSocket
 from babelwg.linux.errors import KernelError
@@ -84,6 +85,7 @@ class RoutingService:
         self._repairs: list[Route] = []  # that somebody else removed
         self._flusher = RouteFlusher(speaker, routes, self.pump)
         self._log = EventLog()
+        self._seqnos = SeqnoRoom(speaker, store, self.pump)
 
     def all_counters(self) -> dict[str, int]:
         """Return what went wrong here and with the kernel, and what was dropped of neighbours that send too much."""
@@ -274,9 +276,8 @@ class RoutingService:
             if number and not events:
                 break  # nobody who heeded the former ones has changed anything
             now = self._loop.time()
-            for event in events:
-                if isinstance(event, SeqnoIncreased):
-                    self._store.reserve(event.seqno)
+            # Whatever becomes of the disk, the kernel gets what was selected.
+            self._guarded(lambda: self._seqnos.follow(events, now))  # noqa: B023 - called at once
             self.installer.handle(events, now)
             self._log.write(events, now)
             # Nothing is announced before the kernel has what it describes; where it fails, that is withheld.

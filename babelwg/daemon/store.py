@@ -20,7 +20,7 @@ from babelwg.babel.wire.seqno import seqno_add, seqno_lt
 from babelwg.config import HelloFile, Journal, Loaded, RouteJournal, SourceJournal, State
 from babelwg.config.state.identity import generate_router_id
 from babelwg.daemon.clock import ClockWatch
-from babelwg.daemon.diskthread import DiskThread, outcome, tell
+from babelwg.daemon.diskthread import DiskThread, answered, hang, is_done, outcome, tell
 from babelwg.daemon.statekeeper import StateKeeper
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,9 @@ JOURNALS, SEQNOS = "journals", "seqnos"  # what a next life must not believe
 # Implementation constant: seconds for the disk at the end. One that is well needs a small part of them; neighbours keep
 # the routes of a node that starts anew for some seconds more, and a service manager should have no need to kill it.
 LAST_WAIT = 2.0
+# Implementation constant: seconds for the disk at the start. Neighbours keep the routes of a node that fell silent for
+# about ten: LAST_WAIT may have passed since the last Hello, and as much is left for all else until the first.
+FIRST_WAIT = 6.0
 
 LISTEN_PORT = "/"  # the listen port among the ports of interfaces, whose names have no slash
 
@@ -51,14 +54,15 @@ class Store:
         self.counters: dict[str, int] = {}
         self.failing: dict[str, str] = {}  # what cannot be written at present, and why
         self.clock = ClockWatch(directory)
+        self._patience = time.monotonic() + FIRST_WAIT  # until when
         self._doubt = doubt
-        self._doubted = _read_doubt(doubt)
+        self._doubted = self._former_doubt = _read_doubt(doubt)
         self._journal, self._routes = SourceJournal(directory), RouteJournal(directory)
         self._hellos = HelloFile(directory)
         self._state, lost, reasons = State.load(directory, owner)
-        self._keeper = StateKeeper(self._state, directory, partial(self._attempt, "state"))
+        self._keeper = StateKeeper(self._state, directory, self._attempt_state)
         self._thread = DiskThread("journals")
-        self._is_left = False
+        self._is_left = self._is_read = False
         self._first_seqno = self._state.seqno_limit
         self._take_identity(fresh_router_id)
         sent, self._heard = self._hellos.read()
@@ -71,6 +75,7 @@ class Store:
         self._former_routes = () if lost else routes
         if lost or self._sources.lost:
             log.info("memory-lost %s", "; ".join([*reasons, self._sources.reason]).strip("; "))
+        self._is_read = True
         self._note_doubt()
 
     @property
@@ -98,7 +103,7 @@ class Store:
             # What was announced under our router-id was used, whatever the state says of it.
             if seqno is not None and not seqno_lt(seqno, self._first_seqno):
                 self._first_seqno = seqno_add(seqno, 1)
-                self.reserve(self._first_seqno)
+                self._reserve_first()
         return Memory(
             self._first_seqno,
             records,
@@ -140,17 +145,32 @@ class Store:
             await self._compact("routes", self._routes, routes())
 
     def reserve(self, seqno: int) -> None:
-        """Make sure that no later life uses this seqno again."""
+        """Take note that a seqno is in use, and see that the next ones may be in time."""
         self._keeper.reserve(seqno)
         self._note_doubt()
 
+    def make_room(self, seqno: int) -> None:
+        """See that a seqno may be used soon."""
+        self._keeper.make_room(seqno)
+        self._note_doubt()
+
+    def seqno_limit(self) -> int | None:
+        """Return the seqno that must not be used yet, nor those after it: a later life might use them again.
+
+        None where that is known to draw another router-id.
+        """
+        limit = self._keeper.limit()
+        return None if SEQNOS in self._doubted else limit
+
+    def when_answered(self, action: Callable[[], None]) -> None:
+        """Have something called, in any thread, when the disk has answered: the limit may be another."""
+        self._keeper.when_answered = action
+
     async def save(self, hello_seqnos: Mapping[str, int]) -> None:
         """Write down what the next life needs besides the journals, and what could not be written before."""
-        is_new = dict(hello_seqnos) != self._state.hello_seqnos
-        if is_new or "state" in self.failing or self._keeper.is_outrun:
-            self._state.hello_seqnos = dict(hello_seqnos)
+        self._state.hello_seqnos = dict(hello_seqnos)
+        if self._keeper.saved != self._state or "state" in self.failing:
             await self._keeper.save_aside()
-            self._note_doubt()  # of several versions, the last may be the first that has the latest seqnos
         if not self._hellos.is_open:
             self._attempt("hellos", lambda: self._hellos.begin(hello_seqnos))
         error = await self._aside(self.clock.keep)
@@ -248,7 +268,16 @@ class Store:
 
     async def _aside(self, action: Callable[[], None]) -> OSError | None:
         """Do something in the thread of the journals; return what went wrong."""
-        return await self._thread.run(partial(outcome, action))
+        answer = self._thread.submit(action)
+        await answered(answer)
+        return outcome(answer.result)
+
+    def _in_patience(self, action: Callable[[], None]) -> None:
+        """Do something in the thread of the journals, and wait for it no longer than a start may take."""
+        answer = self._thread.submit(action)
+        if not is_done(answer, self._patience - time.monotonic()):
+            raise hang(FIRST_WAIT)
+        answer.result()
 
     def _close_files(self) -> None:
         for journal in (self._journal, self._routes):
@@ -263,22 +292,32 @@ class Store:
         if fresh_router_id or SEQNOS in self._doubted:
             self._state.router_id = generate_router_id()
         # The first updates carry this seqno, so it counts as used from now on.
-        self._keeper.reserve(self._first_seqno)
+        self._reserve_first()
         self.is_provisional = "state" in self.failing
         if self.is_provisional:
             self._state.router_id = generate_router_id()
             log.error("router-id-new: the seqnos of the old one cannot be reserved in %s", self.directory)
+
+    def _reserve_first(self) -> None:
+        self._keeper.reserve(self._first_seqno)
+        # Without that a disk that is only slow would cost the router-id, and all others a change of router.
+        self._keeper.wait(self._patience - time.monotonic())
+        self._note_doubt()
 
     def _take(self, what: str, journal: Journal[Row], keep: bool) -> Loaded[Row]:
         """Return what a journal holds, and begin it anew, with the same or with nothing."""
         loaded = journal.read()
         if JOURNALS in self._doubted:
             loaded = Loaded((), True, f"{journal.path}: an earlier life could not write it")
-        self._attempt(what, lambda: journal.begin(loaded.records if keep else ()))
+        self._attempt(what, lambda: journal.begin(loaded.records if keep else (), self._in_patience))
         if journal.is_stale:
             # An earlier life that could not write it either would have left it as it is now.
             return Loaded((), True, f"{journal.path}: cannot be written")
         return loaded
+
+    def _attempt_state(self, action: Callable[[], None]) -> None:
+        self._attempt("state", action)
+        self._note_doubt()
 
     def _attempt(self, what: str, action: Callable[[], None]) -> None:
         """Write something, and note whether that works; what fails is told once, and counted each time."""
@@ -298,8 +337,13 @@ class Store:
 
     def _note_doubt(self) -> None:
         """Leave word for the next life while files tell what is no longer true."""
+        if not self._is_read:
+            return  # the word of the former life still counts
         stale = self._journal.is_stale or self._routes.is_stale
-        doubted = frozenset([JOURNALS] * stale + [SEQNOS] * self._keeper.is_outrun)
+        # What the disk has is that of the life that left the word, until something of ours takes its place.
+        is_former = SEQNOS in self._former_doubt and self._keeper.saved is None
+        outrun = is_former or self._keeper.is_outrun
+        doubted = frozenset([JOURNALS] * stale + [SEQNOS] * outrun)
         if self._doubt is None or doubted == self._doubted:
             return
         try:

@@ -45,3 +45,22 @@ def test_what_nobody_waits_for_any_more_is_done_all_the_same(caplog: pytest.LogC
     assert thread.wait(10)
     assert done == ["later"]
     assert caplog.messages == []
+
+
+def test_a_thread_that_cannot_be_started_is_an_oserror_for_who_asked_and_tried_anew_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    thread = DiskThread("test")
+    done: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        refused = thread.submit(lambda: done.append(1))
+        with pytest.raises(OSError, match="no thread for the disk: can't start new thread"):
+            refused.result(0)
+        assert thread.wait(0)
+    assert thread.submit(lambda: 2).result(10) == 2
+    assert thread.wait(10)
+    assert done == [], "what was answered is not done later"

@@ -111,11 +111,13 @@ def test_the_next_seqnos_are_reserved_while_there_are_others(
     disk = HungDisk(monkeypatch)
     for seqno in range(first, first + 16):
         store.reserve(seqno)  # the disk does not answer, and nobody waits for it
+    assert store.seqno_limit() == first + 16
     disk.go.set()
-    assert life_after_a_kill(store).memory().seqno >= first + 16
-    store.reserve(first + 16)  # the block is used up: the one that was asked for has to be there
+    while store.seqno_limit() == first + 16:
+        time.sleep(0.001)
+    assert store.seqno_limit() == first + 24
     killed = life_after_a_kill(store)
-    assert killed.memory().seqno > first + 16
+    assert killed.memory().seqno == first + 24
     assert killed.router_id == store.router_id
 
 
@@ -287,7 +289,7 @@ def test_a_process_ends_while_all_its_threads_wait_for_the_disk(tmp_path: Path) 
     assert time.monotonic() - since < 10
 
 
-def test_a_seqno_that_cannot_be_reserved_does_not_stop_the_loop(
+def test_no_seqno_is_used_that_is_not_reserved_while_the_disk_may_still_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     doubt = tmp_path / "doubt"
@@ -295,13 +297,168 @@ def test_a_seqno_that_cannot_be_reserved_does_not_stop_the_loop(
     first = store.memory().seqno
     disk = UnansweringDisk(monkeypatch)
     since = time.monotonic()
-    for seqno in range(first, first + 40):
+    for seqno in range(first, first + 16):
         store.reserve(seqno)
-    assert time.monotonic() - since < 0.35
+    store.make_room(first + 16)
+    assert store.seqno_limit() == first + 16
+    assert time.monotonic() - since < 0.1, "nobody waits for it"
+    assert (store.failing, doubt.exists()) == ({}, False)
+    disk.go.set()
+    store.close()
+    assert life_after_a_kill(store).router_id == store.router_id
+
+
+def test_a_disk_that_hangs_costs_the_next_life_its_router_id_and_no_seqno_is_used_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doubt = tmp_path / "doubt"
+    store = Store(tmp_path / "state", "key", doubt=doubt)
+    first = store.memory().seqno
+    disk = UnansweringDisk(monkeypatch)
+    store.reserve(first + 15)
+    time.sleep(0.25)
+    assert store.seqno_limit() == first + 16, "nobody wants more"
     assert store.failing == {"state": "the disk has not answered for 0 s"}
-    assert doubt.read_text() == "seqnos", "a next life must not use them again"
+    assert not doubt.exists()
+    store.make_room(first + 16)
+    assert doubt.read_text() == "seqnos", "before it is used: a next life must not use it again"
+    assert store.seqno_limit() is None
+    for seqno in range(first + 16, first + 40):
+        store.reserve(seqno)
+    assert store.counters == {"store_failed.state": 1}
     disk.go.set()
     asyncio.run(store.save({"bw-a": 7}))
+    while store.seqno_limit() is None:
+        time.sleep(0.001)
     assert (store.failing, doubt.exists()) == ({}, False)
-    assert life_after_a_kill(store).memory().seqno >= first + 40
+    assert store.seqno_limit() == first + 55
+    assert life_after_a_kill(store).memory().seqno == first + 55
     store.close()
+
+
+def test_a_disk_that_is_often_slow_never_holds_the_loop_up(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.memory()
+    honest = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        time.sleep(0.1)
+        honest(descriptor)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    seqno, longest = store.memory().seqno, 0.0
+    end = time.monotonic() + 1.0
+    while time.monotonic() < end:
+        since = time.monotonic()
+        if seqno + 1 != store.seqno_limit():
+            seqno += 1
+            store.reserve(seqno)
+        else:
+            store.make_room(seqno + 1)
+        longest = max(longest, time.monotonic() - since)
+        time.sleep(0.001)
+    assert seqno >= store.memory().seqno + 30, "several blocks were used up"
+    assert longest < 0.05
+
+
+@pytest.mark.parametrize("id_is_configured", [False, True])
+def test_a_disk_that_is_slow_at_the_start_does_not_cost_the_router_id(
+    store: Store, monkeypatch: pytest.MonkeyPatch, id_is_configured: bool
+) -> None:
+    store.close()
+    monkeypatch.setattr(statekeeper, "LONGEST_WAIT", 0.1)
+    honest = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        time.sleep(0.2)
+        honest(descriptor)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    again = Store(store.directory, "key")
+    ours = ROUTER if id_is_configured else None
+    assert again.identity(ours) == (ours or store.router_id)
+    assert again.router_id == store.router_id
+    assert not again.is_provisional
+    assert (again.failing, again.counters) == ({}, {})
+    assert not again.memory(ours).lost
+    again.close()
+
+
+def test_a_node_starts_also_where_the_disk_hangs_and_remembers_all_when_it_answers(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.remember([SourceRecord(NET, ROUTER, 5, 96)])
+    store.close()
+    disk = UnansweringDisk(monkeypatch)
+    monkeypatch.setattr(store_module, "FIRST_WAIT", 0.3)
+    doubt, since = store.directory.with_name("doubt"), time.monotonic()
+    again = Store(store.directory, "key", doubt=doubt)
+    assert time.monotonic() - since < 1.0
+    assert again.identity(ROUTER) == again.router_id != store.router_id
+    assert again.memory().sources == (SourceRecord(NET, ROUTER, 5, 96),)
+    assert again.failing == dict.fromkeys(("state", "journal", "routes"), "the disk has not answered for 0 s")
+    assert again.seqno_limit() is None, "nobody has used a seqno of this router-id, or will"
+    seqno = again.memory().seqno + 20
+    again.reserve(seqno)
+    again.remember([SourceRecord(OTHER, ROUTER, 7, 96)])
+
+    async def checkpoint() -> None:
+        disk.go.set()
+        await again.save({"bw-a": 7})
+        await again.save({"bw-a": 8})  # the first version had the router-id of the former life
+        await again.tidy(
+            2, lambda: [SourceView(NET, ROUTER, 5, 96, 0.0), SourceView(OTHER, ROUTER, 7, 96, 0.0)]
+        )
+        await again.tidy_routes(0, list)
+
+    asyncio.run(checkpoint())
+    assert again.failing == {}
+    third = life_after_a_kill(again)
+    assert third.router_id == again.router_id
+    assert third.memory().seqno > seqno
+    assert {record.seqno for record in third.memory().sources} == {5, 7}
+    assert not third.memory().lost
+    again.close()
+
+
+def test_tunnels_are_made_while_the_disk_hangs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = UnansweringDisk(monkeypatch)
+
+    async def make() -> tuple[float, float]:
+        since = time.monotonic()
+        await store.add_tunnel("bw-a", "kernel")
+        first = time.monotonic()
+        for number in range(20):
+            await store.add_tunnel(f"bw-b{number}", "kernel")
+        return first - since, time.monotonic() - first
+
+    first, others = asyncio.run(make())
+    assert 0.15 < first < 0.5
+    assert others < 0.1, "it is known by now"
+    assert store.counters == {"store_failed.state": 1}
+    disk.go.set()
+    store.close()
+    assert len(life_after_a_kill(store).tunnels()) == 21
+
+
+def test_a_system_without_threads_is_a_disk_that_fails_and_is_tried_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    first = store.memory().seqno
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        store.reserve(first + 8)
+        assert store.seqno_limit() == first + 16
+        asyncio.run(store.add_tunnel("bw-a", "kernel"))
+        asyncio.run(store.fsync())
+        assert store.failing.keys() == {"state", "journal"}
+    assert "no thread for the disk: can't start new thread" in caplog.text
+    asyncio.run(store.save({"bw-a": 7}))
+    asyncio.run(store.fsync())
+    assert store.failing == {}
+    assert store.seqno_limit() == first + 24
+    assert life_after_a_kill(store).tunnels() == {"bw-a": "kernel"}

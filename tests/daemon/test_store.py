@@ -342,6 +342,23 @@ def test_seqnos_that_could_not_be_reserved_are_never_used_again(
     third.close()
 
 
+def test_what_a_life_left_word_of_counts_until_something_takes_the_place_of_its_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory, doubt = tmp_path / "state", tmp_path / "state.doubt"
+    first = Store(directory, "key", doubt=doubt)
+    with failing_disk(monkeypatch, errno.ENOSPC):
+        first.reserve(first.memory().seqno + 30)
+        first.close()
+        second = Store(directory, "key", doubt=doubt)
+        second.close()
+        assert "seqnos" in doubt.read_text()
+    third = Store(directory, "key", doubt=doubt)
+    assert third.router_id not in (first.router_id, second.router_id)
+    assert not doubt.exists()
+    third.close()
+
+
 def test_seqnos_are_reserved_again_from_when_the_disk_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,8 +91,8 @@ class State:
 
 
 def is_reserved(seqno: int, limit: int) -> bool:
-    """Return whether a seqno is one of the block that a limit ends."""
-    return (limit - seqno - 1) % SEQNO_MODULUS < SEQNO_BLOCK
+    """Return whether a seqno comes before a limit; numbers go round, so half of them do."""
+    return (limit - seqno - 1) % SEQNO_MODULUS < SEQNO_MODULUS // 2
 
 
 def generate_router_id() -> bytes:

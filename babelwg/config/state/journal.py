@@ -10,7 +10,8 @@ import stat
 import struct
 import uuid
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
@@ -36,6 +37,11 @@ SourceRow = tuple[int, bytes, int, bytes, int, bytes, int | None, int | None]
 KEY_FIELDS = 6
 
 Row = TypeVar("Row", bound=tuple[Any, ...])
+Wait = Callable[[Callable[[], None]], None]
+
+
+def _at_once(action: Callable[[], None]) -> None:
+    action()
 
 
 class Loaded(NamedTuple, Generic[Row]):
@@ -90,10 +96,10 @@ class Journal(Generic[Row]):
         except ValueError as error:
             return Loaded((), True, f"{self.path}: {error}")
 
-    def begin(self, records: Iterable[Row]) -> None:
+    def begin(self, records: Iterable[Row], wait: Wait = _at_once) -> None:
         """Begin to append to a file of just these records. Raises OSError, after which a restart finds it lost."""
         try:
-            self.compact(records)
+            self.compact(records, wait)
         except OSError:
             self._empty(self.path)
             raise
@@ -116,11 +122,14 @@ class Journal(Generic[Row]):
         """Return whether the file holds many more records than there are live sources."""
         return self.length > max(MIN_COMPACTION, COMPACTION_FACTOR * live)
 
-    def compact(self, records: Iterable[Row]) -> None:
-        """Replace the file by one that holds just these records, then append to it. Raises OSError."""
+    def compact(self, records: Iterable[Row], wait: Wait = _at_once) -> None:
+        """Replace the file by one that holds just these records, then append to it. Raises OSError.
+
+        `wait` does what the disk is waited for, and may raise OSError where that takes too long.
+        """
         rows = self.begin_draft(records)
         try:
-            self.write_draft(rows)
+            wait(partial(self.write_draft, rows))
             self.take_draft(len(rows))
         finally:
             self.drop_draft()
