@@ -68,7 +68,7 @@ class StateKeeper:
         """Return the seqno that must not be used yet, nor those after it; None for none."""
         self._book_ready()
         if self._is_hanging:
-            self._note_hang(LONGEST_WAIT)
+            self._note_hang()
         return self.saved.seqno_limit if self.saved is not None and self._is_ours(self.saved) else None
 
     @property
@@ -98,14 +98,14 @@ class StateKeeper:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LONGEST_WAIT):
                 await answered(saving.answer)
-        self._settle(saving, LONGEST_WAIT)
+        self._settle(saving)
 
     def wait(self, seconds: float) -> None:
         """Hold everything up until the disk has the state as it is now, so many seconds at most."""
         if self._savings:
             saving = self._savings[-1]
             is_done(saving.answer, seconds)
-            self._settle(saving, seconds)
+            self._settle(saving)
 
     def close(self, seconds: float) -> bool:
         """Wait until all is written, so many seconds at most; return whether it is."""
@@ -127,15 +127,15 @@ class StateKeeper:
     def _is_ours(self, version: State) -> bool:
         return version.router_id == self.state.router_id
 
-    def _settle(self, saving: Saving, waited: float) -> None:
+    def _settle(self, saving: Saving) -> None:
         self._book_ready()
         if not saving.answer.done():
-            self._note_hang(waited)
+            self._note_hang()
 
-    def _note_hang(self, waited: float) -> None:
+    def _note_hang(self) -> None:
         if not self.failing:
             self.failing = True
-            self._attempt(partial(tell, hang(waited)))
+            self._attempt(partial(tell, hang(time.monotonic() - self._since)))
 
     def _book_ready(self) -> None:
         while self._savings and self._savings[0].answer.done():

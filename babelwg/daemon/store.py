@@ -6,7 +6,6 @@ what the kernel will write.
 
 import errno
 import logging
-import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -21,6 +20,7 @@ from babelwg.config import HelloFile, Journal, Loaded, RouteJournal, SourceJourn
 from babelwg.config.state.identity import generate_router_id
 from babelwg.daemon.clock import ClockWatch
 from babelwg.daemon.diskthread import DiskThread, answered, hang, is_done, outcome, tell
+from babelwg.daemon.portplan import LISTEN_PORT, assign_ports
 from babelwg.daemon.statekeeper import StateKeeper
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,6 @@ LAST_WAIT = 2.0
 # Implementation constant: seconds for the disk at the start. Neighbours keep the routes of a node that fell silent for
 # about ten: LAST_WAIT may have passed since the last Hello, and as much is left for all else until the first.
 FIRST_WAIT = 6.0
-
-LISTEN_PORT = "/"  # the listen port among the ports of interfaces, whose names have no slash
 
 
 class Store:
@@ -64,7 +62,7 @@ class Store:
         self._thread = DiskThread("journals")
         self._is_left = self._is_read = False
         self._first_seqno = self._state.seqno_limit
-        self._take_identity(fresh_router_id)
+        self._ask_identity(fresh_router_id)
         sent, self._heard = self._hellos.read()
         self._state.hello_seqnos |= sent
         self._attempt("hellos", lambda: self._hellos.begin(sent))
@@ -75,6 +73,7 @@ class Store:
         self._former_routes = () if lost else routes
         if lost or self._sources.lost:
             log.info("memory-lost %s", "; ".join([*reasons, self._sources.reason]).strip("; "))
+        self._take_identity()  # at last: the disk was busy with it beside all else
         self._is_read = True
         self._note_doubt()
 
@@ -103,7 +102,8 @@ class Store:
             # What was announced under our router-id was used, whatever the state says of it.
             if seqno is not None and not seqno_lt(seqno, self._first_seqno):
                 self._first_seqno = seqno_add(seqno, 1)
-                self._reserve_first()
+                self.reserve(self._first_seqno)
+                self._keeper.wait(self._patience - time.monotonic())
         return Memory(
             self._first_seqno,
             records,
@@ -211,19 +211,8 @@ class Store:
         further one keeps the port it had, or takes the next free.
         """
         saved = self._state.ports
-        ports = dict.fromkeys(shared, listen_port)
-        alone = [name for name in interfaces if name not in shared]
-        if alone and not shared:
-            holder = _holder(alone, saved, listen_port)
-            ports |= {holder: listen_port} if holder else {}
-        taken = {listen_port}
-        for name in [name for name in alone if name not in ports]:
-            port = saved.get(name, 0)
-            if port in taken or port < 1024:
-                port = _next_free(listen_port, taken | set(saved.values()))
-            ports[name] = port
-            taken.add(port)
-        kept = {name: ports[name] for name in alone} | {LISTEN_PORT: listen_port}
+        ports = assign_ports(saved, interfaces, shared, listen_port)
+        kept = {name: ports[name] for name in interfaces if name not in shared} | {LISTEN_PORT: listen_port}
         if kept != saved:
             self._state.ports = kept
             self._keeper.save_soon()
@@ -285,24 +274,23 @@ class Store:
             journal.close()
         self._hellos.close()
 
-    def _take_identity(self, fresh_router_id: bool) -> None:
-        """Reserve seqnos on the disk; without that the router-id is new, or a later life would use them again."""
+    def _ask_identity(self, fresh_router_id: bool) -> None:
+        """Have seqnos reserved on the disk."""
         if SEQNOS in self._doubted:
             log.error("router-id-new: seqnos were used that could not be reserved in %s", self.directory)
         if fresh_router_id or SEQNOS in self._doubted:
             self._state.router_id = generate_router_id()
         # The first updates carry this seqno, so it counts as used from now on.
-        self._reserve_first()
+        self._keeper.reserve(self._first_seqno)
+
+    def _take_identity(self) -> None:
+        """Wait for the disk; a router-id whose seqnos are not reserved is new, or a later life would use them again."""
+        # Waiting too short would cost a disk that is only slow the router-id, and all others a change of router.
+        self._keeper.wait(self._patience - time.monotonic())
         self.is_provisional = "state" in self.failing
         if self.is_provisional:
             self._state.router_id = generate_router_id()
             log.error("router-id-new: the seqnos of the old one cannot be reserved in %s", self.directory)
-
-    def _reserve_first(self) -> None:
-        self._keeper.reserve(self._first_seqno)
-        # Without that a disk that is only slow would cost the router-id, and all others a change of router.
-        self._keeper.wait(self._patience - time.monotonic())
-        self._note_doubt()
 
     def _take(self, what: str, journal: Journal[Row], keep: bool) -> Loaded[Row]:
         """Return what a journal holds, and begin it anew, with the same or with nothing."""
@@ -366,32 +354,3 @@ def _read_doubt(path: Path | None) -> frozenset[str]:
     except OSError:
         return frozenset((JOURNALS, SEQNOS))
     return frozenset() if words is None else frozenset(words or (JOURNALS,))  # none: of an earlier version
-
-
-def _holder(names: Sequence[str], saved: Mapping[str, int], listen_port: int) -> str | None:
-    """Return which tunnel has the listen port; None where all have others that must not change."""
-    before = saved.get(LISTEN_PORT, listen_port)
-    heirs = [name for name in names if saved.get(name) == before] + [
-        name for name in names if name not in saved
-    ]
-    if not heirs and before != listen_port:
-        return names[0]  # a listen port that somebody has just asked for is used
-    return next(iter(heirs), None)
-
-
-def _next_free(listen_port: int, taken: set[int]) -> int:
-    """Return the next port after the listen port that neither we nor another program holds."""
-    for port in range(listen_port + 1, 65536):
-        if port not in taken and _is_free(port):
-            return port
-    return 0  # the back end then takes any
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
-        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        try:
-            probe.bind(("::", port))
-        except OSError:
-            return False
-    return True

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import math
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, Tlv, Update
+from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, SeqnoRequest, Tlv, Update
 from babelwg.daemon.routing import RoutingService
 from babelwg.linux.errors import KernelError
 from babelwg.linux.mirror import IFF_UP, Link
@@ -235,3 +236,70 @@ def test_nothing_is_announced_that_the_kernel_has_not_taken(
     assert set(meanwhile) == {("bw-a", INFINITY), ("bw-b", INFINITY)}
     assert ("bw-a", 192) in after
     assert caplog.text.count("kernel-failed") == 1
+
+
+OURS = Prefix.parse("2001:db8:5::/48")
+
+
+def test_what_was_selected_reaches_the_kernel_whatever_becomes_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> tuple[bool, int, int]:
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path) as routing:
+            routing.announce({OURS: (0, "configured")})
+            seqno = routing.speaker.snapshot(0.0).seqno
+
+            def refuse(seqno: int) -> None:
+                raise RuntimeError("a mistake of ours")
+
+            monkeypatch.setattr(routing._store, "reserve", refuse)
+            socket.say(
+                Hello(7, 10.0),
+                Ihu(OWN, 96, 10.0),
+                SeqnoRequest(OURS, b"\2" * 8, seqno + 1, 64),
+                Update(TABLE_ROW, b"\3" * 8, 1, 96, 60.0, PEER),
+            )
+            while not routing.speaker.selected_count:
+                await asyncio.sleep(0.001)
+            kernel: Any = routing.routes._requests
+            has_route = any(prefix == TABLE_ROW for _, prefix in kernel.places)
+            return has_route, routing.speaker.snapshot(0.0).seqno - seqno, routing.counters["internal_error"]
+
+    assert asyncio.run(run()) == (True, 1, 1)
+
+
+def test_a_neighbour_that_raises_our_seqno_on_a_slow_disk_delays_no_hello(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, honest = threading.Event(), os.fsync
+
+    def fsync(descriptor: int) -> None:
+        go.wait(1.5)
+        honest(descriptor)
+
+    async def run() -> tuple[list[int], float]:
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path) as routing:
+            loop, longest = asyncio.get_running_loop(), 0.0
+            routing.announce({OURS: (0, "configured")})
+            socket.say(Hello(7, 10.0), Ihu(OWN, 96, 10.0))
+            monkeypatch.setattr("os.fsync", fsync)
+            first, reached = routing.speaker.snapshot(0.0).seqno, []
+            for turn in range(40):
+                if turn == 20:
+                    reached.append(routing.speaker.snapshot(0.0).seqno - first)
+                    go.set()
+                seqno = routing.speaker.snapshot(0.0).seqno
+                since = loop.time()
+                socket.say(*(SeqnoRequest(OURS, b"\2" * 8, seqno + n, 64) for n in range(1, 17)))
+                await asyncio.sleep(0.02)
+                longest = max(longest, loop.time() - since)
+            reached.append(routing.speaker.snapshot(0.0).seqno - first)
+            assert routing.speaker.counters["request_held.seqno-not-reserved"]
+            return reached, longest
+
+    reached, longest = asyncio.run(run())
+    assert reached[0] == 15, "those that were reserved before"
+    assert reached[1] > 15
+    assert longest < 0.5
