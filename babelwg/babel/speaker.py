@@ -42,7 +42,7 @@ from babelwg.babel.operation.recovery import (
     end_interface,
     wildcard_retraction,
 )
-from babelwg.babel.operation.requests import limit_seqno, wanted_seqno
+from babelwg.babel.operation.requests import limit_seqno
 from babelwg.babel.operation.restoration import restore_interface, retract_former
 from babelwg.babel.operation.routes import retract_v4_via_v6
 from babelwg.babel.operation.selection import retract_prefix, select_route
@@ -243,9 +243,9 @@ class Speaker(Shown):
         if not self._state.stopped:
             limit_seqno(self._state, limit, now)
 
-    def wanted_seqno(self, now: float) -> int | None:
-        """Return the seqno from the limit on that is asked for, if any; the requests are held until the limit moves."""
-        return wanted_seqno(self._state, now)
+    def wanted_seqno(self) -> int | None:
+        """Return the seqno from the limit on that was asked for, if any; it is taken when the limit has moved."""
+        return self._state.wanted_seqno
 
     def receive_datagram(self, datagram: Datagram, now: float) -> None:
         """Do what a datagram says, or count why not."""

@@ -277,7 +277,7 @@ class RoutingService:
                 break  # nobody who heeded the former ones has changed anything
             now = self._loop.time()
             # Whatever becomes of the disk, the kernel gets what was selected.
-            self._guarded(lambda: self._seqnos.follow(events, now))  # noqa: B023 - called at once
+            self._guarded(lambda: self._seqnos.follow(events))  # noqa: B023 - called at once
             self.installer.handle(events, now)
             self._log.write(events, now)
             # Nothing is announced before the kernel has what it describes; where it fails, that is withheld.

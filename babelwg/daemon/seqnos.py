@@ -21,12 +21,12 @@ class SeqnoRoom:
         store.when_answered(self._wake)
         self._move_limit()
 
-    def follow(self, events: list[Event], now: float) -> None:
+    def follow(self, events: list[Event]) -> None:
         """Have the disk follow what happened to our seqno and what is asked for, and the speaker follow the disk."""
         for event in events:
             if isinstance(event, SeqnoIncreased):
                 self._store.reserve(event.seqno)
-        if (wanted := self._speaker.wanted_seqno(now)) is not None:
+        if (wanted := self._speaker.wanted_seqno()) is not None:
             self._store.make_room(wanted)
         self._move_limit()
 

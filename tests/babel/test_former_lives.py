@@ -21,6 +21,7 @@ from tests.babel.bench import (
     tlvs_of,
     update,
 )
+from tests.babel.test_hostile import prefixes
 
 ONE = neighbour_address(1)
 CHOSEN = Chosen("tun", ONE, ONE, ORIGIN, seqno=7, refmetric=50, txcost=96, interval=16.0, since=400.0)
@@ -206,3 +207,19 @@ def test_what_another_neighbour_announces_outlasts_the_silent_one() -> None:
     found.receive([update(P, 40)], 2, "other")
     assert P not in told_in(found, 20.0)
     assert found.selected() == neighbour_address(2)
+
+
+def test_what_fails_meanwhile_does_not_wait_for_all_that_earlier_lives_announced() -> None:
+    known = prefixes(3000)
+    sources = tuple(SourceRecord(prefix, ORIGIN, 7, 146) for prefix in known)
+    found = start(Memory(100, sources, {}, False))
+    found.meet(1)
+    found.receive([update(P)])
+    found.wait(1)
+    settle(found)
+    found.receive([retraction(P)])
+    told = [(when, d) for when, d in found.live(4.0) if d.interface == "other"]
+    heard = [(when, prefix) for when, d in told for prefix in retracted([d])]
+    assert {prefix for _, prefix in heard} >= {*known[200:], P}
+    first = {prefix: when for when, prefix in reversed(heard)}
+    assert first[P] < first[known[400]] < first[known[-1]]

@@ -456,10 +456,10 @@ def test_after_a_loss_of_memory_our_seqno_becomes_what_a_neighbour_remembers() -
 
 def test_nobody_makes_our_seqno_go_round_after_a_loss_of_memory() -> None:
     found = life_without_memory(seqno=0)
-    for seqno in (20000, 32767, 52000, 60000, 5000):
+    for seqno in (20000, 0x7F00, 52000, 60000, 5000):
         receive(found, 1, request(seqno, Q, OUR_ID))
     # What is no more than half the numbers from where this life began is taken, what is further counts as one more.
-    assert found.snapshot().seqno == 32767 + 2
+    assert found.snapshot().seqno == 0x7F00 + 2
     assert found.speaker.counters["seqno_caught_up"] == 2
 
 
@@ -493,13 +493,13 @@ def node_with_seqnos(*requests: int) -> Bench:
 def test_our_seqno_is_not_raised_to_one_that_a_later_life_may_use() -> None:
     found = node_with_seqnos(101, 102, 103, 104)
     assert found.snapshot().seqno == 104
-    assert found.speaker.wanted_seqno(found.now) is None
+    assert found.speaker.wanted_seqno() is None
     found.wait(1)
     for _ in range(3):
         receive(found, 1, request(105, Q, OUR_ID))
         assert updates(found.wait(0.1), Q) == []
     assert found.snapshot().seqno == 104
-    assert found.speaker.wanted_seqno(found.now) == 105
+    assert found.speaker.wanted_seqno() == 105
     assert found.speaker.counters["request_held.seqno-not-reserved"] == 3
     assert found.speaker.counters["request_ignored.seqno-rate"] == 0
 
@@ -511,7 +511,7 @@ def test_a_request_that_was_held_is_answered_once_its_seqno_may_be_used() -> Non
     assert updates(found.wait(0.1), Q) == []
     found.speaker.limit_seqno(121, found.now)
     assert [(tlv.seqno, tlv.metric) for tlv in updates(found.sent(), Q)] == [(105, 0)]
-    assert found.speaker.wanted_seqno(found.now) is None
+    assert found.speaker.wanted_seqno() is None
     found.speaker.limit_seqno(137, found.now)
     assert found.snapshot().seqno == 105, "nobody asks any more"
 
@@ -532,8 +532,23 @@ def test_held_requests_are_bounded_and_go_with_who_asked() -> None:
         receive(found, 1, request(105, prefix, OUR_ID))
     assert found.speaker.counters["request_held.seqno-not-reserved"] == 64
     assert found.speaker.counters["request_ignored.seqno-not-reserved"] == 6
+
+
+def test_what_was_reserved_is_taken_also_when_who_asked_is_gone() -> None:
+    found = life_without_memory(seqno=100)
+    found.speaker.limit_seqno(116, found.now)
+    receive(found, 1, request(400, Q, OUR_ID))
+    assert found.speaker.wanted_seqno() == 400
     found.speaker.remove_interface("tun1", found.now)
-    assert found.speaker.wanted_seqno(found.now) is None
+    found.speaker.limit_seqno(416, found.now)
+    assert (found.snapshot().seqno, found.speaker.wanted_seqno()) == (400, None)
+
+
+def test_no_jump_goes_so_far_that_what_is_reserved_with_it_seems_old() -> None:
+    for asked, seqno in ((100 + 0x7F00, 100 + 0x7F00), (100 + 0x7FF1, 101), (100 + 0x8000, 100)):
+        found = life_without_memory(seqno=100)
+        receive(found, 1, request(asked, Q, OUR_ID))
+        assert found.snapshot().seqno == seqno
 
 
 def test_after_a_loss_of_memory_what_a_neighbour_remembers_is_taken_once_it_may_be_used() -> None:
@@ -543,7 +558,7 @@ def test_after_a_loss_of_memory_what_a_neighbour_remembers_is_taken_once_it_may_
     receive(found, 1, request(400, Q, OUR_ID))
     receive(found, 1, request(300, P, OUR_ID))
     assert found.snapshot().seqno == 100
-    assert found.speaker.wanted_seqno(found.now) == 400
+    assert found.speaker.wanted_seqno() == 400
     found.speaker.limit_seqno(416, found.now)
     assert found.snapshot().seqno == 400
     assert found.speaker.counters["seqno_caught_up"] == 1

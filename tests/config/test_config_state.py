@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from babelwg.babel.wire.seqno import seqno_lt
 from babelwg.config.state import State
-from babelwg.config.state.identity import STATE_FILE
+from babelwg.config.state.identity import STATE_FILE, is_reserved
 
 
 @pytest.mark.conformance("B3-1")
@@ -86,3 +87,10 @@ def test_seqno_after_a_crash_is_one_that_was_never_sent(tmp_path: Path) -> None:
     restored = State.load(tmp_path).state.seqno_limit
     # 65536 + 4 was the last one sent, and sequence numbers go round.
     assert 1 <= (restored - 4) % 65536 <= 16
+
+
+@pytest.mark.parametrize("distance", [0, 1, 16, 0x7FFF, 0x8000, 0x8001, 0xFFFF])
+def test_what_is_reserved_is_what_the_speaker_may_use(distance: int) -> None:
+    for seqno in (0, 5, 0x8000, 0xFFFF):
+        limit = (seqno + distance) % 0x10000
+        assert is_reserved(seqno, limit) == seqno_lt(seqno, limit)

@@ -20,6 +20,9 @@ from babelwg.babel.wire.tlv import INFINITY, RouteRequest, SeqnoRequest
 
 FORWARDED_LIFETIME = 2.0  # request timeouts for which a forwarded request is remembered
 # Implementation constants
+FARTHEST = (
+    0x7F00  # that our seqno may jump in a life: what is reserved with it still comes after what we had used
+)
 MAX_HELD_REQUESTS = 64  # bounds memory against hostile neighbours
 RECENTLY = (
     0.15  # seconds in which an equal request is not sent again to where it may still be answered (§3.8.1.2)
@@ -50,11 +53,10 @@ def handle_seqno_request(state: State, neighbour: Neighbour, request: SeqnoReque
     if request.prefix in state.xroutes:
         if ours and seqno_lt(state.seqno, request.seqno):
             seqno = _seqno_asked(state, request.seqno, now)
-            if not state.is_allowed(seqno):
-                _hold(state, neighbour, request)
+            is_wanted = state.wanted_seqno is not None and not seqno_lt(state.wanted_seqno, seqno)
+            if (is_wanted or state.may_increase_seqno(now)) and not _raise_seqno(state, seqno):
+                _hold(state, neighbour, request.prefix)
                 return
-            if state.may_increase_seqno(now):
-                _increase_seqno(state, seqno)
         queue_answer(state, neighbour, request.prefix, now)
         return
     if (selection := state.routes.selected.get(request.prefix)) is None or ours:
@@ -74,15 +76,13 @@ def limit_seqno(state: State, limit: int | None, now: float) -> None:
     if state.seqno_limit == limit:
         return
     state.seqno_limit = limit
+    wanted, state.wanted_seqno = state.wanted_seqno, None
+    # Also where nobody asks any more: what is reserved must not stay far ahead of what is used.
+    if wanted is None or not _raise_seqno(state, wanted):
+        return
     held, state.held_requests = state.held_requests, {}
-    for (neighbour, _), request in held.items():
-        handle_seqno_request(state, neighbour, request, now)
-
-
-def wanted_seqno(state: State, now: float) -> int | None:
-    """Return the seqno that would answer all held requests; None where there are none."""
-    wanted = [_seqno_asked(state, request.seqno, now) for request in state.held_requests.values()]
-    return max(wanted, key=lambda seqno: seqno_difference(seqno, state.seqno), default=None)
+    for neighbour, prefix in held:
+        queue_answer(state, neighbour, prefix, now)
 
 
 def request_after_loss(state: State, prefix: Prefix, lost_router_id: bytes, now: float) -> None:
@@ -151,7 +151,7 @@ def forget_requester(state: State, neighbour: Neighbour) -> None:
     """Stop waiting on behalf of a neighbour that is gone."""
     for pending in state.requests.values():
         pending.requesters.pop(neighbour, None)
-    state.held_requests = {key: held for key, held in state.held_requests.items() if key[0] is not neighbour}
+    state.held_requests = {key: None for key in state.held_requests if key[0] is not neighbour}
 
 
 def _seqno_asked(state: State, asked: int, now: float) -> int:
@@ -159,22 +159,29 @@ def _seqno_asked(state: State, asked: int, now: float) -> int:
     # Departs from §3.8.1.2, by which each request moves it by one: with a configured router-id and a lost state,
     # neighbours would refuse us for minutes. A jump closes no loop, since each router compares what it hears with what
     # it announced itself. All jumps of a life stay within half the numbers, so that nobody makes ours go round.
-    if now >= state.purge_until or not seqno_lt(state.memory.seqno, asked):
+    if now >= state.purge_until or not 0 < seqno_difference(asked, state.memory.seqno) <= FARTHEST:
         return seqno_add(state.seqno, 1)
     return asked
 
 
-def _increase_seqno(state: State, seqno: int) -> None:
-    if seqno != seqno_add(state.seqno, 1):
-        state.count("seqno_caught_up")
-    state.increase_seqno(seqno)
+def _raise_seqno(state: State, seqno: int) -> bool:
+    """Move our seqno to what is asked for, or have that done as soon as it may; return whether it is done."""
+    if not state.is_allowed(seqno):
+        if state.wanted_seqno is None or seqno_lt(state.wanted_seqno, seqno):
+            state.wanted_seqno = seqno
+        return False
+    if seqno_lt(state.seqno, seqno):
+        if seqno != seqno_add(state.seqno, 1):
+            state.count("seqno_caught_up")
+        state.increase_seqno(seqno)
+    return True
 
 
-def _hold(state: State, neighbour: Neighbour, request: SeqnoRequest) -> None:
+def _hold(state: State, neighbour: Neighbour, prefix: Prefix) -> None:
     """Let a request wait until its seqno may be used; one that gets no place is repeated by who asks (§3.8.1.2)."""
-    key = (neighbour, request.prefix)
+    key = (neighbour, prefix)
     if key in state.held_requests or len(state.held_requests) < MAX_HELD_REQUESTS:
-        state.held_requests[key] = request
+        state.held_requests[key] = None
         state.count("request_held.seqno-not-reserved")
     else:
         state.count("request_ignored.seqno-not-reserved")

@@ -24,6 +24,7 @@ from babelwg.babel.wire.tlv import Update
 # Implementation constants: seconds
 ASK = 5.0  # until a route that the neighbour's dump did not confirm is asked about
 HOLD = 15.0  # until one is given up that nobody confirmed, or whose interface has not come
+RETRACTED_AT_ONCE, RETRACTION_PAUSE = 200, 0.05  # prefixes of earlier lives, and until the next ones
 ANSWER = 1.0  # at least, until a neighbour that was silent before counts as gone
 
 
@@ -60,16 +61,27 @@ def retract_former(state: State, forwarded: Set[Prefix], now: float) -> None:
     Among it is what they retracted where nobody acknowledged it: they were killed, or a link lost it.
     """
     former, state.former = state.former, {}
+    gone = []
     for prefix in former:
         if prefix in forwarded:
             state.former[prefix] = None
         elif not is_announced(state, prefix):
             _remember(state, prefix, now)
-            queue_urgent(state, prefix, now)
+            gone.append(prefix)
     for interface in state.interfaces.values():
         for neighbour in interface.neighbours.values():
             if not neighbour.reachable:
                 note_bygone(state, neighbour)
+    _retract_some(state, gone, now)
+
+
+def _retract_some(state: State, gone: list[Prefix], now: float) -> None:
+    """Retract what is gone in parts: of most of it everybody has heard, and what fails now must not wait for that."""
+    for prefix in gone[:RETRACTED_AT_ONCE]:
+        if not is_announced(state, prefix):
+            queue_urgent(state, prefix, now)
+    if rest := gone[RETRACTED_AT_ONCE:]:
+        state.timers.set(Timer(partial(_retract_some, state, rest)), now + RETRACTION_PAUSE)
 
 
 def _is_silent(state: State, interface: Interface, chosen: Chosen, now: float) -> bool:

@@ -4,9 +4,8 @@ from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.tables.source import Source
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import SeqnoRequest
 
-HeldRequests = dict[tuple[Neighbour, Prefix], SeqnoRequest]  # the latest of each neighbour for each prefix
+HeldRequests = dict[tuple[Neighbour, Prefix], None]
 
 
 class PendingRequest:

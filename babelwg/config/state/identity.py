@@ -92,7 +92,7 @@ class State:
 
 def is_reserved(seqno: int, limit: int) -> bool:
     """Return whether a seqno comes before a limit; numbers go round, so half of them do."""
-    return (limit - seqno - 1) % SEQNO_MODULUS < SEQNO_MODULUS // 2
+    return 0 < (limit - seqno) % SEQNO_MODULUS < SEQNO_MODULUS // 2
 
 
 def generate_router_id() -> bytes:
