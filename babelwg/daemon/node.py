@@ -15,6 +15,7 @@ from babelwg.babel.policy import Policy
 from babelwg.babel.speaker import Speaker
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.config import BabeldConfig, Config, ConfigErrors, PeerConfig
+from babelwg.config.model import HELLO_INTERVAL
 from babelwg.daemon.applying import (
     apply_announcements,
     apply_configuration,
@@ -207,7 +208,10 @@ class Node:
     async def _start(self) -> None:
         check_permission()
         owner, is_random = owner_of(self.config), wants_random_id(self.config)
-        self.store = open_store(self._state_dir, owner, is_random, self._socket_path, self._stack)
+        interval = (
+            HELLO_INTERVAL if isinstance(self.config, BabeldConfig) else self.config.babel.hello_interval
+        )
+        self.store = open_store(self._state_dir, owner, is_random, self._socket_path, interval, self._stack)
         await wiring.configure_recorder(self, read_back=True)
         self._stack.push_async_callback(self.recorder.close)
         self._open_routing()

@@ -34,16 +34,24 @@ def check_permission() -> None:
 
 
 def open_store(
-    directory: Path, owner: str, fresh_router_id: bool, socket: Path, stack: AsyncExitStack
+    directory: Path,
+    owner: str,
+    fresh_router_id: bool,
+    socket: Path,
+    hello_interval: float,
+    stack: AsyncExitStack,
 ) -> Store:
-    """Lock and load the state directory until `stack` ends: two daemons with one identity would ruin each other."""
+    """Lock and load the state directory until `stack` ends: two daemons with one identity would ruin each other.
+
+    A disk that is slow is waited for as long as a `hello_interval` in seconds allows. Raises Fatal.
+    """
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = _open_lock(directory)
         stack.callback(os.close, descriptor)
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         # Beside the socket there is room where the disk is full or fails, until the next boot.
-        store = Store(directory, owner, fresh_router_id, Path(f"{socket}.doubt"))
+        store = Store(directory, owner, fresh_router_id, Path(f"{socket}.doubt"), hello_interval)
     except BlockingIOError as error:
         raise Fatal(f"another daemon uses {directory}: stop it first") from error
     except OSError as error:

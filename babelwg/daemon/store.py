@@ -17,6 +17,7 @@ from babelwg.babel.snapshot import SourceView
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.seqno import seqno_add, seqno_lt
 from babelwg.config import HelloFile, Journal, Loaded, RouteJournal, SourceJournal, State
+from babelwg.config.model import HELLO_INTERVAL
 from babelwg.config.state.identity import generate_router_id
 from babelwg.daemon.clock import ClockWatch
 from babelwg.daemon.diskthread import DiskThread, answered, hang, is_done, outcome, tell
@@ -31,19 +32,25 @@ JOURNALS, SEQNOS = "journals", "seqnos"  # what a next life must not believe
 # Implementation constant: seconds for the disk at the end. One that is well needs a small part of them; neighbours keep
 # the routes of a node that starts anew for some seconds more, and a service manager should have no need to kill it.
 LAST_WAIT = 2.0
-# Implementation constant: seconds for the disk at the start. Neighbours keep the routes of a node that fell silent for
-# about ten: LAST_WAIT may have passed since the last Hello, and as much is left for all else until the first.
-FIRST_WAIT = 6.0
+# Implementation constant: Hello intervals for the disk at the start. Neighbours keep the routes of a node that fell
+# silent for two and a half: LAST_WAIT may have passed since the last Hello, and all else until the first takes time.
+FIRST_WAIT = 1.5
 
 
 class Store:
     """The state directory; a disk that fails is logged and counted, and routing goes on."""
 
     def __init__(
-        self, directory: Path, owner: str, fresh_router_id: bool = False, doubt: Path | None = None
+        self,
+        directory: Path,
+        owner: str,
+        fresh_router_id: bool = False,
+        doubt: Path | None = None,
+        hello_interval: float = HELLO_INTERVAL,
     ) -> None:
         """Load what an earlier life left, and go on without where the disk refuses to be written.
 
+        `hello_interval`, in seconds, says how long neighbours will wait for us.
         `doubt` is a file elsewhere that tells the next life not to believe journals which could be neither written nor
         emptied, or a state that lacks the latest seqnos. Raises OSError when the directory cannot be made.
         """
@@ -52,7 +59,8 @@ class Store:
         self.counters: dict[str, int] = {}
         self.failing: dict[str, str] = {}  # what cannot be written at present, and why
         self.clock = ClockWatch(directory)
-        self._patience = time.monotonic() + FIRST_WAIT  # until when
+        self._began = time.monotonic()
+        self._patience = self._began + FIRST_WAIT * hello_interval  # until when
         self._doubt = doubt
         self._doubted = self._former_doubt = _read_doubt(doubt)
         self._journal, self._routes = SourceJournal(directory), RouteJournal(directory)
@@ -265,7 +273,7 @@ class Store:
         """Do something in the thread of the journals, and wait for it no longer than a start may take."""
         answer = self._thread.submit(action)
         if not is_done(answer, self._patience - time.monotonic()):
-            raise hang(FIRST_WAIT)
+            raise hang(time.monotonic() - self._began)
         answer.result()
 
     def _close_files(self) -> None:

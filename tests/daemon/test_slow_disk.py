@@ -391,9 +391,8 @@ def test_a_node_starts_also_where_the_disk_hangs_and_remembers_all_when_it_answe
     store.remember([SourceRecord(NET, ROUTER, 5, 96)])
     store.close()
     disk = UnansweringDisk(monkeypatch)
-    monkeypatch.setattr(store_module, "FIRST_WAIT", 0.3)
     doubt, since = store.directory.with_name("doubt"), time.monotonic()
-    again = Store(store.directory, "key", doubt=doubt)
+    again = Store(store.directory, "key", doubt=doubt, hello_interval=0.2)
     assert time.monotonic() - since < 5.0
     assert again.identity(ROUTER) == again.router_id != store.router_id
     assert again.memory().sources == (SourceRecord(NET, ROUTER, 5, 96),)
