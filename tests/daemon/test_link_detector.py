@@ -282,7 +282,18 @@ def test_one_answer_that_had_to_wait_for_seconds_makes_nobody_patient() -> None:
     assert detector.patience < 0.4
     first = LinkDetector(Bounds(), 0.0)
     first.answered(10.0, 11.0)
-    assert first.patience <= 1.5
+    assert first.patience == pytest.approx(0.6)
+    first.answered(0.01, 11.25)
+    assert first.patience == pytest.approx(Bounds().patience)
+
+
+def test_two_answers_that_had_to_wait_for_seconds_make_nobody_wait_for_one() -> None:
+    detector = LinkDetector(Bounds(), 0.0)
+    for _ in range(20):
+        detector.answered(0.01, 1.0)
+    for when in (11.0, 11.25):
+        detector.answered(10.0, when)
+    assert detector.patience < 0.8
 
 
 def test_answers_that_waited_while_the_link_was_dead_say_nothing_of_its_round_trip() -> None:
@@ -520,8 +531,8 @@ def test_answers_that_come_ever_later_are_no_dead_link() -> None:
 
 def test_a_neighbour_that_is_far_away_has_the_time_it_needs_to_answer_after_a_pause() -> None:
     detector = LinkDetector(Bounds(), 0.0)
-    for _ in range(50):
-        detector.answered(3.0, 3.0)
+    for count in range(50):
+        detector.answered(3.0, 3.0 + count / 4)
     for number in range(300):
         now = 60.0 + number * 0.01
         detector.look(1, 1, 1, now)

@@ -6,9 +6,11 @@ import math
 ALPHA, BETA = 1 / 8, 1 / 4
 
 # Implementation constants
-# A packet may have waited for seconds for the session of its tunnel, once: of one sample no more than so many seconds
-# are believed, or so many times what was to be expected; where all take longer, the next ones are.
+# A packet may have waited for seconds for the session of its tunnel, once or twice: of one sample no more than so many
+# seconds are believed, or so many times what is usual; where all take longer, the next ones are.
 BELIEVED, TIMES = 0.25, 4
+FIRST_BELIEVED = 0.1  # of the first one, which is most likely to have waited
+FIRST_SAMPLES = 4  # of which the fastest tells
 TOGETHER = 0.05  # seconds within which answers waited for the same thing, and the fastest one tells how long they take
 
 
@@ -20,7 +22,8 @@ class RoundTripEstimate:
         self.variation = 0.0
         self._since = -math.inf  # when the first of those that came together did
         self._fastest = 0.0  # of them
-        self._before: tuple[float, float] | None = None  # what was known before them, None for nothing
+        self._before = (0.0, 0.0)  # what was known before them
+        self._samples = 0  # those that came together counted once
 
     @property
     def slowest(self) -> float:
@@ -30,19 +33,17 @@ class RoundTripEstimate:
     def add(self, sample: float, now: float) -> None:
         """Take in how long one answer took that comes now, in seconds."""
         if now > self._since + TOGETHER:
-            self._before = None if self._since == -math.inf else (self.smoothed, self.variation)
-            self._since, self._fastest = now, sample
+            self._before = self.smoothed, self.variation
+            self._since = now
+            self._samples += 1
         elif sample >= self._fastest:
             return
         self._fastest = sample
-        self.smoothed, self.variation = _moved(self._before, sample)
-
-
-def _moved(known: tuple[float, float] | None, sample: float) -> tuple[float, float]:
-    """Return the round trip and its variation after a sample, all in seconds; nothing may be known yet."""
-    smoothed, variation = known or (0.0, 0.0)
-    sample = min(sample, max(BELIEVED, TIMES * (smoothed + 4 * variation)))
-    if known is None:
-        return sample, sample / 2
-    variation += BETA * (abs(sample - smoothed) - variation)
-    return smoothed + ALPHA * (sample - smoothed), variation
+        smoothed, variation = self._before
+        if self._samples == 1 or (self._samples <= FIRST_SAMPLES and sample < smoothed):
+            self.smoothed = min(sample, FIRST_BELIEVED)
+            self.variation = self.smoothed / 2
+            return
+        sample = min(sample, max(BELIEVED, TIMES * smoothed))
+        self.variation = variation + BETA * (abs(sample - smoothed) - variation)
+        self.smoothed = smoothed + ALPHA * (sample - smoothed)
