@@ -6,7 +6,7 @@ from itertools import islice
 from random import Random
 
 from babelwg.babel.events import NOTICES, Event, SeqnoIncreased
-from babelwg.babel.memory import Heard, Memory, RouteRecord
+from babelwg.babel.memory import Chosen, Heard, Memory, RouteRecord
 from babelwg.babel.parameters import Parameters
 from babelwg.babel.policy import Policy
 from babelwg.babel.tables.allowance import Allowance
@@ -58,6 +58,8 @@ class State:
         # What earlier lives announced, until it is retracted; and what was, of which later neighbours know nothing.
         self.former = {} if self.memory_lost else _announced(memory)
         self.bygone: dict[Prefix, None] = {}
+        # What the last life had from silent neighbours; it stays stored until they speak or are given up.
+        self.awaited: dict[Prefix, Chosen] = {}
         # Prefixes whose selected routes the shell has to store again, and those of which it has stored none.
         self.rechosen: dict[Prefix, None] = {}
         self.newly_chosen: dict[Prefix, None] = {}

@@ -287,8 +287,9 @@ class RoutingService:
             # The kernel took its time, and Hellos say when they leave.
             datagrams = self.speaker.datagrams_to_send(self._loop.time())
             self._store.remember(self.speaker.sources_to_store())
-            self._store.remember_hellos(*self.speaker.hellos_to_store())
+            # Before the Hellos: what a neighbour had said must not come to life again by a Hello that it says now.
             self._store.remember_routes(self.speaker.routes_to_store())
+            self._store.remember_hellos(*self.speaker.hellos_to_store())
             self._keeper.note()
             for datagram in datagrams:
                 self.socket.send(datagram)

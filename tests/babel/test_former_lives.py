@@ -223,3 +223,47 @@ def test_what_fails_meanwhile_does_not_wait_for_all_that_earlier_lives_announced
     assert {prefix for _, prefix in heard} >= {*known[200:], P}
     first = {prefix: when for when, prefix in reversed(heard)}
     assert first[P] < first[known[400]] < first[known[-1]]
+
+
+def silent_and_restarted() -> tuple[Bench, Disk]:
+    """Return a speaker whose neighbour fell silent before its last life ended, and its disk, empty but for sources."""
+    heard = {("tun", ONE): Heard(70, 4.0, 999.0), ("other", ONE): Heard(70, 4.0, 1008.0)}
+    routes = (RouteRecord(P, CHOSEN), RouteRecord(Q, CHOSEN))
+    found = start(Memory(100, SOURCES, {"tun": 51}, False, routes, heard))
+    disk = Disk()
+    disk.sources = {Source(source.prefix, source.router_id): source for source in SOURCES}
+    found.sent()
+    return found, disk
+
+
+def test_what_a_silent_neighbour_had_is_given_up_also_when_the_next_life_is_too_short_for_it() -> None:
+    found, disk = silent_and_restarted()
+    disk.store(found)
+    assert disk.routes == {prefix: RouteRecord(prefix, CHOSEN) for prefix in (P, Q)}
+    assert found.speaker.selected_routes() == [*disk.routes.values()]
+    second = start(disk.memory())
+    assert settle(second, P, Q) == []
+    assert {*told_in(second, ANSWER + 0.1)} == {P, Q}
+    disk.store(second)
+    assert disk.memory().routes == ()
+    assert second.speaker.selected_routes() == []
+
+
+def test_what_a_neighbour_had_that_speaks_again_is_stored_no_more() -> None:
+    found, disk = silent_and_restarted()
+    disk.store(found)
+    found.receive([found.hello()])
+    # At once: by this Hello, the next life would find the neighbour alive and take up its routes.
+    assert found.speaker.routes_to_store() == [RouteRecord(P, None), RouteRecord(Q, None)]
+    assert found.speaker.selected_routes() == []
+
+
+def test_what_another_neighbour_has_takes_the_place_of_what_the_silent_one_had() -> None:
+    found, disk = silent_and_restarted()
+    disk.store(found)
+    found.receive([update(P, 40)], 2, "other")
+    whole = [(r.prefix, r.chosen and r.chosen.neighbour) for r in found.speaker.selected_routes()]
+    assert whole == [(P, neighbour_address(2)), (Q, ONE)]
+    found.receive([retraction(P)], 2, "other")
+    disk.store(found)
+    assert disk.routes[P] == RouteRecord(P, None)

@@ -7,6 +7,7 @@ from babelwg.babel.operation.acknowledgments import forget_neighbour, tell_unack
 from babelwg.babel.operation.delay import handle_delay_timeout
 from babelwg.babel.operation.dump import queue_dump
 from babelwg.babel.operation.failure import note_promised_hello
+from babelwg.babel.operation.keeping import drop_awaited
 from babelwg.babel.operation.liveness import (
     follow_hello,
     handle_ihu_timeout,
@@ -75,6 +76,7 @@ def acquire(state: State, interface: Interface, address: bytes) -> Neighbour | N
         return None
     neighbour = Neighbour(interface, address, _actions(state, interface, address))
     interface.neighbours[address] = neighbour
+    drop_awaited(state, interface.name, address)
     note_bygone(state, neighbour)
     state.emit(NeighbourAcquired(interface.name, address))
     return neighbour

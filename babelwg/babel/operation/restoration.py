@@ -8,6 +8,7 @@ from functools import partial
 
 from babelwg.babel.memory import Chosen, Heard, RouteRecord
 from babelwg.babel.operation.acquisition import acquire
+from babelwg.babel.operation.keeping import drop_awaited, keep_awaited
 from babelwg.babel.operation.liveness import FIRST_MISS, NEXT_MISS, update_link
 from babelwg.babel.operation.queueing import is_announced, note_bygone, queue_urgent
 from babelwg.babel.operation.requests import request_after_loss
@@ -92,6 +93,9 @@ def _is_silent(state: State, interface: Interface, chosen: Chosen, now: float) -
 def _await(state: State, interface: Interface, address: bytes, lost: list[RouteRecord], now: float) -> None:
     """Give a silent neighbour the rest of its time to say that it lives; what nobody listened in does not count."""
     heard = state.memory.heard[interface.name, address]
+    # The next life, should this one be short, has to give it up too.
+    state.heard_hellos[interface.name, address] = heard
+    keep_awaited(state, lost)
     last = max(map(_last_heard, state.memory.heard.values()))
     when = max(now + ANSWER, heard.until + now - last)
     state.silences.set(Timer(partial(_give_up, state, interface.name, address, lost)), when)
@@ -106,6 +110,7 @@ def _give_up(state: State, name: str, address: bytes, lost: list[RouteRecord], n
     interface = state.interfaces.get(name)
     if interface is not None and address in interface.neighbours:
         return
+    drop_awaited(state, name, address)
     for prefix, chosen in lost:
         if prefix not in state.former or is_announced(state, prefix):
             continue
