@@ -46,6 +46,14 @@ class Gateway:
         return all(held) if self.config.require_all or not held else any(held)
 
     @property
+    def undecided(self) -> bool:
+        """Whether nothing speaks against it yet, and too little for it."""
+        if self.healthy or not self.uplink_up:
+            return False
+        spared = [not health.ever_failed for _, health in self.checks]
+        return all(spared) if self.config.require_all else any(spared)
+
+    @property
     def reason(self) -> str:
         """Why it is not announced, "" where it is."""
         if not self.uplink_up:
@@ -74,6 +82,7 @@ class GatewayService:
         self._mirror = mirror
         self._changed = changed
         self._tasks: dict[Gateway, list[asyncio.Task[None]]] = {}
+        self._news = asyncio.Event()
 
     def configure(self, configs: tuple[GatewayConfig, ...], mark: int) -> None:
         """Have these gateways; one that did not change keeps its state and goes on."""
@@ -89,6 +98,7 @@ class GatewayService:
                     asyncio.create_task(self._watch(gateway, number)) for number in range(len(gateway.checks))
                 ]
         self._judge()
+        self._news.set()
 
     async def close(self) -> None:
         """End all probes."""
@@ -104,6 +114,7 @@ class GatewayService:
                 gateway.uplink_lost()
         if self._judge():
             self._changed()
+        self._news.set()
 
     def xroutes(self) -> Xroutes:
         """Return what the healthy gateways announce."""
@@ -112,6 +123,15 @@ class GatewayService:
     def override(self) -> tuple[Prefix, ...]:
         """Return the destinations for which main's route leads nowhere now, so that a learned one shall win."""
         return tuple(g.config.prefix for g in self.gateways if not g.announced)
+
+    def undecided(self) -> frozenset[Prefix]:
+        """Return what is not announced only because the checks have not been asked often enough."""
+        return frozenset(gateway.config.prefix for gateway in self.gateways if gateway.undecided)
+
+    async def wait_for_news(self) -> None:
+        """Wait until a gateway may be another: a check has an answer, an uplink or the configuration has changed."""
+        self._news.clear()
+        await self._news.wait()
 
     def describe(self) -> list[dict[str, Any]]:
         """Return each gateway with its checks, for those who ask."""
@@ -144,6 +164,7 @@ class GatewayService:
                 self.note(f"check-{word}", f"check {check} {word}", health.describe(), **about)
                 if self._judge():
                     self._changed()
+            self._news.set()
             due = max(due + gateway.config.interval, loop.time())
             await asyncio.sleep(due - loop.time())
 

@@ -13,6 +13,7 @@ class Health:
     in_a_row: int = 0  # the latest results that were alike
     latest: bool | None = None
     reason: str = "not checked yet"
+    ever_failed: bool = False
 
     def note(self, reason: str | None) -> bool:
         """Take in one result, a reason or None for success; return whether the state changed."""
@@ -20,6 +21,7 @@ class Health:
         self.in_a_row = self.in_a_row + 1 if good == self.latest else 1
         self.latest = good
         self.reason = reason or ""
+        self.ever_failed = self.ever_failed or not good
         threshold = self.rise if good else self.fall
         if good == self.healthy or self.in_a_row < threshold:
             return False

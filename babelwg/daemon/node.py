@@ -331,7 +331,12 @@ class Node:
         released = self.routes.release()
         if released:
             log.info("routes-released count=%d: no neighbour confirmed them", released)
-        self._retract_former(frozenset())
+        self._retract_former(waiting := self.gateways.undecided())
+        # Checks may be far between, and until they say something else main forwards as it did.
+        while waiting:
+            await self.gateways.wait_for_news()
+            if (undecided := self.gateways.undecided()) != waiting:
+                self._retract_former(waiting := undecided)
 
     def _retract_former(self, forwarded: frozenset[Prefix]) -> None:
         self.routing.speaker.retract_former(asyncio.get_running_loop().time(), forwarded)

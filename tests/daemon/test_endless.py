@@ -86,7 +86,7 @@ class PlayedNode(Node):
         self.local = played(configure=configure)
         self.routes = played(release=lambda: self._refuse("release"), learned={})
         self.tunnels = played(actual={}, problems={})
-        self.gateways = played(override=lambda: (GATE,))
+        self.gateways = played(override=lambda: (GATE,), undecided=frozenset)
         self.routing = played(
             counters=no_counts(),
             pump=lambda: None,
@@ -135,6 +135,20 @@ def test_what_earlier_lives_announced_waits_only_where_the_kernel_forwards_it(tm
     (settled, kept), (ended, rest) = run(main())
     assert (kept, rest) == ({P, GATE}, frozenset())
     assert ended - settled == pytest.approx(29.0)
+
+
+def test_what_a_gateway_announced_waits_until_its_checks_have_decided(tmp_path: Path) -> None:
+    async def main() -> list[tuple[float, frozenset[Prefix]]]:
+        node, loop = PlayedNode(tmp_path), asyncio.get_running_loop()
+        waits = [frozenset([GATE]), frozenset([GATE]), frozenset[Prefix]()]
+        node.routes.release = lambda: 0
+        node.gateways.undecided = lambda: waits.pop(0)
+        node.gateways.wait_for_news = lambda: asyncio.sleep(20.0)
+        began = loop.time()
+        await node._release_adopted(began)
+        return [(round(when - began), kept) for when, kept in node.kept]
+
+    assert run(main()) == [(1, {P, GATE}), (30, {GATE}), (70, frozenset())]
 
 
 def test_a_repair_that_fails_does_not_end_the_node_and_is_tried_again_soon(

@@ -151,6 +151,55 @@ def test_an_uplink_that_vanishes_fails_at_once_and_begins_anew(world: World, how
     play(world, story)
 
 
+def test_a_gateway_is_undecided_until_its_checks_have_answered_often_enough(world: World) -> None:
+    async def story() -> None:
+        world.service.configure((gateway(PING, interval=0.05),), 7)
+        for asked in (1, 2):
+            assert world.service.undecided() == {DEFAULT}
+            await world.service.wait_for_news()
+            assert world.asked[PING] == asked
+        assert (world.prefixes(), world.service.undecided()) == (["::/0"], frozenset())
+        world.bad.add(PING)
+        await until(lambda: world.prefixes() == [])
+        assert world.service.undecided() == frozenset(), "it was found not to work"
+
+    play(world, story)
+
+
+@pytest.mark.parametrize(("require_all", "undecided"), [(True, set()), (False, {DEFAULT})])
+def test_a_check_that_fails_once_decides_where_all_must_hold(
+    world: World, require_all: bool, undecided: set[Prefix]
+) -> None:
+    async def story() -> None:
+        world.bad.add(TCP)
+        world.service.configure((gateway(PING, TCP, require_all=require_all, interval=5.0),), 7)
+        await until(lambda: world.asked.total() == 2)
+        await asyncio.sleep(0.01)
+        assert world.service.undecided() == undecided
+
+    play(world, story)
+
+
+@pytest.mark.parametrize("how", ["uplink", "reload"])
+def test_an_uplink_that_goes_or_a_reload_decides_a_gateway(world: World, how: str) -> None:
+    async def story() -> None:
+        world.service.configure((gateway(PING, interval=5.0),), 7)
+        await until(lambda: world.asked[PING] == 1)
+        news = asyncio.create_task(world.service.wait_for_news())
+        await asyncio.sleep(0)
+        assert world.service.undecided() == {DEFAULT}
+        if how == "reload":
+            world.service.configure((), 7)
+        else:
+            world.link("wan", 0)
+            world.service.links_changed()
+        async with asyncio.timeout(1.0):
+            await news
+        assert world.service.undecided() == frozenset()
+
+    play(world, story)
+
+
 def test_a_gateway_without_checks_follows_its_uplink(world: World) -> None:
     async def story() -> None:
         world.service.configure((gateway(),), 7)
