@@ -459,3 +459,26 @@ def test_no_empty_packet_leaves_where_nothing_is_to_be_said() -> None:
     assert all(tlvs_of(datagram) for datagram in datagrams)
     told = [t for d in datagrams if d.interface == "if0" for t in updates(tlvs_of(d), P)]
     assert {t.metric for t in told} == {INFINITY}
+
+
+def test_a_former_next_hop_is_told_of_another_way_until_it_has_heard() -> None:
+    #   0 --- us --- 1    the way through 1 becomes better, and the word of that to 0 is lost
+    found = bench(InterfaceParameters(), InterfaceParameters())
+    receive(found, 0, update(metric=100))
+    receive(found, 1, update(metric=500))
+    found.live(10)
+    receive(found, 1, update(metric=0, seqno=8))
+    found.live(10)
+    assert found.selected() == neighbour_address(1)
+    receive(found, 0, update(metric=0, seqno=9))
+    receive(found, 1, update(metric=500, seqno=9))
+    found.live(10)
+    assert found.selected() == neighbour_address(0)
+    receive(found, 0, update(metric=300, seqno=10))
+    receive(found, 1, update(metric=0, seqno=10))
+    told = [(d, tlvs_of(d)) for _, d in found.live(3) if d.interface == "if0"]
+    asked = [
+        tlvs for _, tlvs in told if updates(tlvs) and any(isinstance(t, AcknowledgmentRequest) for t in tlvs)
+    ]
+    assert found.selected() == neighbour_address(1)
+    assert len(asked) >= 3

@@ -9,7 +9,7 @@ from babelwg.babel.operation.acknowledgments import end_hold, start_hold
 from babelwg.babel.operation.damping import SAID, may_change, note_loss
 from babelwg.babel.operation.keeping import note_choice, note_first_choice
 from babelwg.babel.operation.permission import concerns, forget_permissions
-from babelwg.babel.operation.queueing import queue_ordinary, queue_ordinary_on, queue_urgent, queue_urgent_on
+from babelwg.babel.operation.queueing import queue_ordinary, queue_urgent, queue_urgent_on
 from babelwg.babel.operation.requests import ask_next_hop, request_after_loss, request_better
 from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Cause, Neighbour
@@ -198,14 +198,10 @@ def _tell_kernel(state: State, route: Route, cause: Cause, old_metric: int | Non
 
 
 def _tell_former(state: State, prefix: Prefix, former: Route, now: float) -> None:
-    """Announce a prefix where split horizon kept it back: whoever lost its route may need ours (§3.7.2, §3.7.4)."""
+    """Announce a prefix where split horizon kept it back, surely: its loser may need ours (§3.7.2, §3.7.4)."""
     interface = former.neighbour.interface
-    if not interface.parameters.split_horizon or not concerns(state, interface, prefix):
-        return
-    if former.metric == INFINITY:
+    if interface.parameters.split_horizon and concerns(state, interface, prefix):
         queue_urgent_on(state, interface, prefix, now)
-    else:
-        queue_ordinary_on(state, interface, prefix, now)
 
 
 def _selected(route: Route, cause: Cause, old_metric: int | None) -> RouteSelected:
