@@ -346,7 +346,7 @@ class Speaker(Shown):
 
     def _take_leave(self, interface: Interface, now: float) -> None:
         state = self._state
-        for outbox in (interface.outbox, *(n.outbox for n in interface.neighbours.values())):
+        for outbox in interface.all_outboxes():
             outbox.clear()
             state.sending.cancel(outbox.timer)
         interface.outbox.small.append(wildcard_retraction(state))

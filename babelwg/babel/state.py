@@ -69,9 +69,8 @@ class State:
         self.batches = Batches()
         self.requests: dict[Source, PendingRequest] = {}
         self.held_requests: HeldRequests = {}  # those for a seqno of ours at which the limit is
-        self.wanted_seqno: int | None = (
-            None  # which answers them: taken when it may be, whatever became of them
-        )
+        # Which answers them: taken when it may be, whatever became of them.
+        self.wanted_seqno: int | None = None
         self.xroutes: dict[Prefix, Xroute] = {}
         # Prefixes that our kernel would not follow us on: not selected, and so not announced.
         self.refused: frozenset[Prefix] = frozenset()

@@ -14,10 +14,8 @@ from babelwg.config import State
 from babelwg.config.state.identity import is_reserved
 from babelwg.daemon.diskthread import DiskThread, answered, hang, is_done, outcome, tell
 
-# Implementation constant
-LONGEST_WAIT = (
-    2.0  # seconds; a disk that hangs for longer counts as one that fails, or it would stop the node
-)
+# Implementation constant: seconds; a disk that hangs for longer counts as one that fails, or it would stop the node
+LONGEST_WAIT = 2.0
 
 
 class Saving(NamedTuple):

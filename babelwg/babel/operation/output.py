@@ -75,7 +75,7 @@ def withhold(state: State, withheld: bool, now: float) -> None:
         return
     state.withheld = withheld
     for interface in state.interfaces.values():
-        for outbox in (interface.outbox, *(n.outbox for n in interface.neighbours.values())):
+        for outbox in interface.all_outboxes():
             outbox.release()
             if outbox.paced and not withheld:
                 state.sending.advance(outbox.timer, now)

@@ -16,7 +16,7 @@ def pause(state: State, now: float) -> None:
         interface.pacer.extra = LAST_OCTETS
         for neighbour in interface.reachable_neighbours():
             tell_unacknowledged(state, neighbour, now)
-        for outbox in (interface.outbox, *(n.outbox for n in interface.neighbours.values())):
+        for outbox in interface.all_outboxes():
             outbox.requests.clear()  # nobody would be there for the answers
             if outbox.paced:
                 state.sending.advance(outbox.timer, now)

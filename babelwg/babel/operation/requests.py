@@ -20,9 +20,8 @@ from babelwg.babel.wire.tlv import INFINITY, RouteRequest, SeqnoRequest
 
 FORWARDED_LIFETIME = 2.0  # request timeouts for which a forwarded request is remembered
 # Implementation constants
-FARTHEST = (
-    0x7F00  # that our seqno may jump in a life: what is reserved with it still comes after what we had used
-)
+# How far our seqno may jump in a life: what is reserved with it still comes after what we had used.
+FARTHEST = 0x7F00
 MAX_HELD_REQUESTS = 64  # bounds memory against hostile neighbours
 RECENTLY = (
     0.15  # seconds in which an equal request is not sent again to where it may still be answered (§3.8.1.2)

@@ -86,6 +86,8 @@ def _retract_some(state: State, gone: list[Prefix], now: float) -> None:
 
 
 def _is_silent(state: State, interface: Interface, chosen: Chosen, now: float) -> bool:
+    # A neighbour that lost its memory waits until all have forgotten its former life for want of Hellos, and no
+    # longer: so nothing is remembered any longer than if we had been there all the time, unless it speaks to us.
     heard = state.memory.heard.get((interface.name, chosen.neighbour))
     return heard is not None and now >= heard.until
 
@@ -130,9 +132,7 @@ def _remember(state: State, prefix: Prefix, now: float) -> None:
 
 def _restore_neighbour(state: State, interface: Interface, chosen: Chosen, now: float) -> Neighbour | None:
     heard = state.memory.heard.get((interface.name, chosen.neighbour))
-    # A neighbour that lost its memory waits until all have forgotten its former life for want of Hellos, and no
-    # longer: so nothing is remembered any longer than if we had been there all the time, unless it speaks to us.
-    if heard is None or now >= heard.until:
+    if heard is None:
         return None
     if (neighbour := acquire(state, interface, chosen.neighbour)) is None:
         return None

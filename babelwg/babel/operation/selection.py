@@ -141,9 +141,9 @@ def _use(state: State, route: Route, old: Selection | None, cause: Cause, now: f
     if old.route is not route or old.next_hop != route.next_hop:
         _tell_kernel(state, route, cause, old.route.metric, now)
     if news or significant:
-        if told and cause.word in SAID:
-            state.flaps.note(prefix, now)
         if told:
+            if cause.word in SAID:
+                state.flaps.note(prefix, now)
             _tell_change(state, prefix, news, now)
         else:
             _tell_later(state, route, news and _is_new_to_next_hop(old, route), now)

@@ -168,6 +168,10 @@ class Interface:
         """The longest delay measured to a neighbour and back, in seconds; 0.0 where none is known."""
         return max((n.round_trip.rtt or 0.0 for n in self.neighbours.values()), default=0.0)
 
+    def all_outboxes(self) -> list[Outbox]:
+        """Return what waits for all at once, and for each neighbour."""
+        return [self.outbox, *(neighbour.outbox for neighbour in self.neighbours.values())]
+
     def listeners(self, destination: bytes) -> dict[Neighbour, None]:
         """Return the reachable neighbours that a packet to `destination` is meant for."""
         if destination == self.outbox.destination:
