@@ -482,3 +482,15 @@ def test_a_former_next_hop_is_told_of_another_way_until_it_has_heard() -> None:
     ]
     assert found.selected() == neighbour_address(1)
     assert len(asked) >= 3
+
+
+def test_what_was_withheld_leaves_as_soon_as_the_kernel_works() -> None:
+    found = bench(InterfaceParameters(), InterfaceParameters())
+    found.speaker.withhold(True, found.now)
+    receive(found, 0, update(prefix=P))
+    receive(found, 1, RouteRequest(Q))
+    receive(found, 0, update(prefix=Q))
+    assert {tlv.metric for tlv in found.wait(0.5) if isinstance(tlv, Update)} <= {INFINITY}
+    found.speaker.withhold(False, found.now)
+    told = {(tlv.prefix, tlv.metric < INFINITY) for tlv in found.sent() if isinstance(tlv, Update)}
+    assert told >= {(P, True), (Q, True)}
