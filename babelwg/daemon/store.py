@@ -35,6 +35,10 @@ LAST_WAIT = 2.0
 # Implementation constant: Hello intervals for the disk at the start. Neighbours keep the routes of a node that fell
 # silent for two and a half: LAST_WAIT may have passed since the last Hello, and all else until the first takes time.
 FIRST_WAIT = 1.5
+SLOW = 0.5  # implementation constant: seconds; beyond them the start is slow because of the disk, and that is told
+# Implementation constant: seqnos that a life may have used beyond those it could reserve. Neighbours take a jump that is
+# less than half of all numbers.
+OUTRUN = 0x2000
 
 
 class Store:
@@ -84,6 +88,8 @@ class Store:
         self._take_identity()  # at last: the disk was busy with it beside all else
         self._is_read = True
         self._note_doubt()
+        if (passed := time.monotonic() - self._began) > SLOW:
+            log.warning("store-slow directory=%s: the start waited for it for %.1f s", directory, passed)
 
     @property
     def router_id(self) -> bytes:
@@ -286,6 +292,8 @@ class Store:
         """Have seqnos reserved on the disk."""
         if SEQNOS in self._doubted:
             log.error("router-id-new: seqnos were used that could not be reserved in %s", self.directory)
+            # Where a router-id is configured it stays, and no seqno may be used twice under it either.
+            self._first_seqno = seqno_add(self._first_seqno, OUTRUN)
         if fresh_router_id or SEQNOS in self._doubted:
             self._state.router_id = generate_router_id()
         # The first updates carry this seqno, so it counts as used from now on.

@@ -296,12 +296,13 @@ def test_no_seqno_is_used_that_is_not_reserved_while_the_disk_may_still_answer(
     store = Store(tmp_path / "state", "key", doubt=doubt)
     first = store.memory().seqno
     disk = UnansweringDisk(monkeypatch)
+    monkeypatch.setattr(statekeeper, "LONGEST_WAIT", 10.0)
     since = time.monotonic()
     for seqno in range(first, first + 16):
         store.reserve(seqno)
     store.make_room(first + 16)
     assert store.seqno_limit() == first + 16
-    assert time.monotonic() - since < 0.1, "nobody waits for it"
+    assert time.monotonic() - since < 5.0, "nobody waits for it"
     assert (store.failing, doubt.exists()) == ({}, False)
     disk.go.set()
     store.close()
@@ -347,7 +348,7 @@ def test_a_disk_that_is_often_slow_never_holds_the_loop_up(
         honest(descriptor)
 
     monkeypatch.setattr("os.fsync", fsync)
-    seqno, longest = store.memory().seqno, 0.0
+    seqno, waits = store.memory().seqno, []
     end = time.monotonic() + 1.0
     while time.monotonic() < end:
         since = time.monotonic()
@@ -356,17 +357,18 @@ def test_a_disk_that_is_often_slow_never_holds_the_loop_up(
             store.reserve(seqno)
         else:
             store.make_room(seqno + 1)
-        longest = max(longest, time.monotonic() - since)
+        waits.append(time.monotonic() - since)
         time.sleep(0.001)
     assert seqno >= store.memory().seqno + 30, "several blocks were used up"
-    assert longest < 0.05
+    assert sorted(waits)[-3] < 0.05, "the machine itself may be busy for a moment"
 
 
 @pytest.mark.parametrize("id_is_configured", [False, True])
 def test_a_disk_that_is_slow_at_the_start_does_not_cost_the_router_id(
-    store: Store, monkeypatch: pytest.MonkeyPatch, id_is_configured: bool
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, id_is_configured: bool
 ) -> None:
     store.close()
+    monkeypatch.setattr(store_module, "SLOW", 0.15)
     monkeypatch.setattr(statekeeper, "LONGEST_WAIT", 0.1)
     honest = os.fsync
 
@@ -380,6 +382,7 @@ def test_a_disk_that_is_slow_at_the_start_does_not_cost_the_router_id(
     assert again.identity(ours) == (ours or store.router_id)
     assert again.router_id == store.router_id
     assert not again.is_provisional
+    assert "the start waited for it" in caplog.text
     assert (again.failing, again.counters) == ({}, {})
     assert not again.memory(ours).lost
     again.close()
@@ -434,8 +437,8 @@ def test_tunnels_are_made_while_the_disk_hangs(store: Store, monkeypatch: pytest
         return first - since, time.monotonic() - first
 
     first, others = asyncio.run(make())
-    assert 0.15 < first < 0.5
-    assert others < 0.1, "it is known by now"
+    assert 0.15 < first < 1.0
+    assert others < 1.0, "it is known by now; each would wait for 0.2 s"
     assert store.counters == {"store_failed.state": 1}
     disk.go.set()
     store.close()

@@ -12,6 +12,7 @@ import pytest
 from babelwg.babel.memory import Chosen, Heard, RouteRecord, SourceRecord
 from babelwg.babel.snapshot import SourceView
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.seqno import seqno_lt
 from babelwg.daemon.store import Store
 
 NET = Prefix.parse("2001:db8::/32")
@@ -333,6 +334,7 @@ def test_seqnos_that_could_not_be_reserved_are_never_used_again(
         first.close()
     second = Store(directory, "key", doubt=doubt)
     assert second.router_id != first.router_id
+    assert seqno_lt(used + 40, second.memory(ROUTER).seqno), "also where the router-id is configured"
     assert "router-id-new" in caplog.text
     assert not second.memory().lost  # the journal tells what is true
     assert not doubt.exists()
