@@ -653,3 +653,27 @@ def test_an_idle_link_is_dead_within_a_fifth_of_a_second_of_a_hint() -> None:
             done.append(action)
         now = max(now + 0.001, detector.deadline(now))
     assert done.count(Action.PROBE) == Bounds().probes
+
+
+@pytest.mark.parametrize("delay", [0.065, 0.08, 0.1])
+@pytest.mark.parametrize("replies", [False, True])
+def test_a_good_slow_link_of_which_only_an_earlier_life_knows_is_not_found_dead(
+    delay: float, replies: bool
+) -> None:
+    link = Link(delay=delay, replies=replies)
+    for end in link.ends:
+        end.answers = True
+    link.run(30.0)
+    assert not [entry for entry in link.log if entry[2] is Action.FAIL]
+
+
+def test_what_an_earlier_life_knew_of_a_link_is_asked_once_and_a_dead_one_is_found_all_the_same() -> None:
+    idle, dead = Link(interval=0.0, delay=0.1), Link()
+    for end in [*idle.ends, *dead.ends]:
+        end.answers = True
+    idle.run(10.0)
+    assert idle.probes == [1, 1]
+    assert all(end.round_trip.slowest > 0.2 for end in idle.ends)
+    dead.up = False
+    dead.run(0.75)
+    assert (0, Action.FAIL) in [entry[1:] for entry in dead.log]

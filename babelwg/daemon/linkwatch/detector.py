@@ -208,7 +208,7 @@ class LinkDetector:
         """Seconds from the suspicion to the verdict: four round trips and their jitter, and what we were late."""
         bounds = self.bounds
         measured = 4 * self.round_trip.smoothed + 4 * self.round_trip.variation
-        least = bounds.lone_patience if self._alone else bounds.patience
+        least = bounds.lone_patience if self._alone or self._is_presumed else bounds.patience
         slow = SLOW_MARGIN * self._decayed(self._slow, SLOW_HALF_LIFE, self.since)
         remembered = max(slow, 2 * self._stalled(self.since))
         wanted = max(least, measured, min(remembered, STALL_PATIENCE))
@@ -228,8 +228,13 @@ class LinkDetector:
         return self.state is State.SUSPECT and self._sent > self.needed // 2
 
     @property
+    def _is_presumed(self) -> bool:
+        """Whether it is only from an earlier life that we know of answers, and not how long they take."""
+        return self.answers and not self.round_trip.is_known
+
+    @property
     def _wants_introduction(self) -> bool:
-        return not self.answers and self._introductions > 0
+        return (not self.answers or self._is_presumed) and self._introductions > 0
 
     @property
     def _silence(self) -> float:

@@ -26,6 +26,11 @@ class RoundTripEstimate:
         self._samples = 0  # those that came together counted once
 
     @property
+    def is_known(self) -> bool:
+        """Whether there was an answer."""
+        return self._samples > 0
+
+    @property
     def slowest(self) -> float:
         """Seconds after which hardly any answer comes any more."""
         return self.smoothed + 4 * self.variation
