@@ -292,7 +292,7 @@ def _view_xroutes(state: State) -> tuple[XrouteView, ...]:
 
 
 def _view_sources(state: State, now: float) -> tuple[SourceView, ...]:
-    rows, lifetime = [], state.parameters.source_gc_time
+    rows, lifetime = [], state.source_lifetime
     for source, (seqno, metric) in state.sources:
         used = state.sources.used(source)
         rows.append((*source, seqno, metric, lifetime if used is None else used + lifetime - now))

@@ -7,7 +7,7 @@ from random import Random
 
 from babelwg.babel.events import NOTICES, Event, SeqnoIncreased
 from babelwg.babel.memory import Chosen, Heard, Memory, RouteRecord
-from babelwg.babel.parameters import Parameters
+from babelwg.babel.parameters import HOLD_FACTOR, Parameters
 from babelwg.babel.policy import Policy
 from babelwg.babel.tables.allowance import Allowance
 from babelwg.babel.tables.batch import Batches
@@ -28,6 +28,7 @@ SEQNO_BURST = 16  # at once
 SEQNO_RATE = 5.0  # a second
 # Implementation constant
 MAX_DUE = 256  # timers at once
+UNDER_WAY = 4.0  # seconds at most from when an update is made until its receiver begins to hold it
 
 
 class State:
@@ -49,6 +50,7 @@ class State:
         ] = {}  # by interface and neighbour, since the shell asked
         self.interfaces: dict[str, Interface] = {}
         self.sources = SourceTable(memory.sources)
+        self.longest_promise = 0.0  # seconds: of the update intervals that neighbours were told
         self.memory_lost = memory.lost or self.sources.incomplete
         # Routes of an earlier life, by interface, until it is there.
         self.remembered: dict[str, list[RouteRecord]] = {}
@@ -114,6 +116,16 @@ class State:
         yield from islice(self.timers.due(now), MAX_DUE)
         # A Hello that waits to be read behind a full table is not missed.
         yield from self.silences.due(heard)
+
+    @property
+    def source_lifetime(self) -> float:
+        """Seconds for which a source is kept that is announced no more: while neighbours may hold what was.
+
+        Departs from RFC 8966 (section 3.7.3, appendix B), whose three minutes are too short where updates are more
+        than 51 seconds apart.
+        """
+        held = HOLD_FACTOR * self.longest_promise + UNDER_WAY
+        return max(self.parameters.source_gc_time, held)
 
     def next_deadline(self) -> float | None:
         """Return when the earliest timer is due."""

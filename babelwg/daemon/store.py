@@ -36,7 +36,7 @@ LAST_WAIT = 2.0
 # silent for two and a half: LAST_WAIT may have passed since the last Hello, and all else until the first takes time.
 FIRST_WAIT = 1.5
 SLOW = 0.5  # implementation constant: seconds; beyond them the start is slow because of the disk, and that is told
-# Implementation constant: seqnos that a life may have used beyond those it could reserve. Neighbours take a jump that is
+# Implementation constant: seqnos that a life may have used beyond those it could reserve. Neighbours take a jump by
 # less than half of all numbers.
 OUTRUN = 0x2000
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from babelwg.babel.operation import dump
 from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.policy import AllowAll
+from babelwg.babel.state import State
 from babelwg.babel.tables.batch import MOST, Batch, Batches
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import (
@@ -176,8 +177,11 @@ def test_after_a_change_only_what_lies_beside_it_is_encoded_again(
     assert len(encoded) <= 4 * MOST
 
 
-def test_a_forgotten_source_is_recorded_again_before_it_is_announced() -> None:
-    found = bench(Parameters(source_gc_time=INTERVAL / 2))
+def test_a_forgotten_source_is_recorded_again_before_it_is_announced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(State, "source_lifetime", INTERVAL / 2)
+    found = bench()
     say(found, PREFIXES[:3], 128, 7, ORIGIN)
     for _ in range(4):
         told = keep(found, INTERVAL)

@@ -33,6 +33,20 @@ def test_traffic_takes_the_long_way_when_the_short_link_fails() -> None:
     assert net["b"].next_hop("c") == "a"
 
 
+def test_what_was_announced_long_ago_keeps_a_loop_away_while_neighbours_still_hold_it() -> None:
+    #   s ---- a ---- b ---- c      c's way to s leads through b and a; three and more minutes after its last
+    #           \___ 500 ___/       announcement a must not take it for a way of its own
+    slow = InterfaceParameters(hello_interval=60.0, update_interval=240.0)
+    net = SimNetwork.parse("s-a:96 a-b:96 b-c:96 a-c:500", seed=1, interface=slow)
+    check = loop_free(net)
+    net.run(seconds=210)
+    net.fail_link("s", "a")
+    net.cut("s", "a")
+    net.fail_link("a", "s")
+    net.run(seconds=300)
+    assert check.violations == []
+
+
 def test_a_backup_of_equal_cost_is_used_two_link_round_trips_after_the_loss() -> None:
     net = SimNetwork.parse("a-b:96 b-c:96 a-c:96", seed=1)
     net.run(seconds=30)

@@ -109,7 +109,7 @@ def _encoding(state: State, interface: Interface, batch: Batch, setting: Setting
     known = interface.encodings.get(batch)
     is_true = known and known.setting == setting and _is_true(state, batch, known)
     # Whatever was announced once has its place in the source table, unless it rested for long.
-    if known and is_true and state.sources.repeat(known.announced, state.parameters.source_gc_time, now):
+    if known and is_true and state.sources.repeat(known.announced, state.source_lifetime, now):
         return known
     octets, sources, rest = _encode(state, interface, batch, setting.capacity, now)
     announced = Announcement(sources, now)

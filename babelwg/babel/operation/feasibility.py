@@ -37,9 +37,9 @@ def _schedule_collection(state: State) -> None:
     if state.source_timer is None:
         state.source_timer = Timer(partial(_collect, state))
     if state.source_timer.when is None and (oldest := state.sources.oldest_use()) is not None:
-        state.timers.set(state.source_timer, oldest + state.parameters.source_gc_time)
+        state.timers.set(state.source_timer, oldest + state.source_lifetime)
 
 
 def _collect(state: State, now: float) -> None:
-    state.sources.collect_garbage(state.parameters.source_gc_time, now)
+    state.sources.collect_garbage(state.source_lifetime, now)
     _schedule_collection(state)

@@ -42,4 +42,5 @@ def choose_update_interval(state: State, interface: Interface, now: float) -> fl
     else:
         interface.update_interval = max(usual, min(usual * stretch, LONGEST_INTERVAL))
         state.count("updates_stretched")
+    state.longest_promise = max(state.longest_promise, interface.update_interval)
     return interface.update_interval

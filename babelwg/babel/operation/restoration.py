@@ -126,7 +126,7 @@ def _give_up(state: State, name: str, address: bytes, lost: list[RouteRecord], n
 def _remember(state: State, prefix: Prefix, now: float) -> None:
     """Have those told too who come while neighbours may hold what an earlier life announced."""
     if not state.bygone:
-        state.timers.set(Timer(lambda now: state.bygone.clear()), now + state.parameters.source_gc_time)
+        state.timers.set(Timer(lambda now: state.bygone.clear()), now + state.source_lifetime)
     state.bygone[prefix] = None
 
 
