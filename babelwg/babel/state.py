@@ -14,7 +14,7 @@ from babelwg.babel.tables.batch import Batches
 from babelwg.babel.tables.flaps import Flaps
 from babelwg.babel.tables.hold import Hold, PendingAcknowledgment
 from babelwg.babel.tables.interface import Interface
-from babelwg.babel.tables.outbox import Chunk, Outbox
+from babelwg.babel.tables.outbox import Chunk, Gathered, Outbox
 from babelwg.babel.tables.request import HeldRequests, PendingRequest
 from babelwg.babel.tables.route import Route, RouteTable, Undecided
 from babelwg.babel.tables.source import Source, SourceTable
@@ -99,6 +99,7 @@ class State:
         self.ready: list[tuple[Interface, Outbox]] = []  # outboxes whose moment has come
         # What was encoded of changes, for other interfaces on which the same leaves at the same moment.
         self.chunks: dict[tuple[Hashable, ...], Chunk] = {}
+        self.gathered: Gathered | None = None  # while many prefixes change together
         self.lateness, self.late_at = 0.0, float("-inf")  # by how much we were late, and when, in seconds
         self.stopped = False
         self.withheld = False  # whether finite updates wait: the kernel lacks what they describe

@@ -53,6 +53,42 @@ def test_a_dead_link_is_left_at_once_and_its_neighbour_told() -> None:
     assert [ihu.rxcost for ihu in ihus] == [INFINITY]
 
 
+MANY = [Prefix.parse(f"2001:db8:{number:x}::/48") for number in range(16, 36)] + [
+    Prefix.parse(f"10.0.{number}.0/24") for number in range(4)
+]
+
+
+def full_table(others: int, room: int) -> Bench:
+    """Return a speaker that has routes for many prefixes over a link, and tells others of them, with so much room."""
+    found = Bench(Parameters(max_queued_updates=room))
+    for number in range(1 + others):
+        found.interface(f"tun{number}")
+        found.meet(number, f"tun{number}")
+    found.receive([update(prefix, metric=0) for prefix in MANY], 0, "tun0")
+    found.wait(3.0)
+    return found
+
+
+@pytest.mark.parametrize("room", [24, 7])
+def test_what_was_lost_with_a_link_is_told_to_all_others_as_far_as_there_is_room(room: int) -> None:
+    found = full_table(3, room)
+    refused = found.speaker.counters["update_suppressed.queue-full"]
+    found.speaker.fail_link("tun0", "probes", found.now)
+    datagrams = [datagram for datagram in found.datagrams() if datagram.interface == "tun2"]
+    assert [t.prefix for d in datagrams for t in tlvs_of(d) if type(t) is Update] == MANY[:room]
+    assert found.speaker.counters["update_suppressed.queue-full"] - refused == 4 * (24 - room)
+
+
+def test_a_full_table_that_becomes_dearer_is_told_to_all_others() -> None:
+    found = full_table(3, 24)
+    found.receive([found.hello(0, "tun0"), found.ihu(400)], 0, "tun0")
+    dearer: dict[str, set[Prefix | None]] = {}
+    for _, datagram in found.wait_datagrams(0.15):
+        updates = {t.prefix for t in tlvs_of(datagram) if type(t) is Update and t.metric > 300}
+        dearer.setdefault(datagram.interface, set()).update(updates)
+    assert all(dearer[name] == set(MANY) for name in ("tun1", "tun2", "tun3"))
+
+
 def test_a_neighbour_on_a_dead_link_is_told_again_and_again_that_it_is_not_heard() -> None:
     bench = two_ways()
     dead = bench.now

@@ -312,3 +312,12 @@ def test_only_what_appears_or_disappears_by_filters_is_urgent() -> None:
     found.speaker.set_policy(Rules(out={"if1": 200}), found.now)
     assert [u for d in found.datagrams() for u in updates(tlvs_of(d), Q)] == []
     assert set(metrics(found, "if1", Q, seconds=1)) == {205}
+
+
+def test_of_what_was_lost_with_a_link_each_hears_what_he_was_told_of() -> None:
+    found = bench(Rules(out={Q: INFINITY}))
+    receive(found, 0, update(P, metric=1), update(Q, metric=1), update(V4, metric=1))
+    found.live(3)
+    found.speaker.fail_link("if0", "probes", found.now)
+    told = [t for d in found.datagrams() if d.interface == "if2" for t in tlvs_of(d)]
+    assert [(t.prefix, t.metric) for t in told if type(t) is Update] == [(P, INFINITY), (V4, INFINITY)]

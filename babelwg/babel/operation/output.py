@@ -8,7 +8,7 @@ from babelwg.babel.operation.acknowledgments import expect_acknowledgment
 from babelwg.babel.operation.authentication import sign
 from babelwg.babel.operation.delay import stamp_hello, stamp_ihu
 from babelwg.babel.operation.dump import write_dump
-from babelwg.babel.operation.queueing import has_room
+from babelwg.babel.operation.queueing import room_in
 from babelwg.babel.operation.sharing import write_changes
 from babelwg.babel.operation.updates import build_update, is_harmless
 from babelwg.babel.state import State
@@ -203,7 +203,7 @@ def _withhold(state: State, interface: Interface, outbox: Outbox) -> list[dict[P
                 break
         for prefix in finite:
             copy = queue.pop(prefix)
-            if prefix in others or has_room(state, others):
+            if prefix in others or room_in(state, others, 1):
                 others[prefix] = copy
         heads.append(head)
     return heads

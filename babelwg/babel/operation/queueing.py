@@ -1,14 +1,16 @@
 """When what waits may leave: at once, jittered, or when a pacer allows (RFC 8966, section 3.1)."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
+from contextlib import contextmanager
 from itertools import islice
 
 from babelwg.babel.operation.permission import concerned
 from babelwg.babel.parameters import URGENT_TIMEOUT
+from babelwg.babel.policy import AllowAll
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
-from babelwg.babel.tables.outbox import Outbox, SmallTlv
+from babelwg.babel.tables.outbox import Gathered, Group, Outbox, SmallTlv
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import RouteRequest, SeqnoRequest
 
@@ -77,28 +79,64 @@ def queue_answer(state: State, neighbour: Neighbour, prefix: Prefix, now: float)
     state.sending.advance(neighbour.outbox.timer, now + urgent_delay(state, neighbour.interface))
 
 
+@contextmanager
+def telling_together(state: State, now: float) -> Iterator[None]:
+    """Queue at the end what is to be told of many prefixes: for each of many links at once, and not for each prefix."""
+    if state.gathered is not None:
+        yield
+        return
+    gathered = state.gathered = Gathered({}, {})
+    try:
+        yield
+    finally:
+        state.gathered = None
+        for (but, *_), urgent in gathered.urgent.items():
+            for interface in concerned(state, next(iter(urgent)), but):
+                _queue_all_urgent(state, interface, urgent, now)
+        chance = state.rng.random()
+        for ordinary in gathered.ordinary.values():
+            for interface in concerned(state, next(iter(ordinary))):
+                _queue_all_ordinary(state, interface, ordinary, now, chance)
+
+
+def _gather(
+    state: State, groups: dict[Group, dict[Prefix, None]] | None, prefix: Prefix, but: Interface | None = None
+) -> bool:
+    """Have a prefix told with others that concern the same interfaces; False where filters see to each by itself."""
+    if groups is None or type(state.policy) is not AllowAll or prefix in state.permissions:
+        return False
+    groups.setdefault((but, prefix.family, prefix.source_plen > 0), {})[prefix] = None
+    return True
+
+
 def queue_urgent(state: State, prefix: Prefix, now: float, but: Interface | None = None) -> None:
     """Queue an update of a prefix to all neighbours but those on one interface, within the urgent timeout (§3.7.2)."""
+    if _gather(state, state.gathered and state.gathered.urgent, prefix, but):
+        return
     for interface in concerned(state, prefix, but):
         queue_urgent_on(state, interface, prefix, now)
 
 
 def queue_urgent_on(state: State, interface: Interface, prefix: Prefix, now: float) -> None:
     """Queue an urgent update of a prefix on one interface."""
+    _queue_all_urgent(state, interface, {prefix: None}, now)
+
+
+def _queue_all_urgent(state: State, interface: Interface, prefixes: dict[Prefix, None], now: float) -> None:
     if not interface.neighbours:
         return
     if not interface.has_reachable_neighbour:
         for neighbour in interface.neighbours.values():
-            note_untold(state, neighbour, prefix)
+            for prefix in prefixes:
+                note_untold(state, neighbour, prefix)
     for outbox in outboxes(interface):
         urgent, when = outbox.urgent, outbox.timer.when
-        if len(urgent) >= state.parameters.max_queued_updates:
-            state.count("update_suppressed.queue-full")
+        if (room := room_in(state, urgent, len(prefixes))) == 0:
             continue
         # What waits already has its jitter; a random number for each of many prefixes would take long.
         if when is None or (not urgent and when > now):
             state.sending.advance(outbox.timer, now + urgent_delay(state, interface))
-        urgent[prefix] = 1
+        urgent.update(dict.fromkeys(_first(prefixes, room), 1))
 
 
 def queue_untold(state: State, neighbour: Neighbour, now: float) -> None:
@@ -106,7 +144,7 @@ def queue_untold(state: State, neighbour: Neighbour, now: float) -> None:
     untold, neighbour.untold = neighbour.untold, {}
     outbox = neighbour.outbox
     for prefix in untold:
-        if not is_announced(state, prefix) and has_room(state, outbox.urgent):
+        if not is_announced(state, prefix) and room_in(state, outbox.urgent, 1):
             outbox.urgent.setdefault(prefix, 1)
     if outbox.urgent:
         state.sending.advance(outbox.timer, now + urgent_delay(state, neighbour.interface))
@@ -137,6 +175,8 @@ def is_announced(state: State, prefix: Prefix) -> bool:
 
 def queue_ordinary(state: State, prefix: Prefix, now: float) -> None:
     """Queue an update of a prefix to all neighbours, with jitter."""
+    if _gather(state, state.gathered and state.gathered.ordinary, prefix):
+        return
     # One chance for all: what leaves together is encoded once, and only on one link could speakers collide.
     chance = state.rng.random()
     for interface in concerned(state, prefix):
@@ -147,10 +187,23 @@ def queue_ordinary_on(
     state: State, interface: Interface, prefix: Prefix, now: float, chance: float | None = None
 ) -> None:
     """Queue an update of a prefix on one interface, with jitter."""
-    for outbox in outboxes(interface):
-        if interface.neighbours and prefix not in outbox.urgent and has_room(state, outbox.updates):
-            outbox.updates[prefix] = None
+    _queue_all_ordinary(state, interface, {prefix: None}, now, chance)
+
+
+def _queue_all_ordinary(
+    state: State, interface: Interface, prefixes: dict[Prefix, None], now: float, chance: float | None
+) -> None:
+    for outbox in outboxes(interface) if interface.neighbours else ():
+        urgent = outbox.urgent
+        new = {prefix: None for prefix in prefixes if prefix not in urgent} if urgent else prefixes
+        if new and (room := room_in(state, outbox.updates, len(new))):
+            outbox.updates |= _first(new, room)
             state.sending.advance(outbox.timer, now + ordinary_delay(state, interface, chance))
+
+
+def _first(prefixes: dict[Prefix, None], number: int) -> dict[Prefix, None]:
+    # Of a whole dictionary another one is made without a look at any prefix.
+    return prefixes if number == len(prefixes) else dict.fromkeys(islice(prefixes, number))
 
 
 def outboxes(interface: Interface) -> Sequence[Outbox]:
@@ -160,9 +213,9 @@ def outboxes(interface: Interface) -> Sequence[Outbox]:
     return (interface.outbox,)
 
 
-def has_room(state: State, queue: Sized) -> bool:
-    """Return whether a queue of updates may grow; the periodic update repairs what it could not take."""
-    if len(queue) < state.parameters.max_queued_updates:
-        return True
-    state.count("update_suppressed.queue-full")
-    return False
+def room_in(state: State, queue: Sized, wanted: int) -> int:
+    """Return how many updates of those wanted a queue takes; the periodic update repairs what it could not take."""
+    room = min(wanted, max(0, state.parameters.max_queued_updates - len(queue)))
+    if room < wanted:
+        state.count("update_suppressed.queue-full", wanted - room)
+    return room

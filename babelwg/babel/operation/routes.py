@@ -6,6 +6,7 @@ from babelwg.babel.events import RoutesRefused
 from babelwg.babel.operation.acknowledgments import note_retraction
 from babelwg.babel.operation.cost import compute_metric
 from babelwg.babel.operation.permission import judge_route, may_use_v4_via_v6
+from babelwg.babel.operation.queueing import telling_together
 from babelwg.babel.operation.requests import answer_waiting, request_better, request_refresh
 from babelwg.babel.operation.selection import is_shut, select_route
 from babelwg.babel.parameters import HOLD_FACTOR, MIN_UPDATE_HOLD
@@ -119,19 +120,21 @@ def _watch_each(state: State, routes: list[Route], timer: Timer) -> None:
 
 def reprice(state: State, neighbour: Neighbour, now: float) -> None:
     """Compute the metrics of all routes through a neighbour again after its cost changed."""
-    for route in list(neighbour.routes.values()):
-        set_metric(route, now)
-        select_route(state, route.prefix, "link-cost", now, neighbour)
-        # What came over a dead link was no choice then; nobody else asks when the link is used again.
-        is_lost = route.prefix not in state.routes.selected
-        if is_lost and _would_be_selected(state, route) and not state.is_feasible_route(route):
-            request_better(state, route, route.router_id, now)
+    with telling_together(state, now):
+        for route in list(neighbour.routes.values()):
+            set_metric(route, now)
+            select_route(state, route.prefix, "link-cost", now, neighbour)
+            # What came over a dead link was no choice then; nobody else asks when the link is used again.
+            is_lost = route.prefix not in state.routes.selected
+            if is_lost and _would_be_selected(state, route) and not state.is_feasible_route(route):
+                request_better(state, route, route.router_id, now)
 
 
 def flush_routes(state: State, neighbour: Neighbour, cause: str, now: float) -> None:
     """Forget all routes of a neighbour that is gone."""
-    for route in list(neighbour.routes.values()):
-        _flush(state, route, cause, now)
+    with telling_together(state, now):
+        for route in list(neighbour.routes.values()):
+            _flush(state, route, cause, now)
 
 
 def set_metric(route: Route, now: float) -> None:
@@ -306,8 +309,9 @@ def _retract_all(state: State, neighbour: Neighbour, now: float) -> None:
     """Note that a neighbour reaches nothing any more (§4.6.9)."""
     if not neighbour.finite and not neighbour.holds:
         state.count("tlv_ignored.nothing-to-retract")
-    for prefix in (*neighbour.finite, *neighbour.holds):
-        _retract(state, neighbour, prefix, now)
+    with telling_together(state, now):
+        for prefix in (*neighbour.finite, *neighbour.holds):
+            _retract(state, neighbour, prefix, now)
 
 
 def _restart_expiry(state: State, route: Route, interval: float, now: float) -> None:

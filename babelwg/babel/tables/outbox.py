@@ -35,6 +35,17 @@ class Chunk(NamedTuple):
     shared: bool  # whether others may say the same
 
 
+# What is told on the same interfaces: all but one, in a family, with or without a source prefix
+Group = tuple["Interface | None", int, bool]
+
+
+class Gathered(NamedTuple):
+    """Prefixes to be told of as soon as all that belongs together has been looked at."""
+
+    urgent: dict[Group, dict[Prefix, None]]
+    ordinary: dict[Group, dict[Prefix, None]]
+
+
 class Withheld:
     """The updates that wait until the kernel has what they describe; queues as in the outbox that they return to."""
 
