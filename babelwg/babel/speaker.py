@@ -1,6 +1,6 @@
 """A whole Babel speaker (RFC 8966): datagrams and time go in; datagrams, events and a deadline come out."""
 
-from collections.abc import Set
+from collections.abc import Container, Set
 from random import Random
 
 from babelwg.babel.datagram import Datagram
@@ -43,7 +43,7 @@ from babelwg.babel.operation.recovery import (
     wildcard_retraction,
 )
 from babelwg.babel.operation.requests import limit_seqno
-from babelwg.babel.operation.restoration import restore_interface, retract_former
+from babelwg.babel.operation.restoration import forget_interfaces, restore_interface, retract_former
 from babelwg.babel.operation.routes import retract_v4_via_v6
 from babelwg.babel.operation.selection import retract_prefix, select_route
 from babelwg.babel.parameters import InterfaceParameters, Parameters
@@ -196,6 +196,10 @@ class Speaker(Shown):
         """Measure delays more often for a while: packets of users flow through an interface."""
         if (found := self._state.interfaces.get(interface)) is not None and not self._state.stopped:
             note_traffic(self._state, found, now)
+
+    def forget_interfaces(self, wanted: Container[str], now: float) -> None:
+        """Lose what an earlier life had over interfaces that are not `wanted`, instead of waiting for them."""
+        forget_interfaces(self._state, wanted, now)
 
     def retract_former(self, now: float, forwarded: Set[Prefix] = frozenset()) -> None:
         """Retract what only earlier lives announced, but for what the kernel has `forwarded` since."""

@@ -55,6 +55,12 @@ def resume_tunnels(node: "Node") -> None:
     node.routing.want_all(ready)
 
 
+def forget_former_interfaces(node: "Node") -> None:
+    """Let neighbours know at once what we had over tunnels and links that the configuration has no more."""
+    peers = {peer.interface for peer in node.config.peers} if isinstance(node.config, Config) else set()
+    node.routing.forget_interfaces(peers | wanted_interfaces(node).keys())
+
+
 def apply_interfaces(node: "Node") -> None:
     """Run Babel on the interfaces besides tunnels that the configuration and the kernel have now."""
     wanted, tunnels = wanted_interfaces(node), tunnel_names(node)

@@ -19,6 +19,7 @@ from babelwg.config.model import HELLO_INTERVAL
 from babelwg.daemon.applying import (
     apply_announcements,
     apply_configuration,
+    forget_former_interfaces,
     resume_tunnels,
     tunnel_names,
     wanted_interfaces,
@@ -54,10 +55,10 @@ from babelwg.daemon.names import Names
 from babelwg.daemon.notify import Notifier
 from babelwg.daemon.recorder import Recorder, wiring
 from babelwg.daemon.repair import Repair
-from babelwg.daemon.routing import ADOPTION, SETTLE, RoutingService
+from babelwg.daemon.routing import ADOPTION, FAREWELL, SETTLE, RoutingService
 from babelwg.daemon.start import bind, check_permission, clear_main, listen, open_store
 from babelwg.daemon.store import LAST_WAIT
-from babelwg.daemon.tunnels import FAREWELL, TunnelService
+from babelwg.daemon.tunnels import TunnelService
 from babelwg.daemon.web.service import WebService
 from babelwg.linux.errors import KernelError
 from babelwg.linux.fib import KernelRoutes
@@ -223,6 +224,7 @@ class Node:
         self._stack.callback(asyncio.get_running_loop().remove_reader, self.monitor.fileno())
         self._adopt()
         resume_tunnels(self)
+        forget_former_interfaces(self)
         self.web = WebService(self)
         self._stack.push_async_callback(self.web.close)
         await self._serve()

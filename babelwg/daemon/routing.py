@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Container, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 # it, and where it does, with its routes
 SETTLE, ADOPTION = 1.0, 30.0
 PUMP_ROUNDS = 8
+FAREWELL = 0.05  # seconds for the last retractions to leave
 SHORTEST_WAIT = 0.0005  # seconds between two timers of the speaker
 
 
@@ -123,11 +124,19 @@ class RoutingService:
             self.wanted.pop(name, None)
         self.sync_interfaces()
 
-    def take_leave(self, name: str) -> None:
-        """Retract everything on an interface that is no longer wanted soon."""
-        if name in self._running:
+    def forget_interfaces(self, wanted: Container[str]) -> None:
+        """Let go of what an earlier life had over interfaces that are not `wanted` now."""
+        self.speaker.forget_interfaces(wanted, self._loop.time())
+        self.pump()
+
+    async def take_leave(self, names: Collection[str]) -> None:
+        """Retract everything on interfaces that are no longer wanted soon, and wait until that has left."""
+        running = [name for name in names if name in self._running]
+        for name in running:
             self.speaker.take_leave(name, self._loop.time())
+        if running:
             self.pump()
+            await asyncio.sleep(FAREWELL)
 
     def announce(self, xroutes: Mapping[Prefix, tuple[int, str]]) -> None:
         """Announce exactly these prefixes, each with a metric and a word for where it comes from."""

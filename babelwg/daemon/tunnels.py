@@ -48,7 +48,6 @@ log = logging.getLogger(__name__)
 RETRY = 3.0  # seconds until a tunnel that failed is tried again
 CHECK_INTERVAL = 30.0  # seconds between looks at handshakes, for endpoint lists
 HANDSHAKE_FRESH = SESSION_LIFE
-FAREWELL = 0.05  # seconds for the last retractions to leave
 
 
 class TunnelService:
@@ -125,8 +124,10 @@ class TunnelService:
             desired = self._desired(self.config)
             self._routing.set_endpoints(frozenset(t.endpoint[0] for t in desired.values() if t.endpoint))
             self._remember_old_tunnels(desired)
-            stuck = set()
-            for operation in plan_tunnels(desired, self.actual):
+            stuck, plan = set(), plan_tunnels(desired, self.actual)
+            gone = [operation.tunnel.interface for operation in plan if isinstance(operation, RemoveTunnel)]
+            await self._routing.take_leave(gone)
+            for operation in plan:
                 name = operation.tunnel.interface
                 # What could not be removed is not made anew by another back end, which would forget the old one.
                 if name not in stuck and not await self._apply(operation):
@@ -136,11 +137,9 @@ class TunnelService:
                 self._silent.discard(name)
 
     async def switch(self, peer: PeerConfig, down: bool, up: bool) -> None:
-        """Remove the tunnel of a peer after a farewell, and keep it away; make it again; or both."""
+        """Remove the tunnel of a peer, and keep it away; make it again; or both."""
         if down:
             self.disabled.add(peer.name)
-            self._routing.take_leave(peer.interface)
-            await asyncio.sleep(FAREWELL)
             await self.reconcile()
         if up:
             self.disabled.discard(peer.name)

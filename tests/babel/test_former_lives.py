@@ -209,6 +209,18 @@ def test_what_another_neighbour_announces_outlasts_the_silent_one() -> None:
     assert found.selected() == neighbour_address(2)
 
 
+def test_what_was_had_over_an_interface_that_is_not_wanted_any_more_is_given_up_at_once() -> None:
+    gone = CHOSEN._replace(interface="gone")
+    heard = {(name, ONE): Heard(1, 4.0, 1010.0) for name in ("gone", "tun")}
+    memory = Memory(100, SOURCES, {}, False, (RouteRecord(P, gone), RouteRecord(Q, CHOSEN)), heard)
+    found = start(memory)
+    found.events()
+    found.speaker.forget_interfaces({"tun", "other"}, found.now)
+    assert retracted(found.datagrams()) == [P]
+    assert found.events() == ["route-retracted"], "the kernel is told before the interface goes"
+    assert settle(found, Q) == []
+
+
 def test_what_fails_meanwhile_does_not_wait_for_all_that_earlier_lives_announced() -> None:
     known = prefixes(3000)
     sources = tuple(SourceRecord(prefix, ORIGIN, 7, 146) for prefix in known)

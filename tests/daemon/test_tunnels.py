@@ -76,8 +76,12 @@ class Lab:
         self.keys = {name: public_of(generate_private()) for name in "abc"}
         self.store = Store(directory, "key")
         self.routing: Any = SimpleNamespace(
-            set_endpoints=lambda endpoints: None, wanted={}, want=lambda name, wanted: None
+            set_endpoints=lambda endpoints: None,
+            wanted={},
+            want=lambda name, wanted: None,
+            take_leave=self._take_leave,
         )
+        self.left: list[list[str]] = []  # each with what the program was told before
         self.service = self.restarted()
 
     def restarted(self) -> TunnelService:
@@ -90,6 +94,10 @@ class Lab:
         fakes: Any = {"embedded": self.embedded, "program": self.program}
         service.embedded, service._programs = fakes["embedded"], fakes
         return service
+
+    async def _take_leave(self, names: list[str]) -> None:
+        if names:
+            self.left.append([*names, *self.program.calls])
 
     def config(self, *names: str, backend: str = "program", endpoints: tuple[Endpoint, ...] = ()) -> Config:
         return Config(
@@ -172,6 +180,17 @@ def test_a_tunnel_that_nothing_serves_is_made_again(lab: Lab) -> None:
     asyncio.run(lab.service.reconcile())
     assert lab.program.calls.count("create bw-a") == 2
     assert not lab.service.problems
+
+
+def test_tunnels_that_the_configuration_loses_say_farewell_together_before_they_go(lab: Lab) -> None:
+    async def scene() -> None:
+        await lab.service.configure(lab.config("a", "b", "c"))
+        lab.program.calls.clear()
+        await lab.service.configure(lab.config("b"))
+        assert lab.left == [["bw-a", "bw-c"]]
+        assert lab.program.calls == ["remove bw-a", "remove bw-c"]
+
+    asyncio.run(scene())
 
 
 def test_a_back_end_changed_while_stopped_loses_its_tunnel_first(lab: Lab) -> None:
@@ -439,11 +458,11 @@ def test_no_thread_for_a_look_up_is_a_name_that_does_not_resolve(monkeypatch: py
 def test_a_tunnel_taken_down_says_farewell_first_and_stays_down_over_a_reload(lab: Lab) -> None:
     async def scene() -> None:
         service, config = lab.service, lab.config("a", "b")
-        lab.routing.take_leave = lambda name: lab.program.calls.append(f"take_leave {name}")
         await service.configure(config)
         lab.program.calls.clear()
         await service.switch(config.peers[0], down=True, up=False)
-        assert lab.program.calls == ["take_leave bw-a", "remove bw-a"]
+        assert lab.left == [["bw-a"]]
+        assert lab.program.calls == ["remove bw-a"]
         assert service.actual.keys() == {"bw-b"}
         ports = {name: tunnel.listen_port for name, tunnel in service.actual.items()}
         await service.configure(lab.config("a", "b", endpoints=()))

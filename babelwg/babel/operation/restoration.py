@@ -3,14 +3,14 @@
 Nothing of it is more than a delay: the source table says what was announced, so no loop can come of it.
 """
 
-from collections.abc import Set
+from collections.abc import Container, Iterable, Set
 from functools import partial
 
 from babelwg.babel.memory import Chosen, Heard, RouteRecord
 from babelwg.babel.operation.acquisition import acquire
 from babelwg.babel.operation.keeping import drop_awaited, keep_awaited
 from babelwg.babel.operation.liveness import FIRST_MISS, NEXT_MISS, update_link
-from babelwg.babel.operation.queueing import is_announced, note_bygone, queue_urgent
+from babelwg.babel.operation.queueing import is_announced, note_bygone, queue_urgent, telling_together
 from babelwg.babel.operation.requests import request_after_loss
 from babelwg.babel.operation.routes import restore_route
 from babelwg.babel.operation.selection import retract_prefix
@@ -54,6 +54,12 @@ def restore_interface(state: State, interface: Interface, now: float) -> None:
         update_link(state, neighbour, now)
     for address, lost in silent.items():
         _await(state, interface, address, lost, now)
+
+
+def forget_interfaces(state: State, wanted: Container[str], now: float) -> None:
+    """Lose what the last life had over interfaces that are not wanted any more."""
+    for name in [name for name in state.remembered if name not in wanted]:
+        _lose_former(state, state.remembered.pop(name), Cause("interface-unwanted"), now)
 
 
 def retract_former(state: State, forwarded: Set[Prefix], now: float) -> None:
@@ -113,14 +119,20 @@ def _give_up(state: State, name: str, address: bytes, lost: list[RouteRecord], n
     if interface is not None and address in interface.neighbours:
         return
     drop_awaited(state, name, address)
-    for prefix, chosen in lost:
-        if prefix not in state.former or is_announced(state, prefix):
-            continue
-        assert chosen is not None, "only selected routes are remembered"
-        del state.former[prefix]
-        _remember(state, prefix, now)
-        retract_prefix(state, prefix, Cause("not-heard"), None, now)
-        request_after_loss(state, prefix, chosen.router_id, now)
+    _lose_former(state, lost, Cause("not-heard"), now)
+
+
+def _lose_former(state: State, lost: Iterable[RouteRecord], cause: Cause, now: float) -> None:
+    """Retract what the last life had and this one has not, and ask for other ways."""
+    with telling_together(state, now):
+        for prefix, chosen in lost:
+            if prefix not in state.former or is_announced(state, prefix):
+                continue
+            assert chosen is not None, "only selected routes are remembered"
+            del state.former[prefix]
+            _remember(state, prefix, now)
+            retract_prefix(state, prefix, cause, None, now)
+            request_after_loss(state, prefix, chosen.router_id, now)
 
 
 def _remember(state: State, prefix: Prefix, now: float) -> None:

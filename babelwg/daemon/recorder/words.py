@@ -16,6 +16,7 @@ CAUSES = {
     "announced-here": "this node announces it itself",
     "withdrawn": "this node announces it no more",
     "not-heard": "its neighbour was not heard since this node started",
+    "interface-unwanted": "the interface to it is not wanted any more since this node started",
     "refused": "the kernel goes its own way there",
     "allowed": "the kernel follows us there again",
     "hold-expired": "it was held unreachable for long enough",
