@@ -169,6 +169,19 @@ def test_a_route_that_is_not_confirmed_is_given_up() -> None:
     assert found.selected(Q) is None
 
 
+def test_a_route_that_is_not_confirmed_is_asked_about_until_it_is() -> None:
+    found, asked = restored(), []
+    found.receive([Hello(70, 4.0), found.ihu(), update(metric=50)])
+    found.seqnos["tun", 1] = 70
+    began = found.now
+    for moment, datagram in found.live(13.5):
+        asked += [round(moment - began, 1) for tlv in tlvs_of(datagram) if tlv == RouteRequest(Q)]
+    assert asked == [5.0, 10.0, 12.5]
+    found.receive([update(Q, metric=50)])
+    found.live(2.0)
+    assert found.selected(Q) == ONE
+
+
 def test_a_route_that_was_withdrawn_meanwhile_goes_at_the_answer() -> None:
     found = restored()
     found.receive([Hello(70, 4.0), found.ihu(), update(metric=50)])

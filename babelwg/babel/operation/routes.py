@@ -19,6 +19,7 @@ from babelwg.babel.wire.recognition import Passage
 from babelwg.babel.wire.tlv import INFINITY, Update
 
 # Implementation constant
+ASKED_LAST = 2.0  # seconds before it expires at most; until then it is asked about whenever half of its time is over
 REFUSAL_PAUSE = 60.0  # seconds until it is said again that a neighbour announces too much
 
 
@@ -323,13 +324,15 @@ def _restart_expiry(state: State, route: Route, interval: float, now: float) -> 
 
 
 def _handle_timer(state: State, route: Route, now: float) -> None:
-    """Ask about a route shortly before it expires, then retract it, then forget it (§3.5.3)."""
+    """Ask about a route shortly before it expires, and again, then retract it, then forget it (§3.5.3)."""
     assert route.timer is not None, "a route in the table has its timer"
     if state.heard < route.expires:
         selection = state.routes.selected.get(route.prefix)
         if selection is not None and selection.route is route:
             request_refresh(state, route, now)
-        state.silences.set(route.timer, route.expires)
+        left = route.expires - now
+        # A request may be lost, or its answer.
+        state.silences.set(route.timer, now + left / 2 if left > ASKED_LAST else route.expires)
     elif route.refmetric != INFINITY:
         route.set_refmetric(INFINITY)
         until = now + HOLD_FACTOR * max(route.interval, MIN_UPDATE_HOLD)
