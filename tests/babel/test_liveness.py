@@ -551,3 +551,41 @@ def test_of_interfaces_that_went_the_latest_are_remembered_and_no_others() -> No
     assert "old" not in known
     assert {"back", "ppp0", f"ppp{MAX_FORMER_INTERFACES - 1}"} <= known.keys()
     assert len(known) == MAX_FORMER_INTERFACES + 1
+
+
+@pytest.mark.parametrize("way", ["told", "ihu-expired", "hellos-missed"])
+def test_a_link_that_becomes_unusable_is_left_at_once_however_often_its_cost_changed_before(way: str) -> None:
+    bench = Bench(Parameters(link_work=0, link_work_burst=10))
+    for number in (1, 2):
+        bench.interface(f"tun{number}")
+        bench.meet(number, f"tun{number}", hellos=16)
+        bench.receive([update(number=number)], number, f"tun{number}")
+    bench.receive([bench.ihu(150)], 2, "tun2")
+    for rxcost in (100, 96) * 4:
+        bench.receive([bench.ihu(rxcost, interval=1.0)], 1, "tun1")
+    assert bench.speaker.counters["link_change_deferred"] > 0
+    assert bench.selected() == neighbour_address(1)
+    if way == "told":
+        bench.receive([bench.ihu(INFINITY)], 1, "tun1")
+    elif way == "ihu-expired":
+        bench.keep((2,), "tun2", 3.6)
+    else:
+        bench.receive([bench.ihu(interval=60.0)], 1, "tun1")
+        bench.keep((2,), "tun2", 10.1)  # 1.5 + 1.0 intervals of four seconds
+    assert bench.neighbour(1, "tun1").cost == INFINITY
+    assert bench.selected() == neighbour_address(2)
+
+
+def test_a_link_that_was_left_is_used_again_when_its_neighbour_can_pay_for_it() -> None:
+    bench = Bench(Parameters(link_work=1, link_work_burst=4))
+    bench.interface("tun1")
+    bench.meet(1, "tun1", hellos=16)
+    bench.receive([update()], 1, "tun1")
+    costs = []
+    for _ in range(5):
+        for rxcost in (INFINITY, 96):
+            bench.receive([bench.ihu(rxcost)], 1, "tun1")
+            costs.append(bench.neighbour(1, "tun1").cost)
+    assert costs == [INFINITY, 96] + [INFINITY] * 8
+    bench.wait(3.1)
+    assert bench.neighbour(1, "tun1").cost == 96

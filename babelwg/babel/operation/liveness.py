@@ -163,7 +163,8 @@ def update_link(state: State, neighbour: Neighbour, now: float) -> None:
     neighbour.rxcost = rxcost
     if (cost := compute_cost(neighbour)) == neighbour.cost:
         return
-    if not _may_reprice(state, neighbour, now):
+    # A link that is of no use is left at once: it was of use before, and that was paid for.
+    if cost != INFINITY and not _may_reprice(state, neighbour, now):
         # What is measured later is not measured wrongly: the cost stays as it was for a while.
         state.count("link_change_deferred")
         state.timers.advance(neighbour.link_timer, now + REPRICE_PAUSE)
