@@ -23,6 +23,7 @@ from tests.babel.bench import (
     update,
     updates,
 )
+from tests.walkless import forbid_walks
 
 OTHER = bytes.fromhex("02000000000000bb")
 
@@ -356,6 +357,101 @@ def test_routes_beyond_the_limits_are_refused_and_counted() -> None:
     # An update for a route that is known is as good as ever.
     receive(bench, 1, update(many[0], metric=9))
     assert bench.route(1, many[0], "tun1").refmetric == 9
+
+
+def crowded(limit: int = 30, **limits: int) -> Bench:
+    """Return a speaker with neighbours on two tunnels, of which the first announces two thirds of its limit."""
+    bench = Bench(Parameters(max_routes_per_neighbour=limit, **limits))
+    for number in (1, 2):
+        bench.interface(f"tun{number}")
+        bench.meet(number, f"tun{number}", hellos=16)
+    receive(bench, 1, *map(update, numbered(8, 20)))
+    bench.wait(0.2)
+    return bench
+
+
+def numbered(block: int, count: int) -> list[Prefix]:
+    return [Prefix.parse(f"2001:db{block:x}:{number:x}::/48") for number in range(count)]
+
+
+def test_a_neighbour_that_renumbers_has_room_for_its_new_prefixes_at_once() -> None:
+    bench, new = crowded(), numbered(9, 20)
+    receive(bench, 1, retraction(None), *map(update, new))
+    assert [bench.selected(prefix) for prefix in new] == [neighbour_address(1)] * 20
+    assert bench.speaker.counters["route_refused.neighbour-limit"] == 0
+    assert len(bench.snapshot().routes) <= 30
+    receive(bench, 1, *map(update, numbered(10, 20)))
+    assert bench.speaker.counters["route_refused.neighbour-limit"] == 10, "what is announced stays"
+    assert [bench.selected(prefix) for prefix in new] == [neighbour_address(1)] * 20
+
+
+def test_a_retracted_route_that_makes_room_leaves_its_prefix_unreachable_and_closes_no_loop() -> None:
+    bench, old = crowded(), numbered(8, 20)
+    bench.events()
+    receive(bench, 1, retraction(None), *map(update, numbered(9, 30)))
+    assert len(bench.snapshot().routes) == 30
+    assert set(bench.snapshot().held) == set(old), "the other neighbour has not acknowledged the retractions"
+    assert "route-flushed" not in bench.events()
+    # It may have chosen us before: what it says now is not better than what we said (§3.5.1).
+    receive(bench, 2, update(old[0], metric=96, number=2))
+    assert bench.selected(old[0]) is None
+    assert bench.route(2, old[0], "tun2").state == "unfeasible"
+    # Nor is anything else forgotten sooner: it is known again with the next update.
+    receive(bench, 1, retraction(numbered(9, 1)[0]), update(old[0]))
+    assert bench.selected(old[0]) == neighbour_address(1)
+
+
+def test_a_peer_with_a_new_address_has_the_room_of_its_dead_one() -> None:
+    bench, known = crowded(), numbered(8, 20)
+    bench.meet(11, "tun1", hellos=16)
+    fresh = [update(prefix, number=11, seqno=8) for prefix in known]
+    bench.receive(fresh, 11, "tun1")
+    assert bench.speaker.counters["route_refused.neighbour-limit"] == 10
+    bench.keep((11,), "tun1", 12.1)
+    bench.receive(fresh, 11, "tun1")
+    assert [bench.selected(prefix) for prefix in known] == [neighbour_address(11)] * 20
+    assert len([view for view in bench.snapshot().routes if view.interface == "tun1"]) <= 30
+
+
+def test_who_is_not_reachable_takes_nobodys_room() -> None:
+    bench = crowded()
+    bench.receive([bench.ihu(INFINITY)], 1, "tun1")
+    receive(bench, 1, *map(update, numbered(9, 20)))
+    bench.receive([bench.hello(11, "tun1"), *(update(p, number=11) for p in numbered(10, 5))], 11, "tun1")
+    bench.receive([bench.ihu()], 1, "tun1")
+    assert [bench.selected(prefix) for prefix in numbered(8, 20)] == [neighbour_address(1)] * 20
+    assert bench.speaker.counters["route_refused.neighbour-limit"] == 15
+
+
+def test_what_anybody_has_retracted_makes_room_where_all_have_too_many() -> None:
+    bench = crowded(max_routes=25)
+    receive(bench, 2, *(update(prefix, number=2) for prefix in numbered(9, 10)))
+    assert bench.speaker.counters["route_refused.total-limit"] == 5
+    receive(bench, 1, *map(retraction, numbered(8, 5)))
+    receive(bench, 2, *(update(prefix, number=2) for prefix in numbered(9, 10)))
+    assert [bench.selected(prefix) for prefix in numbered(9, 10)] == [neighbour_address(2)] * 10
+    assert bench.speaker.counters["route_refused.total-limit"] == 5
+    assert len(bench.snapshot().routes) == 25
+
+
+def test_of_retracted_routes_that_are_forgotten_or_announced_again_nothing_is_kept() -> None:
+    bench, table = crowded(), numbered(8, 20)
+    retracted = bench.speaker._state.routes.retracted
+    receive(bench, 1, *map(retraction, table))
+    assert len(retracted()) == 20
+    receive(bench, 1, *map(update, table[:5]), *map(update, numbered(9, 10)))
+    assert len(retracted()) == 15
+    bench.wait(70.0)
+    assert (bench.neighbour(1, "tun1"), bench.snapshot().routes, retracted()) == (None, (), ())
+
+
+def test_no_table_is_looked_through_for_an_update_that_is_refused() -> None:
+    bench = crowded(limit=20)
+    interface = bench.speaker._state.interfaces["tun1"]
+    forbid_walks(interface.neighbours[neighbour_address(1)], "routes", "finite")
+    forbid_walks(bench.speaker._state.routes, "by_prefix", "selected")
+    receive(bench, 1, update(numbered(9, 1)[0]))
+    assert bench.speaker.counters["route_refused.neighbour-limit"] == 1
 
 
 @pytest.mark.conformance("B3.5.4-1", "B3.5.4-2", "B3.5.4-3")

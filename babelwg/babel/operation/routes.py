@@ -1,6 +1,8 @@
 """From updates to routes, and how routes grow old (RFC 8966, section 3.5.3)."""
 
+from collections.abc import Collection, Iterable
 from functools import partial
+from itertools import islice
 
 from babelwg.babel.events import RoutesRefused
 from babelwg.babel.operation.acknowledgments import note_retraction
@@ -18,9 +20,10 @@ from babelwg.babel.wire.prefix import Prefix, is_martian
 from babelwg.babel.wire.recognition import Passage
 from babelwg.babel.wire.tlv import INFINITY, Update
 
-# Implementation constant
+# Implementation constants
 ASKED_LAST = 2.0  # seconds before it expires at most; until then it is asked about whenever half of its time is over
 REFUSAL_PAUSE = 60.0  # seconds until it is said again that a neighbour announces too much
+FORGOTTEN_TOGETHER = 64  # routes, to make room
 
 
 def handle_update(state: State, neighbour: Neighbour, update: Update, now: float) -> None:
@@ -214,11 +217,13 @@ def _may_name_source(state: State, neighbour: Neighbour, now: float) -> bool:
 
 def _create(state: State, neighbour: Neighbour, update: Update, now: float) -> Route | None:
     parameters = state.parameters
-    if _routes_of_peer(neighbour) >= parameters.max_routes_per_neighbour:
+    is_crowded = _routes_of_peer(neighbour) >= parameters.max_routes_per_neighbour
+    if is_crowded and not _make_room(state, _useless(state, neighbour), now):
         state.count("route_refused.neighbour-limit")
         _tell_refusal(state, neighbour, parameters.max_routes_per_neighbour, "neighbour", now)
         return None
-    if state.routes.count >= parameters.max_routes:
+    is_full = state.routes.count >= parameters.max_routes
+    if is_full and not _make_room(state, _useless(state, neighbour) or state.routes.retracted(), now):
         state.count("route_refused.total-limit")
         _tell_refusal(state, neighbour, parameters.max_routes, "all", now)
         return None
@@ -237,6 +242,28 @@ def _routes_of_peer(neighbour: Neighbour) -> int:
     if not interface.parameters.point_to_point:
         return len(neighbour.routes)
     return sum(len(other.routes) for other in interface.neighbours.values())
+
+
+def _useless(state: State, neighbour: Neighbour) -> Collection[Route]:
+    """Return routes of a peer that nothing needs: those retracted, else those of an address of it that is dead."""
+    retracted = state.routes.retracted(neighbour.account)
+    if retracted or not (neighbour.reachable and neighbour.interface.parameters.point_to_point):
+        return retracted
+    others = neighbour.interface.neighbours.values()
+    # What is announced over a link that is not usable is never selected.
+    return next((other.routes.values() for other in others if other.routes and not other.reachable), ())
+
+
+def _make_room(state: State, useless: Iterable[Route], now: float) -> bool:
+    """Forget some routes before their time, and return whether there were any.
+
+    No loop can come of it: feasibility distances stay, and a lost prefix is unreachable until its hold ends (§3.5.4).
+    """
+    # One at a time would mean to look for the first one left again and again.
+    some = list(islice(useless, FORGOTTEN_TOGETHER))
+    for route in some:
+        _flush(state, route, "expired", now)
+    return bool(some)
 
 
 def _tell_refusal(state: State, neighbour: Neighbour, limit: int, of: str, now: float) -> None:
@@ -281,7 +308,7 @@ def _refresh(state: State, route: Route, update: Update, now: float) -> None:
         route.router_id = update.router_id
         judge_route(state, route)
     route.seqno = update.seqno
-    route.set_refmetric(update.metric)
+    state.routes.set_refmetric(route, update.metric)
     route.next_hop = update.next_hop
     route.remember(update.octets)
     set_metric(route, now)
@@ -300,7 +327,7 @@ def _retract(state: State, neighbour: Neighbour, prefix: Prefix, now: float) -> 
     """Note that a neighbour cannot reach a prefix; the entry stays until it expires (§3.5.4)."""
     route = neighbour.routes.get(prefix)
     if route is not None and route.refmetric != INFINITY:
-        route.set_refmetric(INFINITY)
+        state.routes.set_refmetric(route, INFINITY)
         set_metric(route, now)
         select_route(state, prefix, "retraction", now, neighbour)
     note_retraction(state, neighbour, prefix)
@@ -334,7 +361,7 @@ def _handle_timer(state: State, route: Route, now: float) -> None:
         # A request may be lost, or its answer.
         state.silences.set(route.timer, now + left / 2 if left > ASKED_LAST else route.expires)
     elif route.refmetric != INFINITY:
-        route.set_refmetric(INFINITY)
+        state.routes.set_refmetric(route, INFINITY)
         until = now + HOLD_FACTOR * max(route.interval, MIN_UPDATE_HOLD)
         route.hold(until, now)
         state.silences.set(route.timer, until)

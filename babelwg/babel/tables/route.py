@@ -1,11 +1,12 @@
 """The route table (RFC 8966, section 3.2.6)."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from math import exp
 from operator import itemgetter
 from typing import NamedTuple
 
 from babelwg.babel.parameters import HOLD_FACTOR, MIN_UPDATE_HOLD, SMOOTHING_FACTOR
+from babelwg.babel.tables.account import Account
 from babelwg.babel.tables.neighbour import Neighbour
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
@@ -139,15 +140,6 @@ class Route(Remembered):
         self.smoothed_at = now
         self.metric = metric
 
-    def set_refmetric(self, refmetric: int) -> None:
-        """Change what the neighbour advertises, infinity for nothing."""
-        self.refmetric, self.expired = refmetric, False
-        if refmetric == INFINITY:
-            self.remember(b"")
-            self.neighbour.finite.pop(self.prefix, None)
-        else:
-            self.neighbour.finite[self.prefix] = None
-
 
 def _hold(route: Route, now: float) -> tuple[float, float]:
     """Return when a route that was said now expires, and when its neighbour is asked about it before."""
@@ -189,6 +181,7 @@ class RouteTable:
         self.by_prefix: dict[Prefix, dict[Neighbour, Route]] = {}
         self.selected: dict[Prefix, Selection] = {}
         self.count = 0
+        self._retracted: dict[Account, dict[Route, None]] = {}  # by peer, the oldest first
         self._in_order: list[tuple[Prefix, dict[Neighbour, Route]]] | None = None
 
     def in_order(self) -> Sequence[tuple[Prefix, Mapping[Neighbour, Route]]]:
@@ -206,13 +199,31 @@ class RouteTable:
         """Return whether a route is still in the table."""
         return route.neighbour.routes.get(route.prefix) is route
 
+    def retracted(self, peer: Account | None = None) -> Collection[Route]:
+        """Return the routes that a peer announces no more; where none is named, those of one that has some."""
+        if peer is None:
+            return next(iter(self._retracted.values()), ())
+        return self._retracted.get(peer, ())
+
+    def set_refmetric(self, route: Route, refmetric: int) -> None:
+        """Change what a route's neighbour advertises, infinity for nothing."""
+        route.refmetric, route.expired = refmetric, False
+        neighbour = route.neighbour
+        if refmetric == INFINITY:
+            route.remember(b"")
+            neighbour.finite.pop(route.prefix, None)
+            self._retracted.setdefault(neighbour.account, {})[route] = None
+        else:
+            neighbour.finite[route.prefix] = None
+            self._forget_retraction(route)
+
     def add(self, route: Route, action: Callable[[float], None]) -> None:
         """Enter a route whose expiry does `action`."""
         assert route.prefix not in route.neighbour.routes, "one entry per neighbour and prefix"
         prefix, neighbour = route.prefix, route.neighbour
         route.timer = Timer(action)
         neighbour.routes[prefix] = route
-        route.set_refmetric(route.refmetric)
+        self.set_refmetric(route, route.refmetric)
         if (routes := self.by_prefix.get(prefix)) is None:
             routes = self.by_prefix[prefix] = {}
             self._in_order = None
@@ -224,9 +235,18 @@ class RouteTable:
         del route.neighbour.routes[route.prefix]
         route.remember(b"")
         route.neighbour.finite.pop(route.prefix, None)
+        self._forget_retraction(route)
         routes = self.by_prefix[route.prefix]
         del routes[route.neighbour]
         if not routes:
             del self.by_prefix[route.prefix]
             self._in_order = None
         self.count -= 1
+
+    def _forget_retraction(self, route: Route) -> None:
+        peer = route.neighbour.account
+        retracted = self._retracted.get(peer)
+        if retracted is not None and route in retracted:
+            del retracted[route]
+            if not retracted:
+                del self._retracted[peer]
