@@ -12,6 +12,7 @@ from babelwg.babel.datagram import Datagram
 # Implementation constants: octets
 OVERHEAD = 512  # that a datagram takes beside its own
 QUEUE_ROOM = 4 << 20  # of a neighbour: several full tables
+FAIR_ROOM = QUEUE_ROOM // 2  # that nobody needs more of: a table of as many routes as one may announce
 ROOM = 32 << 20  # of all together
 LEAST_TIME = 20e-6  # seconds that each datagram counts for
 MAX_IDLE = 1024  # neighbours of whom nothing waits and that are remembered
@@ -95,8 +96,9 @@ class Inbox:
         self._served.clear()
 
     def oldest(self) -> float | None:
-        """Return when the oldest datagram came that waits."""
-        return min((queue.datagrams[0].received for _, _, queue in self._order), default=None)
+        """Return when the oldest datagram came that others wait for: not one of a queue that is longer than fair."""
+        fair = (queue for _, _, queue in self._order if queue.octets <= FAIR_ROOM)
+        return min((queue.datagrams[0].received for queue in fair), default=None)
 
     def _line_up(self, queue: Queue) -> None:
         self._count += 1

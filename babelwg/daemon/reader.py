@@ -72,7 +72,7 @@ class Reader:
         return bool(self._inbox) or not self._emptied
 
     def heard(self, now: float) -> float:
-        """Return until when all that came was handled."""
+        """Return until when all that came was handled, but for that of neighbours who send more than is fair."""
         waiting = [] if self._emptied else [self._latest]
         if (oldest := self._inbox.oldest()) is not None:
             waiting.append(oldest)

@@ -3,7 +3,7 @@
 from itertools import count
 
 from babelwg.babel.datagram import Datagram
-from babelwg.daemon.inbox import OVERHEAD, QUEUE_ROOM, ROOM, Inbox
+from babelwg.daemon.inbox import FAIR_ROOM, OVERHEAD, QUEUE_ROOM, ROOM, Inbox
 from tests.daemon.routingbench import OWN, PEER
 
 NUMBERS = count()
@@ -108,3 +108,19 @@ def test_the_oldest_that_waits_is_known_and_forgotten_when_handled() -> None:
     serve(inbox, 3, {})
     assert inbox.oldest() is None
     assert inbox.take() is None
+
+
+def test_who_fills_his_queue_waits_behind_himself_and_a_full_table_is_waited_for() -> None:
+    inbox = Inbox()
+    for _ in range(1000):  # of 32,768 routes
+        inbox.put("table", datagram(1372, received=3.0))
+    assert inbox.oldest() == 3.0
+    for _ in range(2000):
+        inbox.put("flood", datagram(1372, received=2.0))
+    inbox.put("calm", datagram(received=4.0))
+    assert inbox.oldest() == 3.0
+    serve(inbox, 1200, {"flood": 0.01})
+    assert inbox.oldest() is None, "all of the table is handled, and less of the flood"
+    while inbox.oldest() is None:
+        serve(inbox, 1, {})
+    assert len(serve(inbox, 2000, {})) == FAIR_ROOM // (1372 + OVERHEAD)

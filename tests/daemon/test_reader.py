@@ -141,14 +141,14 @@ def test_a_neighbour_that_is_silent_is_missed_beside_a_flood(
                 await asyncio.sleep(INTERVAL)
             since = loop.time()
             while costs(routing).get("bw-b") == 96 and loop.time() < since + 40.0:
-                for _ in range(200):
+                for _ in range(1000):
                     socket.arrive("bw-a", packet(Ihu(OWN, 96, 60.0)))
                 await asyncio.sleep(TICK)
             return loop.time() - since
 
     after = run(main())
-    # Half an interval after it was due, and what still waits of the flood.
-    assert after < 10.0
+    # Half an interval after it was due, and half of what there is room for of the flood has come.
+    assert after < 2.5
 
 
 @pytest.mark.parametrize("strangers", [1, 100_000])
