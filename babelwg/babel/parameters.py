@@ -61,10 +61,12 @@ class Parameters:
     max_queued_updates: int = 262144  # per interface
     max_holds: int = 262144
     max_undrained_notices: int = 256
-    # What one neighbour may have us do, and all addresses on a tunnel together: updates and requests, and the routes
-    # that its link reprices.
+    # What one neighbour may have us do, and all addresses on a tunnel together: updates and requests, what it wants
+    # acknowledged, and the routes that its link reprices.
     route_work: int = 5000  # TLVs a second
     route_work_burst: int = 40_000  # TLVs at once: a full table and some
+    answer_work: int = 5000  # acknowledgments a second that it asks for
+    answer_work_burst: int = 10_000  # acknowledgments at once: many times those of a full table
     link_work: int = 5000  # routes a second
     link_work_burst: int = 131_072  # routes at once: four times a full table
     # What neighbours are told of prefixes that keep changing through one of them.

@@ -164,6 +164,35 @@ def test_what_is_dropped_is_not_acknowledged_while_hellos_and_acknowledgment_req
     assert Acknowledgment(8) in found.wait(0.05)
 
 
+def acknowledged(found: Bench) -> int:
+    return sum(isinstance(tlv, Acknowledgment) for tlv in found.wait(1.0))
+
+
+def test_a_flood_of_acknowledgment_requests_is_refused_and_nothing_beside_it_is() -> None:
+    found = bench()
+    flood = [AcknowledgmentRequest(nonce, 0.1) for nonce in range(4000)]
+    for _ in range(3):
+        found.receive([found.hello(1, "tun1"), *flood], 1, "tun1")
+    found.receive([*flood, update(P)], 1, "tun1")
+    assert found.route(1, P, "tun1") is not None
+    assert found.speaker.counters["tlv_dropped.rate"] == 8000
+    assert acknowledged(found) == 8000
+    found.receive(flood, 1, "tun1")
+    assert acknowledged(found) == 4000, "there is room for five thousand a second"
+    found.receive([AcknowledgmentRequest(1, 0.1)], 2, "tun2")
+    assert acknowledged(found) == 1
+
+
+def test_a_full_table_that_comes_and_goes_is_acknowledged_packet_by_packet() -> None:
+    found, table = bench(), prefixes(20_000)
+    announce(found, 20_000)
+    for start in range(0, 20_000, 50):
+        lost = map(retraction, table[start : start + 50])
+        found.receive([*lost, AcknowledgmentRequest(start, 0.2)], 1, "tun1")
+    assert found.speaker.counters["tlv_dropped.rate"] == 0
+    assert acknowledged(found) == 400
+
+
 def test_a_restart_does_not_give_back_what_a_neighbour_has_used_up() -> None:
     found = bench(Parameters(route_work=10, route_work_burst=100))
     found.receive([update(P)] * 100, 1, "tun1")

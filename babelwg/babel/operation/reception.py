@@ -122,15 +122,19 @@ def _sort_out(tlvs: Sequence[Said]) -> tuple[list[Hello], list[Ihu], Sequence[Sa
 
 def _affordable(state: State, neighbour: Neighbour, tlvs: Sequence[Said], now: float) -> Sequence[Said]:
     """Return what a neighbour may have us do now: all, or a packet without its updates and requests."""
-    parameters = state.parameters
-    work = sum(map(_ROUTE_WORK.__contains__, map(type, tlvs)))
-    if neighbour.account.route_work.spend(work, parameters.route_work_burst, parameters.route_work, now):
+    parameters, account, kinds = state.parameters, neighbour.account, [*map(type, tlvs)]
+    work, asked = sum(map(_ROUTE_WORK.__contains__, kinds)), kinds.count(AcknowledgmentRequest)
+    may_work = account.route_work.spend(work, parameters.route_work_burst, parameters.route_work, now)
+    # Who has said too much may still ask whether its link works.
+    may_ask = not asked or account.answer_work.spend(
+        asked, parameters.answer_work_burst, parameters.answer_work, now
+    )
+    if may_work and may_ask:
         return tlvs
-    state.count("tlv_dropped.rate", work)
+    state.count("tlv_dropped.rate", (0 if may_work else work) + (0 if may_ask else asked))
     # An acknowledgment would say that we know of the retractions among what is dropped (§3.5.4).
-    return [
-        tlv for tlv in tlvs if type(tlv) not in _ROUTE_WORK and not isinstance(tlv, AcknowledgmentRequest)
-    ]
+    kept = [tlv for tlv in tlvs if not isinstance(tlv, AcknowledgmentRequest)]
+    return kept if may_work else [tlv for tlv in kept if type(tlv) not in _ROUTE_WORK]
 
 
 def _announces(tlv: Said) -> bool:

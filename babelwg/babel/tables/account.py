@@ -7,6 +7,7 @@ class Account:
     """What is counted against a peer; that of a point-to-point interface outlasts the neighbours there."""
 
     __slots__ = (
+        "answer_work",
         "dump_allowed",
         "flap_work",
         "link_work",
@@ -21,6 +22,7 @@ class Account:
         self.link_work = Allowance()
         self.flap_work = Allowance()
         self.source_work = Allowance()
+        self.answer_work = Allowance()
         self.pending_requests = 0  # entries of the request table that it caused
         self.refusal_told = float("-inf")  # when it was last said that it announces too much, in seconds
         self.dump_allowed = 0.0  # from when on a full dump is paid out again, in seconds (§3.8.1.1)
