@@ -10,7 +10,7 @@ from babelwg.babel.tables.route import Route
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY
 
-RouteState = Literal["selected", "feasible", "unfeasible", "retracted", "filtered"]
+RouteState = Literal["selected", "feasible", "unfeasible", "retracted", "filtered", "refused"]
 
 
 # A tuple, since there may be ten thousand: a frozen dataclass takes seven times as long to make.
@@ -92,6 +92,8 @@ def state_of(state: State, route: Route) -> RouteState:
         return "filtered"
     if route.metric == INFINITY:
         return "retracted"
+    if route in state.routes.refused:
+        return "refused"
     return "feasible" if state.is_feasible_route(route) else "unfeasible"
 
 

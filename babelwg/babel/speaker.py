@@ -4,7 +4,7 @@ from collections.abc import Container, Set
 from random import Random
 
 from babelwg.babel.datagram import Datagram
-from babelwg.babel.events import Event, RouteFlushed
+from babelwg.babel.events import Event, RouteFlushed, RouteSelected
 from babelwg.babel.explain import Explanation, explain
 from babelwg.babel.memory import Heard, Memory, RouteRecord, SourceRecord
 from babelwg.babel.operation.acknowledgments import (
@@ -183,6 +183,23 @@ class Speaker(Shown):
         state.refused = prefixes
         for prefix in changed & state.routes.by_prefix.keys():
             select_route(state, prefix, "refused" if prefix in prefixes else "allowed", now)
+
+    def refuse_way(self, selected: RouteSelected, why: str, now: float) -> None:
+        """Use a route no more that was selected, until its next hop changes: the kernel refused it, in words why."""
+        state = self._state
+        interface = state.interfaces.get(selected.interface)
+        neighbour = interface.neighbours.get(selected.neighbour) if interface else None
+        route = neighbour.routes.get(selected.prefix) if neighbour else None
+        if route is not None and route.next_hop == selected.next_hop:
+            state.routes.refused[route] = why
+            select_route(state, selected.prefix, "kernel-refused", now)
+
+    def allow_ways(self, now: float) -> None:
+        """Let all routes be tried again that the kernel refused."""
+        state = self._state
+        refused, state.routes.refused = state.routes.refused, {}
+        for prefix in dict.fromkeys(route.prefix for route in refused):
+            select_route(state, prefix, "kernel-retried", now)
 
     def withhold(self, withheld: bool, now: float) -> None:
         """Announce nothing that can be followed while the kernel lacks what it describes; what waited then leaves."""

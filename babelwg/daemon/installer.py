@@ -1,6 +1,8 @@
 """Which selected routes reach the kernel, in which table and with which source address; which must not, and why."""
 
 import dataclasses
+import errno
+import os
 from collections.abc import Collection, Iterable, Mapping
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -16,6 +18,8 @@ from babelwg.linux.mirror import IFF_LOOPBACK, InterfaceAddress, Mirror
 from babelwg.linux.routes import TABLE_MAIN, UNICAST, Route
 
 ANYWHERE = InstallResult()
+# No way would be taken there, whichever it is: another program's route is in the place, or we may write none.
+PLACE_REFUSED = frozenset((errno.EEXIST, errno.EPERM))
 
 
 class Selected(NamedTuple):
@@ -52,7 +56,7 @@ class RouteInstaller:
         self._selected: dict[Prefix, Selected] = {}
         self.guarded: frozenset[Prefix] = frozenset()  # main leads there
         self._unplaced: set[Prefix] = set()  # no table, or an endpoint of ours
-        self._impossible: frozenset[Prefix] = frozenset()  # of them, whose ways the kernel refused
+        self._impossible: frozenset[Prefix] = frozenset()  # of them, whose places the kernel refused
         self._routed: list[Route] = []  # those of main that a copy may have to guard
 
     def handle(self, events: Iterable[Event], now: float) -> None:
@@ -152,16 +156,25 @@ class RouteInstaller:
             self._has_lost_own = False
             self.sync_sources()
 
-    def reconsider(self, now: float) -> None:
-        """Keep the speaker from what the kernel refused, and let it try what had no place when one has become free."""
-        if failed := self._routes.take_failed():
-            self._impossible |= failed
-            self._unplaced |= failed
+    def reconsider(self, now: float) -> bool:
+        """Keep the speaker from what the kernel refused, and let it try what had no place when one has become free.
+
+        Returns whether the kernel refused anything: it has to follow what is selected now before neighbours hear of it.
+        """
+        failed = self._routes.take_failed()
+        if taken := {prefix for prefix, refusal in failed.items() if refusal.errno in PLACE_REFUSED}:
+            self._impossible |= taken
+            self._unplaced |= taken
             self._tell(now)
+        for prefix, refusal in failed.items():
+            if prefix not in taken and (selected := self._selected.get(prefix)) is not None:
+                why = refusal.detail or os.strerror(refusal.errno).lower()
+                self._speaker.refuse_way(selected.event, why, now)
         if self._routes.take_freed() and self._unplaced:
             kept = (p for p in self._unplaced if p in self._impossible or self._covered_endpoint(p))
             self._unplaced = set(kept)
             self._tell(now)
+        return bool(failed)
 
     def retry(self, now: float) -> None:
         """Let the speaker try again what the kernel refused: an interface or an address may be there now."""
@@ -169,6 +182,7 @@ class RouteInstaller:
             self._unplaced -= self._impossible
             self._impossible = frozenset()
             self._tell(now)
+        self._speaker.allow_ways(now)
 
     def tidy(self, now: float) -> None:
         """Do what is due now and then: try again, forget what nobody knows any more, and show the metrics of all."""
@@ -186,12 +200,14 @@ class RouteInstaller:
                 self._select(dataclasses.replace(event, metric=metrics[prefix]))
 
     def _prune(self, known: Collection[Prefix]) -> None:
-        """Forget what had no place and is known of no more, so that nobody can make us remember ever more."""
+        """Forget what was not used and is known of no more, so that nobody can make us remember ever more."""
         gone = [prefix for prefix in self._unplaced if prefix not in known]
+        routes = self._routes
+        gone += [prefix for prefix in routes.refused if prefix not in known and prefix not in routes.learned]
         self._unplaced.difference_update(gone)
         self._impossible = self._impossible.difference(gone)
         for prefix in gone:
-            self._routes.forget(prefix)
+            routes.forget(prefix)
 
     def source_for(self, prefix: Prefix) -> bytes:
         """Return the source address (packed) for a prefix: one of ours that its source prefix holds; b"" for none."""
@@ -210,6 +226,7 @@ class RouteInstaller:
         for event, _ in list(self._selected.values()):
             self._select(event)
         self._tell(now)
+        self._speaker.allow_ways(now)
 
     def _select(self, event: RouteSelected) -> None:
         interface = self._running.get(event.interface)
@@ -238,6 +255,8 @@ class RouteInstaller:
             return
         if self._is_ours_alone(prefix):
             self._routes.retract(prefix)
+        elif prefix in self._routes.refused:
+            self._routes.leave(prefix)  # why stays to be seen
         else:
             self._routes.forget(prefix)
 

@@ -280,19 +280,22 @@ class RoutingService:
             self._wake_at(self.speaker.next_deadline())
 
     def _exchange(self) -> None:
-        for number in range(PUMP_ROUNDS):
+        is_sent = False
+        for _ in range(PUMP_ROUNDS):
             events = self.speaker.events()
-            if number and not events:
-                break  # nobody who heeded the former ones has changed anything
+            if is_sent and not events:
+                return  # nobody who heeded the former ones has changed anything
             now = self._loop.time()
             # Whatever becomes of the disk, the kernel gets what was selected.
             self._guarded(lambda: self._seqnos.follow(events))  # noqa: B023 - called at once
             self.installer.handle(events, now)
             self._log.write(events, now)
             # Nothing is announced before the kernel has what it describes; where it fails, that is withheld.
-            self._flush_routes()
+            is_sent = not self._flush_routes()
             if events:
                 self._tell(events)
+            if not is_sent:
+                continue  # what was chosen instead of what the kernel refused has to be there first too
             # The kernel took its time, and Hellos say when they leave.
             datagrams = self.speaker.datagrams_to_send(self._loop.time())
             self._store.remember(self.speaker.sources_to_store())
@@ -302,6 +305,8 @@ class RoutingService:
             self._keeper.note()
             for datagram in datagrams:
                 self.socket.send(datagram)
+        if not is_sent:
+            self._loop.call_soon(self.pump)
 
     def _tell(self, events: list[Event]) -> None:
         for listener in self.listeners:
@@ -347,9 +352,9 @@ class RoutingService:
             log.exception("internal-error")
             self.counters["internal_error"] += 1
 
-    def _flush_routes(self) -> None:
-        if self._flusher.flush(self.note):
-            self.installer.reconsider(self._loop.time())
+    def _flush_routes(self) -> bool:
+        """Bring what is wanted into the kernel; return whether it refused some, so that the speaker chose anew."""
+        return self._flusher.flush(self.note) and self.installer.reconsider(self._loop.time())
 
     def _run_interface(
         self, name: str, index: int, parameters: InterfaceParameters, link_local: bytes, now: float

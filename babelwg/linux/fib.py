@@ -87,7 +87,10 @@ class KernelRoutes:
             self.refuse(prefix, place)
             return False
         priority = self._priority(prefix, place[0], metric)
-        self._want(prefix, Route(place[1], place[0], UNICAST, next_hop, interface, source, priority))
+        route = Route(place[1], place[0], UNICAST, next_hop, interface, source, priority)
+        self._want(prefix, route)
+        if self.refused and self.installed.get(place) == route:
+            self._refusals.settle(prefix)
         return True
 
     def refuse(self, prefix: Prefix, reason: str) -> None:
@@ -125,8 +128,11 @@ class KernelRoutes:
         self._halves.guard(kept)
         self._changed |= self._sourced.guard(main, own or {})
 
-    def take_failed(self) -> set[Prefix]:
-        """Return the learned prefixes whose ways the kernel refused since the last call."""
+    def take_failed(self) -> dict[Prefix, Refusal]:
+        """Return the prefixes whose ways the kernel refused since the last call, and why; it follows the former ones.
+
+        Packets could go in a circle there as soon as neighbours hear that we use another one, or none.
+        """
         return self._refusals.take_failed()
 
     def take_freed(self) -> bool:
@@ -192,10 +198,6 @@ class KernelRoutes:
             self._changed |= changed
             self._unanswered |= {operation.route for operation in plan}
             raise
-        if former := self._refusals.former_ways(self.learned, self.installed):
-            for prefix in former:
-                self.retract(prefix)
-            refusals += self.flush()
         # A rule comes after the routes that it leads to, and after the throws that keep it destination-first.
         if not self._rules.are_right:
             refusals += self._rules.apply(self.learned)

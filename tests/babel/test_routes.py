@@ -2,7 +2,7 @@
 
 import pytest
 
-from babelwg.babel.events import RouteFlushed, RoutesRefused
+from babelwg.babel.events import RouteFlushed, RouteSelected, RoutesRefused
 from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.tables.source import FeasibilityDistance
 from babelwg.babel.wire.prefix import Prefix
@@ -590,3 +590,53 @@ def test_a_seqno_is_asked_for_when_a_better_path_is_unfeasible_and_again_until_i
     assert seqno_requests(found.wait(0.8)) == []
     assert found.selected() == neighbour_address(2)
     assert seqno_requests(found.wait(3)) == []
+
+
+def states(bench: Bench) -> dict[int, str]:
+    """Return the state of the route through each neighbour."""
+    views = {number: route(bench, number) for number in (1, 2, 3)}
+    return {number: view.state for number, view in views.items() if view is not None}
+
+
+def refuse(bench: Bench, number: int) -> None:
+    """Let the kernel refuse the route that was selected last, through this neighbour."""
+    (chosen,) = [e for e in bench.speaker.events() if isinstance(e, RouteSelected)]
+    assert chosen.interface == f"tun{number}"
+    bench.speaker.refuse_way(chosen, "no route to host", bench.now)
+
+
+def test_of_several_routes_the_next_best_is_used_where_the_kernel_refuses_the_best(found: Bench) -> None:
+    receive(found, 2, update(metric=100))
+    found.wait(0.5)
+    found.events()
+    receive(found, 1, update(metric=0))
+    refuse(found, 1)
+    assert found.events() == ["route-selected"]
+    assert states(found) == {1: "refused", 2: "selected"}
+    assert {u.metric for u in updates(found.sent())} == {196}, "nobody hears of what was refused"
+    receive(found, 1, update(metric=1))
+    assert found.events() == [], "it goes the same way"
+    found.speaker.allow_ways(found.now)
+    refuse(found, 1)
+    assert states(found) == {1: "refused", 2: "selected"}
+    found.events()
+    receive(found, 1, update(metric=1, next_hop=neighbour_address(9)))
+    assert found.events() == ["route-selected"]
+    assert states(found) == {1: "selected", 2: "feasible"}
+
+
+def test_a_prefix_is_retracted_where_the_kernel_refuses_all_its_routes(found: Bench) -> None:
+    for number in (1, 2):
+        receive(found, number, update(metric=0))
+    refuse(found, 1)
+    refuse(found, 2)
+    assert found.events() == ["route-retracted"]
+    found.sent()
+    assert seqno_requests(found.wait(2.0)) == [], "a newer seqno would make no difference"
+    assert states(found) == {1: "refused", 2: "refused"}
+    receive(found, 3, update(metric=0))
+    assert found.events() == ["route-selected"]
+    receive(found, 1, retraction())
+    receive(found, 2, retraction())
+    found.speaker.allow_ways(found.now)
+    assert states(found) == {1: "retracted", 2: "retracted", 3: "selected"}

@@ -94,6 +94,15 @@ class Situation:
         self.routes.flush()
         self.bench.wait(seconds)
 
+    def pump(self) -> None:
+        """Do what the speaker asks until the kernel refuses nothing of it."""
+        refuses = True
+        while refuses:
+            self.installer.handle(self.bench.speaker.events(), self.bench.now)
+            self.routes.flush()
+            refuses = self.installer.reconsider(self.bench.now)
+        self.settle()
+
     def main(self, text: str) -> None:
         route = Route(Prefix.parse(text), 254, UNICAST, b"", WAN, priority=0, protocol=3)
         self.mirror.main[route.prefix, 0, WAN, b""] = route
@@ -324,6 +333,25 @@ def test_a_route_that_the_kernel_refuses(make: Any) -> None:
         "2001:db8:1::/48 should go via bravo, metric 192, but is not installed: the kernel refused it: file exists"
     )
     assert data["has_route"] is False
+
+
+def test_a_route_that_the_kernel_refuses_beside_one_that_it_takes(make: Any) -> None:
+    found = make()
+    found.kernel.refuse_next_hops[neighbour_address(2)] = errno.ENETUNREACH
+    found.hear("bravo", update(metric=96))
+    found.bench.receive([update(metric=0, next_hop=neighbour_address(2))], 2, "bw-charlie")
+    found.pump()
+    data = found.ask("2001:db8:1::/48")
+    assert data["answer"].startswith("2001:db8:1::/48 goes via bravo, metric 192")
+    assert [(c["via"], c["verdict"], c["state"], c["words"]) for c in data["candidates"][1:]] == [
+        ("charlie", "refused", "refused", "this node's kernel refused it: network is unreachable")
+    ]
+    assert data["candidates"][1]["reason"] == "the kernel refused the route"
+    found.bench.receive([retraction()], 1, "bw-bravo")
+    found.pump()
+    data = found.ask("2001:db8:1::/48")
+    assert data["outcome"] == "refused"
+    assert data["why"] == "this node's kernel refused all routes"
 
 
 def test_what_main_leads_and_what_is_announced_here(make: Any) -> None:

@@ -1,5 +1,6 @@
 """Which selected routes reach the kernel: source tables, filters, endpoints, gateways and preferred sources."""
 
+import errno
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -37,6 +38,15 @@ class Speaker:
         self.policies: list[Any] = []
         self.metrics: dict[Prefix, int] = {}
         self.known: set[Prefix] = set()
+        self.refused_ways: dict[Prefix, str] = {}
+
+    def refuse_way(self, selected: RouteSelected, why: str, now: float) -> None:
+        del now
+        self.refused_ways[selected.prefix] = why
+
+    def allow_ways(self, now: float) -> None:
+        del now
+        self.refused_ways.clear()
 
     def learned_prefixes(self) -> set[Prefix]:
         return self.known
@@ -133,7 +143,7 @@ def test_the_speaker_is_kept_from_what_the_kernel_refuses_and_may_try_again_now_
     bench.kernel.refuse_next_hops[NEXT_HOP] = 113
     bench.tell(selected("2001:db8::/32"))
     prefix = p("2001:db8::/32")
-    assert bench.speaker.refused == {prefix}
+    assert bench.speaker.refused_ways == {prefix: "no route to host"}
     bench.tell(RouteRetracted(prefix, "refused"))
     held = bench.held("2001:db8::/32")
     assert held is not None
@@ -143,13 +153,36 @@ def test_the_speaker_is_kept_from_what_the_kernel_refuses_and_may_try_again_now_
     assert bench.routes.refused[prefix].errno == 113
     bench.speaker.known = {prefix}
     bench.installer.tidy(0.0)
-    assert bench.speaker.refused == frozenset()
+    assert bench.speaker.refused_ways == {}
     bench.tell(selected("2001:db8::/32"))
-    assert bench.speaker.refused == {prefix}
+    assert bench.speaker.refused_ways == {prefix: "no route to host"}
     bench.kernel.refuse_next_hops.clear()
     bench.installer.retry(0.0)
     bench.tell(selected("2001:db8::/32"))
+    assert bench.speaker.refused_ways == {}
+    assert bench.routes.refused == {}
+
+
+def test_where_somebody_elses_route_is_in_the_place_no_way_is_tried_until_it_may_have_gone() -> None:
+    bench = Bench()
+    prefix = p("2001:db8::/32")
+    bench.kernel.refuse[prefix] = errno.EEXIST
+    bench.tell(selected("2001:db8::/32"))
+    assert (bench.speaker.refused, bench.speaker.refused_ways) == ({prefix}, {})
+    bench.speaker.known = {prefix}
+    bench.installer.tidy(0.0)
     assert bench.speaker.refused == frozenset()
+
+
+def test_why_a_prefix_was_refused_is_forgotten_with_the_prefix() -> None:
+    bench = Bench()
+    bench.kernel.refuse_next_hops[NEXT_HOP] = 113
+    bench.tell(selected("2001:db8::/32"))
+    bench.tell(RouteRetracted(p("2001:db8::/32"), "refused"))
+    bench.installer.tidy(0.0)
+    assert p("2001:db8::/32") in bench.routes.refused, "it is still held unreachable"
+    bench.tell(RouteFlushed(p("2001:db8::/32"), "acknowledged"))
+    bench.installer.tidy(0.0)
     assert bench.routes.refused == {}
 
 

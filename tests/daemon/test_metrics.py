@@ -137,7 +137,7 @@ def test_links_carry_the_name_of_the_neighbour(name: str, value: float) -> None:
 
 
 def test_routes_are_counted_by_state_and_never_alone() -> None:
-    states = {"selected": 7, "feasible": 2, "unfeasible": 0, "retracted": 0, "filtered": 0}
+    states = {"selected": 7, "feasible": 2, "unfeasible": 0, "retracted": 0, "filtered": 0, "refused": 0}
     assert values("babelwg_routes") == [({"state": state}, count) for state, count in states.items()]
     assert values("babelwg_selected_routes") == [({"family": "ipv4"}, 3), ({"family": "ipv6"}, 4)]
     assert values("babelwg_kernel_routes") == [({"state": "installed"}, 5), ({"state": "refused"}, 1)]

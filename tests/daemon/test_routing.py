@@ -18,6 +18,7 @@ from babelwg.daemon.routing import RoutingService
 from babelwg.linux.errors import KernelError
 from babelwg.linux.mirror import IFF_UP, Link
 from babelwg.linux.netlink import Refusal
+from babelwg.linux.routes import UNICAST
 from tests.babel.bench import tlvs_of
 from tests.daemon.routingbench import OWN, PEER, BusySocket, PlayedSocket, packet, routing_over
 from tests.walkless import forbid_walks
@@ -148,6 +149,47 @@ def test_of_many_routes_that_the_kernel_refuses_a_few_are_logged_and_the_others_
     assert asyncio.run(talk()) == 20
     assert caplog.text.count("route-refused prefix=") == 5
     assert "route-refused further=35" in caplog.text
+
+
+def test_a_way_that_the_kernel_refuses_interrupts_none_that_works(tmp_path: Path) -> None:
+    #   origin 3333 --- a --- us --- b --- origin      our kernel takes no way through b, which is the cheaper one
+    net = Prefix.parse("2001:db8:7::/48")
+    good, bad = PEER, PEER[:-1] + b"\x0b"
+
+    async def talk() -> tuple[list[set[tuple[int, bytes]]], set[int], list[int], bytes]:
+        socket = PlayedSocket()
+        held: list[set[tuple[int, bytes]]] = []
+
+        async def play(interface: str, *tlvs: Tlv) -> None:
+            socket.interface = interface
+            socket.say(*tlvs)
+            await asyncio.sleep(0.02)
+
+        def ways() -> set[tuple[int, bytes]]:
+            return {(route.kind, route.next_hop) for route in kernel.places.values()}
+
+        async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
+            for name in ("bw-a", "bw-b") * 3:
+                await play(name, Hello(7, 4.0), Ihu(OWN, 96, 12.0))
+            kernel: Any = routing.routes._requests
+            kernel.refuse_next_hops[bad] = errno.ENETUNREACH
+            await play("bw-a", Update(net, b"\3" * 8, 1, 960, 16.0, good))
+            asked = kernel.request
+            kernel.request = lambda requests: (held.append(ways()), asked(requests), held.append(ways()))[1]
+            await play("bw-b", Update(net, b"\3" * 8, 1, 0, 16.0, bad))
+            routing.installer.tidy(asyncio.get_running_loop().time())  # it is tried again
+            routing.pump()
+            refused = routing.routes.counters["route_refused"]
+            told = {t.metric for t in socket.told() if isinstance(t, Update) and t.prefix == net}
+            del kernel.refuse_next_hops[bad]
+            routing.installer.tidy(asyncio.get_running_loop().time())
+            routing.pump()
+            return held, told, [refused], kernel.table[net].next_hop
+
+    held, told, refused, last = asyncio.run(talk())
+    assert len(held) >= 4
+    assert all(ways == {(UNICAST, good)} for ways in held[:4])
+    assert (told, refused, last) == ({1056}, [2], bad)
 
 
 def test_how_long_a_turn_of_the_pump_took_is_told(tmp_path: Path) -> None:

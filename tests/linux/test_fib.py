@@ -79,7 +79,7 @@ def test_a_refused_route_is_told_once_counted_and_does_not_block_others() -> Non
     assert ours.refused == {}
 
 
-def test_where_a_replacement_is_refused_the_former_way_ends() -> None:
+def test_where_a_replacement_is_refused_the_former_way_stays_until_another_is_wanted() -> None:
     kernel = FakeKernel()
     bad = bytes.fromhex("20010db8") + bytes(11) + b"\x01"
     kernel.refuse_next_hops[bad] = errno.EHOSTUNREACH
@@ -87,11 +87,22 @@ def test_where_a_replacement_is_refused_the_former_way_ends() -> None:
     ours.learn(NET, NEXT_HOP, 3, b"")
     ours.learn(LAN, NEXT_HOP, 3, b"")
     ours.flush()
-    assert ours.take_failed() == set()
+    assert ours.take_failed() == {}
     ours.learn(NET, bad, 4, b"")
     assert ours.flush() == [(NET, Refusal(errno.EHOSTUNREACH))]
-    assert kernel.table[NET].kind == UNREACHABLE, "packets must not go where nobody is told that they go"
-    assert ours.take_failed() == {NET}
+    assert kernel.table[NET].next_hop == NEXT_HOP
+    assert ours.take_failed() == {NET: Refusal(errno.EHOSTUNREACH)}
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    assert ours.refused == {}, "the kernel has what is wanted"
+    batches = len(kernel.batches)
+    ours.flush()
+    assert len(kernel.batches) == batches
+    ours.learn(NET, bad, 4, b"")
+    assert ours.flush() == [], "what was told before is no news"
+    assert ours.take_failed() == {NET: Refusal(errno.EHOSTUNREACH)}
+    ours.retract(NET)
+    ours.flush()
+    assert kernel.table[NET].kind == UNREACHABLE
     assert ours.refused == {NET: Refusal(errno.EHOSTUNREACH)}, "why stays to be seen"
     assert ours.resync() == 0
     ours.leave(NET)
@@ -100,7 +111,7 @@ def test_where_a_replacement_is_refused_the_former_way_ends() -> None:
     assert NET in ours.refused
     ours.learn(NET, NEXT_HOP, 3, b"")
     ours.flush()
-    assert (ours.refused, ours.take_failed()) == ({}, set())
+    assert (ours.refused, ours.take_failed()) == ({}, {})
 
 
 def test_a_route_that_somebody_else_replaced_is_set_again() -> None:

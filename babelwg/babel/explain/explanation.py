@@ -8,7 +8,15 @@ from babelwg.babel.tables.source import FeasibilityDistance
 from babelwg.babel.wire.prefix import Prefix
 
 VerdictCode = Literal[
-    "feasible", "unfeasible", "retracted", "expired", "filtered", "unreachable", "too-far", "unconfirmed"
+    "feasible",
+    "unfeasible",
+    "retracted",
+    "expired",
+    "filtered",
+    "unreachable",
+    "too-far",
+    "unconfirmed",
+    "refused",
 ]
 OutcomeCode = Literal[
     "selected",

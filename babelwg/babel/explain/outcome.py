@@ -25,6 +25,7 @@ from babelwg.babel.wire.prefix import Prefix
 
 # Of several candidates that may not be used, the one that is nearest to being usable says why there is none.
 NEAREST: tuple[VerdictCode, ...] = (
+    "refused",
     "unfeasible",
     "unconfirmed",
     "too-far",
@@ -116,6 +117,9 @@ def _why_winner(winner: Candidate, ranked: Sequence[Candidate], waiting: Waiting
 def _no_winner(code: VerdictCode, ranked: Sequence[Candidate]) -> tuple[OutcomeCode, str]:
     several = len(ranked) > 1
     words: dict[VerdictCode, str] = {
+        "refused": "this node's kernel refused all routes"
+        if several
+        else "this node's kernel refused its only route",
         "unfeasible": "no route is feasible" if several else "its only route is not feasible",
         "unconfirmed": "its neighbour has not confirmed yet",
         "too-far": "the metric is beyond 65534",

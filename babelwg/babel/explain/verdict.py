@@ -59,6 +59,8 @@ def verdict_on(state: State, route: Route) -> Verdict:
     if not route.neighbour.purged:
         words = "its neighbour has not confirmed yet that it forgot this node's former life"
         return Verdict("unconfirmed", words, distance)
+    if (why := state.routes.refused.get(route)) is not None:
+        return Verdict("refused", f"this node's kernel refused it: {why}", distance)
     assert distance is not None and not state.is_feasible_route(route), "the last condition of is_usable"
     return Verdict("unfeasible", _why_unfeasible(route, distance), distance)
 

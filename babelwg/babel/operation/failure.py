@@ -79,7 +79,9 @@ def has_alternative(state: State, interface: Interface) -> bool:
     if any(map(_is_relay, others)):
         return any(True for _ in used)
     return any(
-        other.metric < INFINITY and other.neighbour.interface is not interface
+        other.metric < INFINITY
+        and other.neighbour.interface is not interface
+        and other not in state.routes.refused
         for route in used
         for other in state.routes.candidates(route.prefix)
     )

@@ -86,7 +86,7 @@ def limit_seqno(state: State, limit: int | None, now: float) -> None:
 
 def request_after_loss(state: State, prefix: Prefix, lost_router_id: bytes, now: float) -> None:
     """Ask those who still announce a lost prefix for a seqno that makes their routes feasible (§3.8.2.1)."""
-    asked = [route for route in state.routes.candidates(prefix) if _is_worth_asking(route)]
+    asked = [route for route in state.routes.candidates(prefix) if _is_worth_asking(state, route)]
     if not asked:
         return
     for router_id in dict.fromkeys((lost_router_id, *(route.router_id for route in asked))):
@@ -190,7 +190,7 @@ def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: flo
     """Pass a request on to one neighbour, unless an equal one is on its way (§3.8.1.2)."""
     source = Source(request.prefix, request.router_id)
     redundant = _is_redundant(state, source, request.seqno, RECENTLY, now)
-    if redundant and _may_be_answered(state.requests[source], requester):
+    if redundant and _may_be_answered(state, state.requests[source], requester):
         state.count("request_suppressed.duplicate")
         _add_requester(state, state.requests[source], requester)
         return
@@ -206,13 +206,13 @@ def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: flo
     _send(state, pending, [target], request.hop_count - 1, now)
 
 
-def _may_be_answered(pending: PendingRequest, requester: Neighbour) -> bool:
+def _may_be_answered(state: State, pending: PendingRequest, requester: Neighbour) -> bool:
     """Return whether anybody who was asked may still answer: not one who asks us in turn, or has lost the prefix."""
     prefix = pending.source.prefix
     return any(
         target is not requester
         and (route := target.routes.get(prefix)) is not None
-        and _is_worth_asking(route)
+        and _is_worth_asking(state, route)
         for target in pending.targets
     )
 
@@ -223,15 +223,18 @@ def _next_towards(state: State, prefix: Prefix, requester: Neighbour) -> Neighbo
     if selected.neighbour is not requester:
         return selected.neighbour
     others = [
-        r for r in state.routes.candidates(prefix) if _is_worth_asking(r) and r.neighbour is not requester
+        r
+        for r in state.routes.candidates(prefix)
+        if _is_worth_asking(state, r) and r.neighbour is not requester
     ]
     if not others:
         return None
     return min(others, key=lambda r: (not state.is_feasible_route(r), r.metric)).neighbour
 
 
-def _is_worth_asking(route: Route) -> bool:
-    return route.refmetric < INFINITY and not route.filtered and route.neighbour.reachable
+def _is_worth_asking(state: State, route: Route) -> bool:
+    is_barred = route.filtered or route in state.routes.refused
+    return route.refmetric < INFINITY and not is_barred and route.neighbour.reachable
 
 
 def _next_seqno(state: State, prefix: Prefix, router_id: bytes) -> int | None:
@@ -304,7 +307,9 @@ def _first_resend(state: State) -> float:
 def _handle_timeout(state: State, source: Source, now: float) -> None:
     """Repeat an unanswered request a few times while nothing is selected (§3.8.2.1)."""
     pending = state.requests[source]
-    asked = [route.neighbour for route in state.routes.candidates(source.prefix) if _is_worth_asking(route)]
+    asked = [
+        route.neighbour for route in state.routes.candidates(source.prefix) if _is_worth_asking(state, route)
+    ]
     if pending.resends == 0 or source.prefix in state.routes.selected or not asked:
         _forget(state, pending)
         return

@@ -309,6 +309,8 @@ def _refresh(state: State, route: Route, update: Update, now: float) -> None:
         judge_route(state, route)
     route.seqno = update.seqno
     state.routes.set_refmetric(route, update.metric)
+    if route.next_hop != update.next_hop:
+        state.routes.refused.pop(route, None)  # the kernel may take this one
     route.next_hop = update.next_hop
     route.remember(update.octets)
     set_metric(route, now)
@@ -317,7 +319,9 @@ def _refresh(state: State, route: Route, update: Update, now: float) -> None:
 
 def _would_be_selected(state: State, route: Route) -> bool:
     """Return whether only its unfeasibility keeps a route from being selected (erratum 7373)."""
-    if route.metric == INFINITY or route.filtered or is_shut(state, route.prefix):
+    if route.metric == INFINITY or route.filtered or route in state.routes.refused:
+        return False
+    if is_shut(state, route.prefix):
         return False
     selection = state.routes.selected.get(route.prefix)
     return selection is None or route.metric < selection.route.metric

@@ -86,10 +86,11 @@ def is_shut(state: State, prefix: Prefix) -> bool:
 
 
 def is_usable(state: State, route: Route) -> bool:
-    """Return whether a route may be selected: finite, feasible, and not through our own past."""
+    """Return whether a route may be selected: finite, feasible, installable, and not through our own past."""
     return (
         route.metric < INFINITY
         and not route.filtered
+        and route not in state.routes.refused
         and route.neighbour.purged
         and state.is_feasible_route(route)
     )
@@ -250,7 +251,9 @@ def _seek_better(state: State, current: Route, former: Undecided | None, now: fl
     limit = current.metric - state.parameters.clearly_better // 2
     prefix, sought = current.prefix, False
     for route in state.routes.candidates(prefix):
-        if route.metric > limit or route.filtered or state.is_feasible_route(route):
+        if route.metric > limit or route.filtered or route in state.routes.refused:
+            continue
+        if state.is_feasible_route(route):
             continue
         request_better(state, route, route.router_id, now)
         sought = True

@@ -180,6 +180,7 @@ class RouteTable:
     def __init__(self) -> None:
         self.by_prefix: dict[Prefix, dict[Neighbour, Route]] = {}
         self.selected: dict[Prefix, Selection] = {}
+        self.refused: dict[Route, str] = {}  # by our kernel, with its next hop, and why in words
         self.count = 0
         self._retracted: dict[Account, dict[Route, None]] = {}  # by peer, the oldest first
         self._in_order: list[tuple[Prefix, dict[Neighbour, Route]]] | None = None
@@ -236,6 +237,7 @@ class RouteTable:
         route.remember(b"")
         route.neighbour.finite.pop(route.prefix, None)
         self._forget_retraction(route)
+        self.refused.pop(route, None)
         routes = self.by_prefix[route.prefix]
         del routes[route.neighbour]
         if not routes:

@@ -189,10 +189,12 @@ class RouteTable:
         kernel = self._node.routes
         wanted = kernel.learned.get(prefix)
         reason = None
-        if state in ("selected", "feasible"):
+        if state in ("selected", "feasible", "refused"):
             refusal = kernel.refused.get(prefix)
             if refusal is not None:
                 reason = why_not_there(refusal)
+            elif state == "refused":
+                reason = "the kernel refused the route"
             elif prefix in self._node.routing.installer.guarded:
                 reason = "a route of the operator leads there"
         return state, None, wanted is not None and wanted.kind == UNREACHABLE, reason

@@ -19,6 +19,8 @@ CAUSES = {
     "interface-unwanted": "the interface to it is not wanted any more since this node started",
     "refused": "the kernel goes its own way there",
     "allowed": "the kernel follows us there again",
+    "kernel-refused": "the kernel refused the route",
+    "kernel-retried": "what the kernel refused is tried again",
     "hold-expired": "it was held unreachable for long enough",
     "no-neighbour": "no neighbour sends us packets for it",
     "acknowledged": "all neighbours know that it is unreachable",
