@@ -305,6 +305,7 @@ class Node:
         now = asyncio.get_running_loop().time()
         self.names.learn(now)  # also for the history, when nobody asks
         self.routing.installer.tidy(now)
+        self.routing.pump()  # what the kernel refused before is tried at once, and what it refused now is given up
 
     async def checkpoint(self) -> None:
         """Keep what the next life needs."""

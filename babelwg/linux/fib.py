@@ -56,12 +56,13 @@ class KernelRoutes:
         self.guards: dict[Place, Route] = {}
         self.installed: dict[Place, Route] = {}
         self.adopted: set[Place] = set()
-        self.counters = {"route_set": 0, "route_removed": 0, "route_refused": 0, "route_repaired": 0}
-        self._refusals = Refusals(self.counters)
-        self.refused = self._refusals.reasons
+        kinds = ("set", "removed", "refused", "postponed", "repaired")
+        self.counters = {f"route_{kind}": 0 for kind in kinds}
+        self.refusals = Refusals(self.counters)
+        self.refused = self.refusals.reasons
         self.losses = Losses()  # what was noted there is heeded before anything else
         self._requests = requests
-        self._rules = SourceRules(requests, self.sources, self._refusals)
+        self._rules = SourceRules(requests, self.sources, self.refusals)
         self._halves = Halves()
         self._changed: set[Place] = set()
         self._by_place: dict[Place, Route] = {}
@@ -87,16 +88,15 @@ class KernelRoutes:
             self.refuse(prefix, place)
             return False
         priority = self._priority(prefix, place[0], metric)
-        route = Route(place[1], place[0], UNICAST, next_hop, interface, source, priority)
-        self._want(prefix, route)
-        if self.refused and self.installed.get(place) == route:
-            self._refusals.settle(prefix)
+        self._want(prefix, Route(place[1], place[0], UNICAST, next_hop, interface, source, priority))
+        if self.refused and self.installed.get(place) == self.learned[prefix]:
+            self.refusals.settle(prefix)
         return True
 
     def refuse(self, prefix: Prefix, reason: str) -> None:
         """Take note that a learned route must not be written, and want nothing for it."""
         self.forget(prefix)
-        self._refusals.note(prefix, Refusal(0, reason))
+        self.refusals.note(prefix, Refusal(0, reason))
 
     def retract(self, prefix: Prefix) -> None:
         """Want packets for a prefix refused, never sent along a shorter one (RFC 8966, section 3.5.4)."""
@@ -108,7 +108,7 @@ class KernelRoutes:
 
     def forget(self, prefix: Prefix) -> None:
         """Want nothing for a prefix."""
-        self._refusals.end(prefix)
+        self.refusals.end(prefix)
         self._want(prefix, None)
 
     def leave(self, prefix: Prefix) -> None:
@@ -129,11 +129,8 @@ class KernelRoutes:
         self._changed |= self._sourced.guard(main, own or {})
 
     def take_failed(self) -> dict[Prefix, Refusal]:
-        """Return the prefixes whose ways the kernel refused since the last call, and why; it follows the former ones.
-
-        Packets could go in a circle there as soon as neighbours hear that we use another one, or none.
-        """
-        return self._refusals.take_failed()
+        """Return the prefixes whose ways the kernel refused since the last call, and why; the former ones stay."""
+        return self.refusals.take_failed()
 
     def take_freed(self) -> bool:
         """Return whether a source prefix has given its table back, so that another may have it, once each time."""
@@ -173,12 +170,14 @@ class KernelRoutes:
             for r in map(learned, prefixes)
         ]
 
-    def flush(self) -> list[tuple[Prefix, Refusal]]:
+    def flush(self, is_patient: bool = True) -> list[tuple[Prefix, Refusal]]:
         """Bring the changed prefixes into the kernel in one batch; return what it refused.
 
+        What fails in passing waits for another attempt, or counts as refused where nobody is patient.
         Raises KernelError when the socket fails; the changes then wait for another attempt.
         """
         self.settle_losses()
+        self.refusals.begin(is_patient)
         if not (self._changed or self._sourced.is_stale or self.sources.tables or self._rules.rules):
             return []  # as after most datagrams
         if self._unanswered:
@@ -367,10 +366,12 @@ class KernelRoutes:
 
     def _apply(self, plan: list[Operation]) -> list[tuple[Prefix, Refusal]]:
         self.right = None
-        requests = requests_of(plan, self._is_exclusive)
+        answers = self._requests.request(requests_of(plan, self._is_exclusive))
         refusals = []
-        for operation, answer in zip(plan, self._requests.request(requests), strict=True):
-            if not self._note(operation, answer):
+        for operation, answer in zip(plan, answers, strict=True):
+            if answer.errno and self.refusals.postpone(answer):
+                self._changed.add(operation.route.place)
+            elif not self._note(operation, answer):
                 refusals.append((self.sources.named(operation.route), answer))
         return refusals
 
@@ -392,9 +393,8 @@ class KernelRoutes:
             self.losses.installed(route)
             self.counters["route_set"] += 1
             if self.refused and route.kind != UNREACHABLE:
-                self._refusals.end(self.sources.named(route))
+                self.refusals.end(self.sources.named(route))
             return True
         prefix = self.sources.named(route)
         is_way = self.learned.get(prefix) == route and route.kind == UNICAST
-        note = self._refusals.note_way if is_way else self._refusals.note
-        return not note(prefix, answer)
+        return not self.refusals.note(prefix, answer, is_way)

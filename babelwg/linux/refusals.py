@@ -1,7 +1,12 @@
 """What the kernel refuses of our routes."""
 
+import errno
+
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.linux.netlink import Refusal
+
+# What says nothing of the route: the kernel was short of memory for a moment, or was interrupted.
+PASSING = frozenset((errno.EAGAIN, errno.EINTR, errno.ENOBUFS, errno.ENOMEM))
 
 
 class Refusals:
@@ -10,21 +15,32 @@ class Refusals:
     def __init__(self, counters: dict[str, int]) -> None:
         """Count every refusal in `counters`, the repeated ones too."""
         self.reasons: dict[Prefix, Refusal] = {}
+        self.postponed = 0  # operations, of the latest attempt
+        self._is_patient = True
         self._counters = counters
         self._told: dict[Prefix, Refusal] = {}  # the latest, also where another way was taken then
         self._failed: dict[Prefix, Refusal] = {}  # whose ways the kernel refused since somebody asked
 
-    def note(self, prefix: Prefix, refusal: Refusal) -> bool:
-        """Take note that a prefix was refused; return whether that is news."""
+    def begin(self, is_patient: bool) -> None:
+        """Take note that another attempt begins: what fails in passing waits for the next, if somebody is patient."""
+        self._is_patient, self.postponed = is_patient, 0
+
+    def postpone(self, refusal: Refusal) -> bool:
+        """Return whether what the kernel would not do is to be tried once more, and count it then."""
+        if not self._is_patient or refusal.errno not in PASSING:
+            return False
+        self.postponed += 1
+        self._counters["route_postponed"] += 1
+        return True
+
+    def note(self, prefix: Prefix, refusal: Refusal, is_way: bool = False) -> bool:
+        """Take note that a prefix was refused, or the way that was learned for it; return whether that is news."""
         known = self._told.get(prefix) == refusal
         self.reasons[prefix] = self._told[prefix] = refusal
         self._counters["route_refused"] += 1
+        if is_way:
+            self._failed[prefix] = refusal
         return not known
-
-    def note_way(self, prefix: Prefix, refusal: Refusal) -> bool:
-        """Take note that the kernel refused the way that was learned for a prefix; return whether that is news."""
-        self._failed[prefix] = refusal
-        return self.note(prefix, refusal)
 
     def end(self, prefix: Prefix) -> None:
         """Take note that a prefix is refused no more, or wanted no more."""

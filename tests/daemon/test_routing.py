@@ -24,6 +24,7 @@ from tests.daemon.routingbench import OWN, PEER, BusySocket, PlayedSocket, packe
 from tests.walkless import forbid_walks
 
 TABLE_ROW = Prefix.parse("2001:db8:0:9::/64")
+OURS = Prefix.parse("2001:db8:5::/48")
 
 
 def hellos(socket: BusySocket) -> list[Hello]:
@@ -151,8 +152,12 @@ def test_of_many_routes_that_the_kernel_refuses_a_few_are_logged_and_the_others_
     assert "route-refused further=35" in caplog.text
 
 
-def test_a_way_that_the_kernel_refuses_interrupts_none_that_works(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rounds", [8, 1])
+def test_a_way_that_the_kernel_refuses_interrupts_none_that_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int
+) -> None:
     #   origin 3333 --- a --- us --- b --- origin      our kernel takes no way through b, which is the cheaper one
+    monkeypatch.setattr("babelwg.daemon.routing.PUMP_ROUNDS", rounds)
     net = Prefix.parse("2001:db8:7::/48")
     good, bad = PEER, PEER[:-1] + b"\x0b"
 
@@ -179,6 +184,7 @@ def test_a_way_that_the_kernel_refuses_interrupts_none_that_works(tmp_path: Path
             await play("bw-b", Update(net, b"\3" * 8, 1, 0, 16.0, bad))
             routing.installer.tidy(asyncio.get_running_loop().time())  # it is tried again
             routing.pump()
+            await asyncio.sleep(0.02)
             refused = routing.routes.counters["route_refused"]
             told = {t.metric for t in socket.told() if isinstance(t, Update) and t.prefix == net}
             del kernel.refuse_next_hops[bad]
@@ -190,6 +196,66 @@ def test_a_way_that_the_kernel_refuses_interrupts_none_that_works(tmp_path: Path
     assert len(held) >= 4
     assert all(ways == {(UNICAST, good)} for ways in held[:4])
     assert (told, refused, last) == ({1056}, [2], bad)
+
+
+@pytest.mark.parametrize("code", [errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EINTR])
+def test_what_the_kernel_has_no_memory_for_is_tried_again_at_once_and_announced_then(
+    tmp_path: Path, code: int
+) -> None:
+    async def talk() -> None:
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
+            kernel: Any = routing.routes._requests
+            for socket.interface in ("bw-b", "bw-a") * 3:
+                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
+                await asyncio.sleep(0.02)
+            kernel.refuse[TABLE_ROW] = code
+            socket.say(*updates_of(TABLE_ROW, OURS))
+            await asyncio.sleep(0.2)
+            assert {OURS} == {route.prefix for route in kernel.places.values()}, "one does not keep the other"
+            assert not any(
+                isinstance(tlv, Update) and tlv.prefix in (TABLE_ROW, OURS) for tlv in socket.told()
+            )
+            assert 3 <= routing.routes.counters["route_postponed"] <= 6  # each attempt waits twice as long
+            assert routing.routes.counters["route_refused"] == 0
+            kernel.refuse.clear()
+            while TABLE_ROW not in kernel.table:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
+            told = {tlv.prefix: tlv.metric for tlv in socket.told() if isinstance(tlv, Update)}
+            assert (told.get(TABLE_ROW), told.get(OURS)) == (192, 192)
+
+    asyncio.run(talk())
+
+
+def test_a_route_that_finds_no_memory_for_long_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
+    async def talk() -> None:
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
+            kernel: Any = routing.routes._requests
+            for socket.interface in ("bw-b", "bw-a") * 3:
+                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
+                await asyncio.sleep(0.02)
+            kernel.refuse[TABLE_ROW] = errno.ENOMEM
+            began = asyncio.get_running_loop().time()
+            socket.say(*updates_of(TABLE_ROW))
+            while not routing.routes.refused:
+                await asyncio.sleep(0.01)
+            assert asyncio.get_running_loop().time() < began + 3.0
+            socket.say(*updates_of(OURS))
+            await asyncio.sleep(0.02)
+            assert OURS in {tlv.prefix for tlv in socket.told() if isinstance(tlv, Update)}
+            postponed = routing.routes.counters["route_postponed"]
+            routing.installer.tidy(asyncio.get_running_loop().time())
+            routing.pump()
+            assert routing.routes.counters["route_postponed"] == postponed, "it waits no more for a while"
+            assert TABLE_ROW in routing.routes.refused
+
+    asyncio.run(talk())
+
+
+def updates_of(*prefixes: Prefix) -> list[Update]:
+    return [Update(prefix, b"\3" * 8, 1, 96, 60.0, PEER) for prefix in prefixes]
 
 
 def test_how_long_a_turn_of_the_pump_took_is_told(tmp_path: Path) -> None:
@@ -278,9 +344,6 @@ def test_nothing_is_announced_that_the_kernel_has_not_taken(
     assert set(meanwhile) == {("bw-a", INFINITY), ("bw-b", INFINITY)}
     assert ("bw-a", 192) in after
     assert caplog.text.count("kernel-failed") == 1
-
-
-OURS = Prefix.parse("2001:db8:5::/48")
 
 
 def test_what_was_selected_reaches_the_kernel_whatever_becomes_of_the_disk(

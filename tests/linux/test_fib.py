@@ -79,6 +79,33 @@ def test_a_refused_route_is_told_once_counted_and_does_not_block_others() -> Non
     assert ours.refused == {}
 
 
+@pytest.mark.parametrize("code", [errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EINTR])
+def test_what_fails_in_passing_is_tried_again_at_the_next_flush(code: int) -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel)
+    ours.learn(LAN, NEXT_HOP, 3, b"")
+    ours.flush()
+    kernel.refuse = {NET: code, LAN: code}
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    ours.forget(LAN)
+    assert ours.flush() == []
+    assert (ours.refusals.postponed, ours.take_failed(), ours.refused) == (2, {}, {})
+    assert (ours.counters["route_refused"], ours.counters["route_postponed"]) == (0, 2)
+    kernel.refuse.clear()
+    ours.flush()
+    assert ours.refusals.postponed == 0
+    assert set(kernel.table) == {NET}
+
+
+def test_what_fails_in_passing_is_refused_where_nobody_waits_for_it() -> None:
+    kernel = FakeKernel()
+    ours = routes(kernel)
+    kernel.refuse = {NET: errno.ENOMEM}
+    ours.learn(NET, NEXT_HOP, 3, b"")
+    assert ours.flush(is_patient=False) == [(NET, Refusal(errno.ENOMEM))]
+    assert (ours.refusals.postponed, ours.take_failed()) == (0, {NET: Refusal(errno.ENOMEM)})
+
+
 def test_where_a_replacement_is_refused_the_former_way_stays_until_another_is_wanted() -> None:
     kernel = FakeKernel()
     bad = bytes.fromhex("20010db8") + bytes(11) + b"\x01"
