@@ -20,13 +20,14 @@ class KernelNews:
 
     def __init__(self, node: "Node") -> None:
         self._node = node
+        self._lost: set[int] = set()  # interfaces that went down or away, of which routing has to hear
         # What needs a look at all routes of others must not keep interfaces waiting.
         self._digests = (Digest(self._links_changed), Digest(self._routes_changed))
         self.monitor = Monitor(
             node.requests,
             self._changed,
             lambda route: node.routing.route_lost(route),
-            node.routes.interface_lost,
+            self._interface_lost,
             lambda route: node.routing.route_set(route),
             lambda lost: node.routing.installer.address_lost(lost),
             asyncio.get_running_loop().call_later,
@@ -40,10 +41,18 @@ class KernelNews:
             digest.close()
         self.monitor.close()
 
+    def _interface_lost(self, index: int) -> None:
+        self._node.routes.interface_lost(index)
+        self._lost.add(index)
+
     def _changed(self, what: set[str]) -> None:
         if "address" in what:
             # Now and not with a digest: until then routes could be set that prefer what is gone.
             self._node.routing.installer.settle_losses()
+        if self._lost:
+            # Nor may this wait: a whole table could be set over what is gone.
+            lost, self._lost = self._lost, set()
+            self._node.routing.leave_lost(lost)
         for digest in self._digests:
             digest.take(what)
 

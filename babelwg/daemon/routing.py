@@ -179,6 +179,14 @@ class RoutingService:
         self.installer.retry(now)
         self.pump()
 
+    def leave_lost(self, lost: Collection[int]) -> None:
+        """Run no more on those of these interfaces (indices) that are down or gone."""
+        now = self._loop.time()
+        for name in [name for name, index in self._indices.items() if index in lost]:
+            link = self._mirror.links.get(self._indices[name])
+            if link is None or not (link.up or link.lacks_carrier):
+                self._drop_interface(name, _why_not(link), now)
+
     def guard(self) -> None:
         """Let the operator's routes in main stand against ours."""
         if not self.stopping:

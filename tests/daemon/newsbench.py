@@ -33,8 +33,12 @@ class NewsBench:
             address_lost=lambda lost: self.lost_addresses.append(lost.address),
             settle_losses=lambda: self.settled.append(len(self.lost_addresses)),
         )
+        self.left: list[set[int]] = []  # interfaces that routing had to leave at once
         self.routing: Any = SimpleNamespace(
-            sync_interfaces=lambda: None, guard=lambda: None, installer=installer
+            sync_interfaces=lambda: None,
+            guard=lambda: None,
+            installer=installer,
+            leave_lost=lambda lost: self.left.append(lost),
         )
         self.tunnels: Any = SimpleNamespace(
             interface_missing=self.missing.append, mend_addresses=lambda: None, disabled=set()

@@ -63,6 +63,30 @@ def test_a_tunnel_that_was_made_anew_before_the_next_look_is_not_missed(
     assert asyncio.run(main()) == []
 
 
+def test_routing_leaves_an_interface_that_goes_at_once_whatever_else_has_to_wait(
+    kernel: PlayedKernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        kernel.links.append(link(8, "bw-c"))
+        bench = NewsBench(monkeypatch, kernel)
+        bench.hear()
+        looks: list[str] = []
+        bench.routing.sync_interfaces = lambda: looks.append("look")
+        for digest in bench.news._digests:
+            digest._free_at = asyncio.get_running_loop().time() + 60.0
+        bench.left.clear()
+        kernel.tell(RTM_NEWLINK, link(8, "bw-c", flags=0))
+        kernel.tell(RTM_DELLINK, link(7, "bw-b"))
+        bench.news.monitor.receive()
+        assert (bench.left, looks) == ([{7, 8}], []), "once for all that is told together"
+        kernel.tell(RTM_NEWRULE, bytes(12))
+        bench.news.monitor.receive()
+        assert bench.left == [{7, 8}]
+        bench.news.close()
+
+    asyncio.run(main())
+
+
 OWN = bytes([10, 23, 0, 1])
 
 

@@ -122,6 +122,30 @@ def test_neighbours_outlast_a_carrier_that_is_away_where_the_link_is_watched(tmp
     asyncio.run(talk())
 
 
+def test_no_route_is_set_over_an_interface_that_went_before_the_next_look_at_all(tmp_path: Path) -> None:
+    async def talk() -> None:
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
+            kernel: Any = routing.routes._requests
+            for socket.interface in ("bw-b", "bw-a") * 3:
+                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
+                await asyncio.sleep(0.02)
+            socket.say(*updates_of(TABLE_ROW, OURS))
+            await asyncio.sleep(0.02)
+            assert {route.interface for route in kernel.places.values()} == {3}
+            routing.leave_lost({3, 4})
+            assert len(routing.speaker.links(0.0)[0]) == 2, "both are up again"
+            routing._mirror.drop_link(3)
+            routing.routes.interface_lost(3)
+            routing.leave_lost({3})
+            kernel.places.clear()
+            routing.pump()
+            assert {route.interface for route in kernel.places.values()} == {0}, "held unreachable"
+            assert [view.name for view in routing.speaker.links(0.0)[0]] == ["bw-b"]
+
+    asyncio.run(talk())
+
+
 def test_an_interface_without_a_carrier_is_left_where_nobody_watches_its_link(tmp_path: Path) -> None:
     async def talk() -> None:
         async with routing_over(BusySocket(), tmp_path) as routing:
