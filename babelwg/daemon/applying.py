@@ -1,5 +1,6 @@
 """From a configuration to what the services of a node shall do."""
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from babelwg.config import Config
@@ -58,7 +59,9 @@ def resume_tunnels(node: "Node") -> None:
 def forget_former_interfaces(node: "Node") -> None:
     """Let neighbours know at once what we had over tunnels and links that the configuration has no more."""
     peers = {peer.interface for peer in node.config.peers} if isinstance(node.config, Config) else set()
-    node.routing.forget_interfaces(peers | wanted_interfaces(node).keys())
+    wanted = peers | wanted_interfaces(node).keys()
+    node.routing.speaker.forget_interfaces(wanted, asyncio.get_running_loop().time())
+    node.routing.pump()
 
 
 def apply_interfaces(node: "Node") -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Collection, Container, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -123,11 +123,6 @@ class RoutingService:
         for name in [name for name, wanted in interfaces.items() if wanted is None]:
             self.wanted.pop(name, None)
         self.sync_interfaces()
-
-    def forget_interfaces(self, wanted: Container[str]) -> None:
-        """Let go of what an earlier life had over interfaces that are not `wanted` now."""
-        self.speaker.forget_interfaces(wanted, self._loop.time())
-        self.pump()
 
     async def take_leave(self, names: Collection[str]) -> None:
         """Retract everything on interfaces that are no longer wanted soon, and wait until that has left."""
