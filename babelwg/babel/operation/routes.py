@@ -21,9 +21,8 @@ from babelwg.babel.wire.recognition import Passage
 from babelwg.babel.wire.tlv import INFINITY, Update
 
 # Implementation constants
-ASKED_LAST = (
-    2.0  # seconds before it expires; a route is asked about each time that half of what is left is over
-)
+# Seconds before a route expires; until then it is asked about each time that half of what is left is over.
+ASKED_LAST = 2.0
 REFUSAL_PAUSE = 60.0  # seconds until it is said again that a neighbour announces too much
 FORGOTTEN_TOGETHER = 64  # routes, to make room
 
