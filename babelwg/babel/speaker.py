@@ -1,6 +1,6 @@
 """A whole Babel speaker (RFC 8966): datagrams and time go in; datagrams, events and a deadline come out."""
 
-from collections.abc import Container, Set
+from collections.abc import Container, Iterable, Set
 from random import Random
 
 from babelwg.babel.datagram import Datagram
@@ -35,7 +35,7 @@ from babelwg.babel.operation.pausing import pause
 from babelwg.babel.operation.permission import has_ipv4, may_use_v4_via_v6
 from babelwg.babel.operation.policy import apply_policy, retract_ipv4
 from babelwg.babel.operation.probing import handle_probe_timer, note_traffic
-from babelwg.babel.operation.queueing import queue_hello, queue_ordinary, queue_urgent
+from babelwg.babel.operation.queueing import queue_hello, queue_ordinary, queue_urgent, telling_together
 from babelwg.babel.operation.reception import receive_datagram
 from babelwg.babel.operation.recovery import (
     begin_interface,
@@ -184,22 +184,25 @@ class Speaker(Shown):
         for prefix in changed & state.routes.by_prefix.keys():
             select_route(state, prefix, "refused" if prefix in prefixes else "allowed", now)
 
-    def refuse_way(self, selected: RouteSelected, why: str, now: float) -> None:
-        """Use a route no more that was selected, until its next hop changes: the kernel refused it, in words why."""
+    def refuse_ways(self, ways: Iterable[tuple[RouteSelected, str]], now: float) -> None:
+        """Use no more what was selected, until its next hop changes: the kernel refused it, for a reason in words."""
         state = self._state
-        interface = state.interfaces.get(selected.interface)
-        neighbour = interface.neighbours.get(selected.neighbour) if interface else None
-        route = neighbour.routes.get(selected.prefix) if neighbour else None
-        if route is not None and route.next_hop == selected.next_hop:
-            state.routes.refused[route] = why
-            select_route(state, selected.prefix, "kernel-refused", now)
+        with telling_together(state, now):
+            for selected, why in ways:
+                interface = state.interfaces.get(selected.interface)
+                neighbour = interface.neighbours.get(selected.neighbour) if interface else None
+                route = neighbour.routes.get(selected.prefix) if neighbour else None
+                if route is not None and route.next_hop == selected.next_hop:
+                    state.routes.refused[route] = why
+                    select_route(state, selected.prefix, "kernel-refused", now)
 
     def allow_ways(self, now: float) -> None:
         """Let all routes be tried again that the kernel refused."""
         state = self._state
         refused, state.routes.refused = state.routes.refused, {}
-        for prefix in dict.fromkeys(route.prefix for route in refused):
-            select_route(state, prefix, "kernel-retried", now)
+        with telling_together(state, now):
+            for prefix in dict.fromkeys(route.prefix for route in refused):
+                select_route(state, prefix, "kernel-retried", now)
 
     def withhold(self, withheld: bool, now: float) -> None:
         """Announce nothing that can be followed while the kernel lacks what it describes; what waited then leaves."""

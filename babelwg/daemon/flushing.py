@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 # Implementation constants
 NOTED_REFUSALS = 5  # of the kernel, at once
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 1.0  # seconds until another attempt; each doubles
-# Attempts in a row that may find no memory for some routes, 1.3 s with their pauses, and seconds until as many may
+# Attempts in a row that may find no memory for some routes, 0.3 s with their pauses, and seconds until as many may
 # again: a table that is full says the same for ever, and must not keep the other routes waiting.
-PATIENCE, IMPATIENCE = 7, 60.0
+PATIENCE, IMPATIENCE = 5, 60.0
 
 
 class RouteFlusher:

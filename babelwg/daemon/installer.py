@@ -15,11 +15,13 @@ from babelwg.config.addresses import covers, host_prefix, serves
 from babelwg.linux.fib import KernelRoutes
 from babelwg.linux.guards import guards_of, is_operators, is_routed, plan_guards, plan_own_sources
 from babelwg.linux.mirror import IFF_LOOPBACK, InterfaceAddress, Mirror
+from babelwg.linux.refusals import PASSING
 from babelwg.linux.routes import TABLE_MAIN, UNICAST, Route
 
 ANYWHERE = InstallResult()
-# No way would be taken there, whichever it is: another program's route is in the place, or we may write none.
-PLACE_REFUSED = frozenset((errno.EEXIST, errno.EPERM))
+# No way would be taken there, whichever it is: another program's route is in the place, we may write none, or there is
+# no memory for any.
+PLACE_REFUSED = PASSING | {errno.EEXIST, errno.EPERM, errno.ENOSPC}
 
 
 class Selected(NamedTuple):
@@ -166,10 +168,12 @@ class RouteInstaller:
             self._impossible |= taken
             self._unplaced |= taken
             self._tell(now)
-        for prefix, refusal in failed.items():
-            if prefix not in taken and (selected := self._selected.get(prefix)) is not None:
-                why = refusal.detail or os.strerror(refusal.errno).lower()
-                self._speaker.refuse_way(selected.event, why, now)
+        ways = [
+            (selected.event, refusal.detail or os.strerror(refusal.errno).lower())
+            for prefix, refusal in failed.items()
+            if prefix not in taken and (selected := self._selected.get(prefix)) is not None
+        ]
+        self._speaker.refuse_ways(ways, now)
         if self._routes.take_freed() and self._unplaced:
             kept = (p for p in self._unplaced if p in self._impossible or self._covered_endpoint(p))
             self._unplaced = set(kept)

@@ -125,13 +125,14 @@ class RoutingService:
         self.sync_interfaces()
 
     async def take_leave(self, names: Collection[str]) -> None:
-        """Retract everything on interfaces that are no longer wanted soon, and wait until that has left."""
+        """Retract everything on interfaces that are no longer wanted, and go when that has left."""
         running = [name for name in names if name in self._running]
         for name in running:
             self.speaker.take_leave(name, self._loop.time())
         if running:
             self.pump()
             await asyncio.sleep(FAREWELL)
+            self.want_all(dict.fromkeys(running))
 
     def announce(self, xroutes: Mapping[Prefix, tuple[int, str]]) -> None:
         """Announce exactly these prefixes, each with a metric and a word for where it comes from."""
@@ -283,10 +284,10 @@ class RoutingService:
             self._wake_at(self.speaker.next_deadline())
 
     def _exchange(self) -> None:
-        is_sent = False
-        for _ in range(PUMP_ROUNDS):
+        is_refused = False
+        for number in range(PUMP_ROUNDS):
             events = self.speaker.events()
-            if is_sent and not events:
+            if number and not (events or is_refused):
                 return  # nobody who heeded the former ones has changed anything
             now = self._loop.time()
             # Whatever becomes of the disk, the kernel gets what was selected.
@@ -294,11 +295,12 @@ class RoutingService:
             self.installer.handle(events, now)
             self._log.write(events, now)
             # Nothing is announced before the kernel has what it describes; where it fails, that is withheld.
-            is_sent = not self._flush_routes()
+            is_refused = self._flush_routes()
             if events:
                 self._tell(events)
-            if not is_sent:
-                continue  # what was chosen instead of what the kernel refused has to be there first too
+            if is_refused:
+                # What was chosen instead has to be there first too; Hellos need not wait for that.
+                self.speaker.withhold(True, self._loop.time())
             # The kernel took its time, and Hellos say when they leave.
             datagrams = self.speaker.datagrams_to_send(self._loop.time())
             self._store.remember(self.speaker.sources_to_store())
@@ -308,7 +310,7 @@ class RoutingService:
             self._keeper.note()
             for datagram in datagrams:
                 self.socket.send(datagram)
-        if not is_sent:
+        if is_refused:
             self._loop.call_soon(self.pump)
 
     def _tell(self, events: list[Event]) -> None:

@@ -191,6 +191,24 @@ def test_a_forgotten_source_is_recorded_again_before_it_is_announced(
     assert found.distance(PREFIXES[0]) is not None
 
 
+def test_what_was_said_of_a_forgotten_source_is_recorded_anew_also_when_sources_live_longer_now() -> None:
+    found = bench()
+    say(found, PREFIXES[:3], 128, 7, ORIGIN)
+    keep(found, 3 * INTERVAL)
+    for _ in range(80):  # its only listener is away for some minutes
+        found.receive([found.hello(0, "if0"), found.ihu()], 0, "if0")
+        if found.now % 80 < 4:
+            say(found, PREFIXES[:3], 128, 7, ORIGIN)
+        found.wait(4.0)
+    assert found.distance(PREFIXES[0]) is None
+    found.interface("slow", replace(WIRED, update_interval=600.0))
+    told = [d for _, d in keep(found, INTERVAL) if d.interface == "if1"]
+    assert [
+        tlv for datagram in told for tlv in tlvs_of(datagram) if isinstance(tlv, Update) and tlv.metric < 500
+    ]
+    assert found.distance(PREFIXES[0]) is not None
+
+
 def test_batches_end_where_they_did_when_a_prefix_comes_or_goes() -> None:
     batches = Batches()
     prefixes = [Prefix.parse(f"2001:db8:{n:x}::/48") for n in range(2000)]

@@ -602,7 +602,7 @@ def refuse(bench: Bench, number: int) -> None:
     """Let the kernel refuse the route that was selected last, through this neighbour."""
     (chosen,) = [e for e in bench.speaker.events() if isinstance(e, RouteSelected)]
     assert chosen.interface == f"tun{number}"
-    bench.speaker.refuse_way(chosen, "no route to host", bench.now)
+    bench.speaker.refuse_ways([(chosen, "no route to host")], bench.now)
 
 
 def test_of_several_routes_the_next_best_is_used_where_the_kernel_refuses_the_best(found: Bench) -> None:

@@ -1,6 +1,7 @@
 """Which selected routes reach the kernel: source tables, filters, endpoints, gateways and preferred sources."""
 
 import errno
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
@@ -40,9 +41,9 @@ class Speaker:
         self.known: set[Prefix] = set()
         self.refused_ways: dict[Prefix, str] = {}
 
-    def refuse_way(self, selected: RouteSelected, why: str, now: float) -> None:
+    def refuse_ways(self, ways: Iterable[tuple[RouteSelected, str]], now: float) -> None:
         del now
-        self.refused_ways[selected.prefix] = why
+        self.refused_ways |= {selected.prefix: why for selected, why in ways}
 
     def allow_ways(self, now: float) -> None:
         del now

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from babelwg.babel.datagram import Datagram
 from babelwg.babel.wire.encode import PacketWriter
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, SeqnoRequest, Tlv, Update
+from babelwg.babel.wire.tlv import INFINITY, AcknowledgmentRequest, Hello, Ihu, SeqnoRequest, Tlv, Update
 from babelwg.daemon.routing import RoutingService
 from babelwg.linux.errors import KernelError
 from babelwg.linux.mirror import IFF_UP, Link
@@ -146,6 +147,22 @@ def test_no_route_is_set_over_an_interface_that_went_before_the_next_look_at_all
     asyncio.run(talk())
 
 
+def test_who_takes_leave_of_a_tunnel_says_so_and_nothing_more(tmp_path: Path) -> None:
+    async def talk() -> list[Update]:
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
+            for socket.interface in ("bw-b", "bw-a") * 3:
+                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
+                await asyncio.sleep(0.02)
+            before = len(socket.told())
+            await routing.take_leave(["bw-b", "gone"])
+            assert [view.name for view in routing.speaker.links(0.0)[0]] == ["bw-a"]
+            assert "bw-b" not in routing.wanted
+            return [tlv for tlv in socket.told()[before:] if isinstance(tlv, Update)]
+
+    assert [(update.prefix, update.metric) for update in asyncio.run(talk())] == [(None, INFINITY)]
+
+
 def test_an_interface_without_a_carrier_is_left_where_nobody_watches_its_link(tmp_path: Path) -> None:
     async def talk() -> None:
         async with routing_over(BusySocket(), tmp_path) as routing:
@@ -220,6 +237,76 @@ def test_a_way_that_the_kernel_refuses_interrupts_none_that_works(
     assert len(held) >= 4
     assert all(ways == {(UNICAST, good)} for ways in held[:4])
     assert (told, refused, last) == ({1056}, [2], bad)
+
+
+def test_what_is_chosen_instead_of_a_refused_way_is_told_when_the_kernel_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    #   the way through a is retracted, the kernel takes none through b, and c has another one
+    monkeypatch.setattr("babelwg.daemon.routing.PUMP_ROUNDS", 1)
+    names, ways = ("bw-a", "bw-b", "bw-c"), [PEER[:-1] + bytes([n]) for n in (0x0A, 0x0B, 0x0C)]
+
+    async def talk() -> list[tuple[int, bytes]]:
+        socket = PlayedSocket()
+        told: list[tuple[int, bytes]] = []
+        async with routing_over(socket, tmp_path, names, 4.0) as routing:
+            kernel: Any = routing.routes._requests
+            kernel.refuse_next_hops[ways[1]] = errno.ENETUNREACH
+            for socket.interface in names * 3:
+                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
+                await asyncio.sleep(0.02)
+            for socket.interface, way, metric in zip(names, ways, (960, 970, 980), strict=True):
+                socket.say(Update(TABLE_ROW, b"\3" * 8, 1, metric, 16.0, way))
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)
+            send = socket.send
+
+            def watch(datagram: Datagram) -> None:
+                updates = [t for t in tlvs_of(datagram) if isinstance(t, Update) and t.prefix == TABLE_ROW]
+                told.extend((t.metric, kernel.table[TABLE_ROW].next_hop) for t in updates)
+                send(datagram)
+
+            socket.send = watch  # type: ignore[method-assign]
+            socket.interface = names[0]
+            socket.say(Update(TABLE_ROW, None, 1, INFINITY, 16.0, None))
+            await asyncio.sleep(0.2)
+        return told
+
+    told = asyncio.run(talk())
+    assert told and {way for metric, way in told if metric < INFINITY} == {ways[2]}
+
+
+def test_what_waits_for_no_route_leaves_while_the_kernel_refuses_one_way_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("babelwg.daemon.routing.PUMP_ROUNDS", 1)
+
+    async def talk() -> tuple[list[Tlv], list[Tlv]]:
+        socket = PlayedSocket()
+        async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
+            for socket.interface in ("bw-a", "bw-b") * 3:
+                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
+                await asyncio.sleep(0.02)
+            kernel: Any = routing.routes._requests
+            kernel.refuse[TABLE_ROW] = errno.EINVAL
+            before = len(socket.told())
+            socket.say(*updates_of(TABLE_ROW))
+            while not routing.routes.refused:
+                await asyncio.sleep(0)
+            routing.speaker.ask("bw-a", asyncio.get_running_loop().time())
+            routing.installer.tidy(asyncio.get_running_loop().time())
+            routing.pump()  # the kernel refuses it once more
+            meanwhile = socket.told()[before:]
+            kernel.refuse.clear()
+            routing.installer.tidy(asyncio.get_running_loop().time())
+            routing.pump()
+            await asyncio.sleep(0.15)
+            return meanwhile, socket.told()
+
+    meanwhile, told = asyncio.run(talk())
+    assert [tlv for tlv in meanwhile if isinstance(tlv, AcknowledgmentRequest)]
+    assert not [t for t in meanwhile if isinstance(t, Update) and t.metric < INFINITY]
+    assert TABLE_ROW in [t.prefix for t in told if isinstance(t, Update) and t.metric < INFINITY]
 
 
 @pytest.mark.parametrize("code", [errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN, errno.EINTR])

@@ -51,6 +51,7 @@ class SourceTable:
     def __init__(self, records: Iterable[SourceRecord]) -> None:
         self._distances: dict[Source, FeasibilityDistance] = {}
         self._used: dict[Source, float] = {}  # seconds; oldest first
+        self._forgotten_until = float("-inf")  # seconds; what was announced no later may be forgotten
         self._repeated: dict[Announcement, None] = {}  # of which the sources do not know yet when it was
         self._changed: dict[Source, None] = {}
         self.incomplete = False
@@ -98,7 +99,7 @@ class SourceTable:
 
     def repeat(self, announcement: Announcement, gc_time: float, now: float) -> bool:
         """Note that sources are being announced again; False where one may have been forgotten meanwhile."""
-        if now >= announcement.at + gc_time:
+        if announcement.at <= self._forgotten_until or now >= announcement.at + gc_time:
             return False
         announcement.at = now
         self._repeated[announcement] = None
@@ -111,6 +112,7 @@ class SourceTable:
     def collect_garbage(self, gc_time: float, now: float) -> None:
         """Remove the sources that were not announced for `gc_time` seconds (§3.7.3)."""
         self._settle()
+        self._forgotten_until = max(self._forgotten_until, now - gc_time)
         old = [source for source, _ in takewhile(lambda item: item[1] + gc_time <= now, self._used.items())]
         for source in old:
             del self._used[source], self._distances[source]
