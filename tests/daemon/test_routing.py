@@ -28,6 +28,13 @@ TABLE_ROW = Prefix.parse("2001:db8:0:9::/64")
 OURS = Prefix.parse("2001:db8:5::/48")
 
 
+async def meet(socket: PlayedSocket, *names: str) -> None:
+    """Have a neighbour on each of these interfaces say three times that it is there; the last one speaks on."""
+    for socket.interface in names * 3:
+        socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
+        await asyncio.sleep(0.02)
+
+
 def hellos(socket: BusySocket) -> list[Hello]:
     return [tlv for tlv in socket.told() if isinstance(tlv, Hello)]
 
@@ -128,9 +135,7 @@ def test_no_route_is_set_over_an_interface_that_went_before_the_next_look_at_all
         socket = PlayedSocket()
         async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
             kernel: Any = routing.routes._requests
-            for socket.interface in ("bw-b", "bw-a") * 3:
-                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
-                await asyncio.sleep(0.02)
+            await meet(socket, "bw-b", "bw-a")
             socket.say(*updates_of(TABLE_ROW, OURS))
             await asyncio.sleep(0.02)
             assert {route.interface for route in kernel.places.values()} == {3}
@@ -151,9 +156,7 @@ def test_who_takes_leave_of_a_tunnel_says_so_and_nothing_more(tmp_path: Path) ->
     async def talk() -> list[Update]:
         socket = PlayedSocket()
         async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
-            for socket.interface in ("bw-b", "bw-a") * 3:
-                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
-                await asyncio.sleep(0.02)
+            await meet(socket, "bw-b", "bw-a")
             before = len(socket.told())
             await routing.take_leave(["bw-b", "gone"])
             assert [view.name for view in routing.speaker.links(0.0)[0]] == ["bw-a"]
@@ -252,9 +255,7 @@ def test_what_is_chosen_instead_of_a_refused_way_is_told_when_the_kernel_has_it(
         async with routing_over(socket, tmp_path, names, 4.0) as routing:
             kernel: Any = routing.routes._requests
             kernel.refuse_next_hops[ways[1]] = errno.ENETUNREACH
-            for socket.interface in names * 3:
-                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
-                await asyncio.sleep(0.02)
+            await meet(socket, *names)
             for socket.interface, way, metric in zip(names, ways, (960, 970, 980), strict=True):
                 socket.say(Update(TABLE_ROW, b"\3" * 8, 1, metric, 16.0, way))
                 await asyncio.sleep(0.02)
@@ -284,15 +285,14 @@ def test_what_waits_for_no_route_leaves_while_the_kernel_refuses_one_way_after_a
     async def talk() -> tuple[list[Tlv], list[Tlv]]:
         socket = PlayedSocket()
         async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
-            for socket.interface in ("bw-a", "bw-b") * 3:
-                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
-                await asyncio.sleep(0.02)
+            await meet(socket, "bw-a", "bw-b")
             kernel: Any = routing.routes._requests
             kernel.refuse[TABLE_ROW] = errno.EINVAL
             before = len(socket.told())
             socket.say(*updates_of(TABLE_ROW))
-            while not routing.routes.refused:
-                await asyncio.sleep(0)
+            async with asyncio.timeout(5.0):
+                while not routing.routes.refused:
+                    await asyncio.sleep(0)
             routing.speaker.ask("bw-a", asyncio.get_running_loop().time())
             routing.installer.tidy(asyncio.get_running_loop().time())
             routing.pump()  # the kernel refuses it once more
@@ -317,9 +317,7 @@ def test_what_the_kernel_has_no_memory_for_is_tried_again_at_once_and_announced_
         socket = PlayedSocket()
         async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
             kernel: Any = routing.routes._requests
-            for socket.interface in ("bw-b", "bw-a") * 3:
-                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
-                await asyncio.sleep(0.02)
+            await meet(socket, "bw-b", "bw-a")
             kernel.refuse[TABLE_ROW] = code
             socket.say(*updates_of(TABLE_ROW, OURS))
             await asyncio.sleep(0.2)
@@ -344,14 +342,13 @@ def test_a_route_that_finds_no_memory_for_long_is_refused_and_the_others_go_on(t
         socket = PlayedSocket()
         async with routing_over(socket, tmp_path, ("bw-a", "bw-b"), 4.0) as routing:
             kernel: Any = routing.routes._requests
-            for socket.interface in ("bw-b", "bw-a") * 3:
-                socket.say(Hello(7, 4.0), Ihu(OWN, 96, 12.0))
-                await asyncio.sleep(0.02)
+            await meet(socket, "bw-b", "bw-a")
             kernel.refuse[TABLE_ROW] = errno.ENOMEM
             began = asyncio.get_running_loop().time()
             socket.say(*updates_of(TABLE_ROW))
-            while not routing.routes.refused:
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(5.0):
+                while not routing.routes.refused:
+                    await asyncio.sleep(0.01)
             assert asyncio.get_running_loop().time() < began + 3.0
             socket.say(*updates_of(OURS))
             await asyncio.sleep(0.02)
