@@ -241,6 +241,27 @@ def test_a_link_with_a_long_round_trip_has_the_time_it_needs() -> None:
     assert len(link.verdicts()) == 2
 
 
+def test_no_false_alarm_in_an_hour_where_round_trips_are_long_and_differ_by_a_multiple() -> None:
+    link = Link(delay=0.02, jitter=0.1, loss=0.05, interval=0.2, replies=False, tick=0.05)
+    link.run(3600.0)
+    assert not link.verdicts()
+
+
+@pytest.mark.parametrize("seconds", [1.0, 1.7, 4.5, 20.0])
+def test_a_link_that_is_cut_after_its_round_trip_grew_all_of_a_sudden_does_not_take_longer_for_the_step(
+    seconds: float,
+) -> None:
+    link = Link(loss=0.02, replies=False)
+    link.run(20.0)
+    link.delay, link.jitter = 0.057, 0.005
+    link.run(seconds)
+    assert not link.verdicts()
+    link.up = False
+    cut = link.now
+    link.run(1.0)
+    assert link.verdicts()[0][0] - cut <= 0.45
+
+
 @pytest.mark.parametrize("delay", [0.15, 0.3])
 @pytest.mark.parametrize("replies", [True, False])
 def test_a_link_that_is_only_slow_all_of_a_sudden_is_used_again_with_its_first_answer(

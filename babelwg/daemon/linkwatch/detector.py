@@ -207,11 +207,10 @@ class LinkDetector:
     def patience(self) -> float:
         """Seconds from the suspicion to the verdict: four round trips and their jitter, and what we were late."""
         bounds = self.bounds
-        measured = 4 * self.round_trip.smoothed + 4 * self.round_trip.variation
         least = bounds.lone_patience if self._alone or self._is_presumed else bounds.patience
         slow = SLOW_MARGIN * self._decayed(self._slow, SLOW_HALF_LIFE, self.since)
         remembered = max(slow, 2 * self._stalled(self.since))
-        wanted = max(least, measured, min(remembered, STALL_PATIENCE))
+        wanted = max(least, self.round_trip.patience, min(remembered, STALL_PATIENCE))
         return min(wanted + 2 * self.late, bounds.longest_patience)
 
     @property
@@ -242,7 +241,8 @@ class LinkDetector:
 
     @property
     def _probe_interval(self) -> float:
-        room = self.patience - self.round_trip.smoothed - 2 * self.round_trip.variation
+        estimate = self.round_trip
+        room = self.patience - min(estimate.smoothed + 2 * estimate.variation, estimate.slowest)
         return max(SHORTEST_PROBE_INTERVAL, room / self.needed)
 
     @property
@@ -259,9 +259,8 @@ class LinkDetector:
 
         A daemon that is away answers nothing, so only a kernel is judged by that.
         """
-        usual = 4 * self.round_trip.smoothed + 4 * self.round_trip.variation
         is_asked = self.echoes and now < self._used + ACTIVE
-        if not is_asked or now < self._mute_since + MUTE + usual:
+        if not is_asked or now < self._mute_since + MUTE + self.round_trip.patience:
             return False
         self._mute_since = now  # where it is alone, it is looked at again after as long
         return not self._is_alone()
