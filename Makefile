@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: help demo test unit integration slow interop page-test sim chaos chaos-sim memory-sim check format conformance bench bench-cli bench-failover bench-hub bench-idle bench-mesh bench-restart bench-routes bench-rtt bench-sim bench-tunnel peers man deb packaging clean
+.PHONY: help demo test unit integration slow interop page-test sim chaos chaos-sim memory-sim check format conformance bench bench-cli bench-failover bench-hub bench-idle bench-mesh bench-restart bench-restart-kernel bench-routes bench-rtt bench-sim bench-tunnel peers man deb packaging clean
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 24
@@ -81,6 +81,9 @@ bench-mesh: $(READY) peers ## seconds until all know all in a line of 10 and a g
 
 bench-restart: $(READY) peers ## packets that a restart costs, planned and by kill -9, beside babeld (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.restart $(if $(CHECK),--check) $(ARGS)
+
+bench-restart-kernel: $(READY) peers ## the same with WireGuard of the kernel, in one that is built and run as a program, in slow motion
+	.ci/kernel/run $(BIN)/python -m integration.bench.restart --kinds kernel --slow 2 $(ARGS)
 
 bench-routes: $(READY) peers ## 20,000 routes into the kernel and their upkeep, beside babeld and BIRD (CHECK=1: fail on a miss)
 	$(BIN)/python -m integration.bench.routes $(if $(CHECK),--check) $(ARGS)

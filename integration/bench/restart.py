@@ -1,8 +1,8 @@
 """Packets that a restart costs, over the tunnels of the node itself and through it: planned, and by kill -9.
 
 Beside babeld, whose tunnels of wireguard-go stay while it is away. The kernel's tunnels need a kernel that has
-WireGuard; in an emulated machine a program starts so slowly that its neighbours have let go of it by then, unless all
-is in slow motion there: `--kinds kernel --slow 4`.
+WireGuard; in one that runs as a program (`.ci/kernel/run`) others start so slowly that neighbours might have let go of
+them by then, unless all is in slow motion there: `--kinds kernel --slow 2`.
 """
 
 import argparse

@@ -40,7 +40,7 @@ from integration.chaos.witness import Witness
 
 LONGEST_HOLE = 1.0  # seconds
 REST = 5.0  # seconds after the storm, in which all becomes whole
-INTERVAL = 0.2  # seconds between two probes of a pair
+INTERVAL = 0.1  # seconds between two probes of a pair: a hole is known no better
 CALM = 3.0  # seconds of probes before the storm
 LIMIT = 120.0  # seconds
 MOST_STALLED = 0.5  # share of a storm that may go unjudged: else it shows nothing
