@@ -8,7 +8,9 @@ from babelwg.babel.tables.interface import Interface
 # Hellos leave early rather than late, because neighbours count from the promised interval; those of many interfaces
 # share their moments, so that a node wakes once for several of them.
 HELLO_JITTER = (0.925, 1.0)  # of the Hello interval
-MOMENT = 0.025  # of the Hello interval from one shared moment to the next; by so much more may one leave early
+MOMENT = (
+    0.025  # of the Hello interval from one shared moment to the next; by so much more may one leave early
+)
 
 
 def send_scheduled_hello(state: State, interface: Interface, delay: float, now: float) -> None:
