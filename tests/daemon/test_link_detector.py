@@ -683,18 +683,23 @@ def test_a_good_slow_link_of_which_only_an_earlier_life_knows_is_not_found_dead(
 ) -> None:
     link = Link(delay=delay, replies=replies)
     for end in link.ends:
-        end.answers = True
+        end.presume(0.0)
     link.run(30.0)
     assert not [entry for entry in link.log if entry[2] is Action.FAIL]
 
 
-def test_what_an_earlier_life_knew_of_a_link_is_asked_once_and_a_dead_one_is_found_all_the_same() -> None:
-    idle, dead = Link(interval=0.0, delay=0.1), Link()
-    for end in [*idle.ends, *dead.ends]:
-        end.answers = True
-    idle.run(10.0)
-    assert idle.probes == [1, 1]
-    assert all(end.round_trip.slowest > 0.2 for end in idle.ends)
+@pytest.mark.parametrize("interval", [0.0, 0.01])
+def test_what_an_earlier_life_knew_of_a_link_is_asked_at_once_and_a_dead_one_is_found(
+    interval: float,
+) -> None:
+    good, dead = (Link(interval=interval, delay=0.1) for _ in range(2))
     dead.up = False
-    dead.run(0.75)
-    assert (0, Action.FAIL) in [entry[1:] for entry in dead.log]
+    for end in [*good.ends, *dead.ends]:
+        end.presume(0.0)
+    good.run(0.5)
+    assert not good.verdicts()
+    assert max(good.probes) <= 4
+    assert all(end.round_trip.slowest > 0.2 for end in good.ends)
+    dead.run(0.65)
+    assert {end for _, end in dead.verdicts()} == {0, 1}
+    assert max(dead.probes) <= Bounds().probes + 1, "and one that tries it again"

@@ -281,6 +281,19 @@ def test_what_one_neighbour_answers_says_nothing_of_another_that_takes_its_place
     on_bench(monkeypatch, talk)
 
 
+def test_a_link_that_died_between_two_lives_is_found_dead_at_once_though_nobody_uses_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.answering.add(("bw-b", THEIRS))
+        bench.echo.answering = False
+        for _ in range(50):
+            bench.turn()
+        assert list(bench.routing.failed) == ["bw-b"]
+
+    on_bench(monkeypatch, talk)
+
+
 def test_one_who_answered_in_an_earlier_life_is_judged_before_its_first_answer_in_this(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -479,7 +492,7 @@ def test_an_interface_that_was_made_anew_is_judged_anew(monkeypatch: pytest.Monk
         bench.routing.failed.clear()  # as by a speaker that was told of another interface
         bench.watch._stale_at = 0.0
         bench.turn(0.6)
-        assert bench.watch.links["bw-b"].detector.state is State.ALIVE
+        assert bench.watch.links["bw-b"].detector.state is not State.DEAD
 
     on_bench(monkeypatch, talk)
 

@@ -134,6 +134,11 @@ class LinkDetector:
         self._become(State.SUSPECT, now)
         return True
 
+    def presume(self, now: float) -> None:
+        """Ask at once on a link that answered in an earlier life: it may have died since."""
+        self.answers = True
+        self.suspect(now, idle=True)
+
     def overrule(self, now: float) -> None:
         """Take a dead link for a living one because its Hellos come; its probes say nothing until one is answered."""
         if self.state is State.DEAD:
@@ -205,7 +210,7 @@ class LinkDetector:
 
     @property
     def patience(self) -> float:
-        """Seconds from the suspicion to the verdict: four round trips and their jitter, and what we were late."""
+        """Seconds from the suspicion to the verdict: some round trips and their jitter, and what we were late."""
         bounds = self.bounds
         least = bounds.lone_patience if self._alone or self._is_presumed else bounds.patience
         slow = SLOW_MARGIN * self._decayed(self._slow, SLOW_HALF_LIFE, self.since)

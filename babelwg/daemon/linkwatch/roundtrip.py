@@ -12,7 +12,8 @@ ALPHA, BETA = 1 / 8, 1 / 4
 BELIEVED, TIMES = 0.25, 4
 FIRST_BELIEVED = 0.1  # of the first one, which is most likely to have waited
 FIRST_SAMPLES = 4  # of which the fastest tells
-LAST = 16  # samples: what is some times as slow as the slowest of them is not to be waited for
+# Samples: what is some times as slow as the slowest of the last ones is not to be waited for, once there are so many.
+LEAST, LAST = 16, 64
 SLOWEST, LONGEST = 1.5, 2.5  # times: for the answer to one probe, and for one to several of them
 TOGETHER = 0.05  # seconds within which answers waited for the same thing, and the fastest one tells how long they take
 
@@ -49,7 +50,7 @@ class RoundTripEstimate:
 
         When round trips grow by a step, their variation says for seconds that they grow further.
         """
-        return min(estimate, times * max(self._last)) if len(self._last) == LAST else estimate
+        return min(estimate, times * max(self._last)) if len(self._last) >= LEAST else estimate
 
     def add(self, sample: float, now: float) -> None:
         """Take in how long one answer took that comes now, in seconds."""

@@ -353,7 +353,8 @@ class LinkWatch:
             if (counted := packets.get(place.index)) is not None:
                 detector = LinkDetector(self.bounds, now, place.hello_interval, partial(self._is_alone, name))
                 link = WatchedLink(place, counted, self._own(place), detector)
-                detector.answers = self._store.answers(link.key)
+                if self._store.answers(link.key):
+                    detector.presume(now)
                 former, self.links[name] = self.links.get(name), link
                 if former is not None and former.key != link.key:
                     self._store.remember_answers(former.key, answers=False)
