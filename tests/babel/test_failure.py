@@ -133,12 +133,65 @@ def test_what_was_retracted_on_a_dead_link_is_retracted_again_when_it_lives() ->
     bench.speaker.restore_link("one", bench.now)
     assert Q not in retracted(bench, "one"), "nobody there has said yet that he hears us"
     bench.receive([bench.ihu()], 1, "one")
-    assert retracted(bench, "one") == [Q]
+    told = [d for d in bench.datagrams() if d.interface == "one"]
+    assert [t.prefix for t in retractions(told)] == [Q]
+    nonces = [t.opaque for d in told for t in tlvs_of(d) if isinstance(t, AcknowledgmentRequest)]
+    bench.receive([Acknowledgment(nonce) for nonce in nonces], 1, "one")
     bench.speaker.fail_link("one", WHY, bench.now)
     bench.wait(0.1)
     bench.speaker.restore_link("one", bench.now)
     bench.receive([bench.ihu()], 1, "one")
     assert Q not in retracted(bench, "one"), "it was told"
+
+
+@pytest.mark.parametrize("has_left", [True, False], ids=["under way", "still queued"])
+def test_what_was_retracted_a_moment_before_its_link_was_found_dead_is_retracted_again(
+    has_left: bool,
+) -> None:
+    bench = two_ways()
+    q = {"prefix": Q, "router_id": bytes(7) + b"q"}
+    bench.receive([update(**q)], 2, "two")
+    bench.live(9.0)
+    bench.receive([update(**q, metric=INFINITY)], 2, "two")
+    if has_left:
+        assert Q in retracted(bench, "one"), "it is lost on its way"
+        bench.wait(0.1)
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.wait(1.0)
+    bench.speaker.restore_link("one", bench.now)
+    bench.receive([bench.ihu()], 1, "one")
+    assert retracted(bench, "one") == [Q]
+
+
+def test_a_second_copy_that_waits_when_its_link_is_found_dead_is_not_forgotten() -> None:
+    bench = away_while_lost(10)
+    bench.wait(0.3)
+    (neighbour,) = bench.speaker._state.interfaces["one"].neighbours.values()
+    neighbour.outbox.urgent[V4] = 2
+    bench.speaker.fail_link("one", WHY, bench.now)
+    assert {Q, V4} <= neighbour.untold.keys()
+    assert len(neighbour.untold) == 12
+
+
+def test_what_was_on_its_way_to_a_neighbour_that_is_lost_is_forgotten_with_it() -> None:
+    bench = away_while_lost(10)
+    state = bench.speaker._state
+    former = state.interfaces["one"].neighbours[FIRST]
+    bench.speaker.fail_link("one", WHY, bench.now)
+    bench.keep([2], "two", seconds=80.0)
+    assert "neighbour-lost" in bench.events()
+    assert not any(former in pending.waiting for pending in state.acknowledgments.values())
+    bench.meet(1, "one")
+    assert not state.interfaces["one"].neighbours[FIRST].untold
+
+
+def test_of_what_was_on_its_way_to_a_dead_link_no_more_is_remembered_than_of_what_nobody_confirms() -> None:
+    bench = away_while_lost(5000)
+    (neighbour,) = bench.speaker._state.interfaces["one"].neighbours.values()
+    assert not neighbour.untold
+    bench.speaker.fail_link("one", WHY, bench.now)
+    assert len(neighbour.untold) == MAX_UNTOLD
+    assert Q in neighbour.untold
 
 
 def test_what_came_again_while_a_link_was_dead_is_not_retracted_when_it_lives() -> None:

@@ -84,6 +84,14 @@ def forget_neighbour(state: State, neighbour: Neighbour, why: str) -> None:
         _excuse(state, state.holds[prefix], neighbour, why)
 
 
+def note_unheard(state: State, neighbour: Neighbour) -> None:
+    """Remember of a neighbour that seems to hear nothing what it did not confirm, or was to hear next."""
+    sent = (p.updates for p in state.acknowledgments.values() if neighbour in p.waiting)
+    for updates in (*sent, neighbour.interface.outbox.urgent, neighbour.outbox.urgent):
+        for prefix in updates:
+            note_untold(state, neighbour, prefix)
+
+
 def tell_unacknowledged(state: State, neighbour: Neighbour, now: float) -> None:
     """Retract again what a neighbour has not acknowledged, who was away and asks for everything now."""
     last = state.parameters.update_copies

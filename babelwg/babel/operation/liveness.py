@@ -2,7 +2,7 @@
 
 from babelwg.babel.events import LinkCostChanged
 from babelwg.babel.memory import Heard
-from babelwg.babel.operation.acknowledgments import forget_neighbour
+from babelwg.babel.operation.acknowledgments import forget_neighbour, note_unheard
 from babelwg.babel.operation.cost import compute_cost, compute_rxcost
 from babelwg.babel.operation.dump import join_hello
 from babelwg.babel.operation.hellos import send_scheduled_hello
@@ -193,6 +193,8 @@ def _reprice(state: State, neighbour: Neighbour, cost: int, now: float) -> None:
     before, neighbour.cost = neighbour.cost, cost
     name = neighbour.interface.name
     state.emit(LinkCostChanged(name, neighbour.address, cost, neighbour.rxcost, neighbour.txcost))
+    if cost == INFINITY:
+        note_unheard(state, neighbour)  # before what is lost now: of too many the latest are remembered
     reprice(state, neighbour, now)
     if before == INFINITY:
         neighbour.round_trip.since = now
