@@ -408,6 +408,41 @@ def test_requests_for_the_same_source_do_not_pile_up(found: Bench) -> None:
     assert len(seqno_requests(found.sent())) == 1
 
 
+def test_a_lost_prefix_is_asked_for_where_only_a_next_hop_that_died_was_asked_a_moment_ago(
+    found: Bench,
+) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 2, request(9))
+    assert [name for name, tlvs in sent_by_interface(found).items() if seqno_requests(tlvs)] == ["tun1"]
+    found.now += 0.02
+    found.speaker.fail_link("tun1", "no answer", found.now)
+    assert found.selected() is None
+    found.now += 0.02
+    receive(found, 3, update(metric=300, seqno=7, number=3))
+    # The requester wants a newer one than would do for us.
+    assert seqno_requests(sent_by_interface(found)["tun3"]) == [request(9)]
+    assert seqno_requests(found.wait(0.5)) == [request(9), request(9)]
+    receive(found, 3, update(metric=300, seqno=9, number=3))
+    assert [u.seqno for u in updates(sent_by_interface(found)["tun2"])] == [9]
+    assert seqno_requests(found.wait(5)) == []
+
+
+def test_two_who_announce_a_lost_prefix_in_turn_are_asked_no_more_often_than_one(found: Bench) -> None:
+    receive(found, 1, update(metric=100, seqno=7))
+    found.wait(0.2)
+    receive(found, 1, retraction())
+    for metric in range(300, 400):
+        for number in (2, 3):
+            receive(found, number, update(metric=metric, seqno=7, number=number))
+    sent = sent_by_interface(found)
+    assert [len(seqno_requests(sent[name])) for name in ("tun2", "tun3")] == [1, 1]
+    for metric in range(300, 400):
+        for number in (2, 3):
+            receive(found, number, update(metric=metric, seqno=7, number=number))
+            assert seqno_requests(found.sent()) == []
+
+
 def test_pending_requests_are_bounded_and_counted() -> None:
     found = bench(Parameters(max_pending_requests=3), (1, 2))
     prefixes = [Prefix.parse(f"2001:db8:{number:x}::/48") for number in range(5)]

@@ -101,20 +101,27 @@ def request_after_loss(state: State, prefix: Prefix, lost_router_id: bytes, now:
 def request_better(state: State, route: Route, router_id: bytes, now: float) -> None:
     """Ask the sender of an unfeasible update that we would select for a newer seqno (§3.8.2.2).
 
-    A prefix without any route is asked for as often as after a loss (§3.8.2.1): nothing else makes it reachable.
+    A prefix without any route is asked for as often as after a loss (§3.8.2.1), and at once where only others were
+    asked, who may have lost it since: nothing else makes it reachable.
     """
     source = Source(route.prefix, router_id)
     seqno = _next_seqno(state, route.prefix, router_id)
     is_lost = route.prefix not in state.routes.selected
     recently = RECENTLY if is_lost else state.parameters.request_timeout
-    if seqno is None or _is_redundant(state, source, seqno, recently, now):
+    if seqno is None:
         return
+    asked: tuple[Neighbour, ...] = ()
+    if _is_redundant(state, source, seqno, recently, now):
+        seqno, asked = state.requests[source].seqno, state.requests[source].targets
+        if not is_lost or route.neighbour in asked:
+            return
     if (pending := _remember(state, source, seqno, route.neighbour, now)) is not None:
         if is_lost and not pending.resends:
             _repeat_later(state, pending, now)
         else:
             state.timers.advance(pending.timer, now + state.parameters.request_timeout)
         _send(state, pending, [route.neighbour], HOP_COUNT, now)
+        pending.targets = (*asked, route.neighbour)  # who was asked a moment ago is not asked again in turn
 
 
 def request_refresh(state: State, route: Route, now: float) -> None:
