@@ -57,6 +57,25 @@ def test_a_backup_of_equal_cost_is_used_two_link_round_trips_after_the_loss() ->
     assert found - lost == pytest.approx(4 * 0.002)  # one way takes 2 ms
 
 
+@pytest.mark.parametrize("away", [1.5, 2.6, 3.9, 5.5])
+def test_a_relay_that_was_away_is_asked_within_a_second_after_it_is_back(away: float) -> None:
+    #   a --150-- d     b's way to d leads through c, whose speaker is away as the link fails. a asks b for a newer
+    #   |         |     seqno, since b's way is no better than its own was; b passes that on to c, and forgets it.
+    #   b ---96-- c
+    net = SimNetwork.parse("a-b:96 b-c:96 c-d:96 a-d:150", seed=1)
+    net.run(seconds=30)
+    net.crash("c")
+    net.run(seconds=0.3)
+    net.cut("a", "d")
+    net.fail_link("a", "d")
+    net.fail_link("d", "a")
+    net.run(seconds=away)
+    assert net["a"].next_hop("d") is None
+    net.restart("c")
+    net.run(seconds=0.9)
+    assert net["a"].next_hop("d") == "b"
+
+
 def test_who_loses_a_route_hears_at_once_of_those_that_split_horizon_kept_back() -> None:
     #   a ---- b
     #   |      |     d reaches b through a or through c, at the same cost; where it does so through a,

@@ -31,7 +31,10 @@ RECENTLY = (
 # Over five hops that lose a packet in twenty, three of ten requests stay without an answer.
 FIRST_RESEND = 0.2  # seconds until a request for a lost prefix is repeated; more than RECENTLY
 RESEND_PAUSE = 0.0005  # seconds more for each request that waits
-QUICK_RESENDS, RESENDS = 4, 8  # those with as long between them, and all: the others are ever further apart
+# A relay does not repeat what it passed on, so after a speaker on the way was away, it is for us to ask soon. The last
+# repetition comes after the next periodic update of who announces the prefix, which has us begin anew.
+QUICK_RESENDS, RESENDS = 4, 24  # those with as long between them, and all
+SLOW_RESEND = 4.0  # times as long lies between two of the others
 
 
 def handle_route_request(state: State, neighbour: Neighbour, request: RouteRequest, now: float) -> None:
@@ -312,7 +315,7 @@ def _first_resend(state: State) -> float:
 
 
 def _handle_timeout(state: State, source: Source, now: float) -> None:
-    """Repeat an unanswered request a few times while nothing is selected (§3.8.2.1)."""
+    """Repeat an unanswered request, so many times at most, while nothing is selected (§3.8.2.1)."""
     pending = state.requests[source]
     asked = [
         route.neighbour for route in state.routes.candidates(source.prefix) if _is_worth_asking(state, route)
@@ -322,7 +325,7 @@ def _handle_timeout(state: State, source: Source, now: float) -> None:
         return
     pending.resends -= 1
     sent = RESENDS - pending.resends
-    pause = _first_resend(state) * (2.0 ** (sent - 2) if sent >= QUICK_RESENDS else 1.0)
+    pause = _first_resend(state) * (SLOW_RESEND if sent >= QUICK_RESENDS else 1.0)
     pending.sent = now
     state.timers.set(pending.timer, now + pause)
     _send(state, pending, asked, HOP_COUNT, now)
