@@ -18,6 +18,7 @@ from babelwg.babel.operation.failure import (
     fail_link,
     handle_retry_timer,
     has_alternative,
+    is_needed,
     restore_link,
 )
 from babelwg.babel.operation.feasibility import start_remembered_sources
@@ -246,6 +247,11 @@ class Speaker(Shown):
         """Return whether a prefix that is routed over an interface might be reached over another one, if asked for."""
         found = self._state.interfaces.get(interface)
         return found is not None and has_alternative(self._state, found)
+
+    def is_needed(self, interface: str) -> bool:
+        """Return whether a dead link may lead to what no other one leads to."""
+        found = self._state.interfaces.get(interface)
+        return found is not None and is_needed(self._state, found)
 
     def knows(self, interface: str, address: bytes) -> bool:
         """Return whether an address is that of a neighbour on an interface."""

@@ -520,6 +520,31 @@ def test_there_may_be_an_alternative_where_another_neighbour_is_heard() -> None:
     assert not bench.speaker.has_alternative("one")
 
 
+def test_a_dead_link_is_needed_where_another_one_does_not_lead() -> None:
+    #      one        two
+    #   b -------- we -------- c
+    bench = two_ways()
+    bench.speaker.fail_link("one", WHY, bench.now)
+    assert bench.selected() == SECOND
+    assert not bench.speaker.is_needed("one")
+    bench.receive([update(metric=INFINITY)], 2, "two")
+    assert bench.speaker.is_needed("one"), "only b may still lead to P"
+    bench.receive([update(metric=50, number=2)], 2, "two")
+    assert not bench.speaker.is_needed("one")
+    bench.receive([update(metric=INFINITY)], 1, "one")
+    bench.speaker.fail_link("two", WHY, bench.now)
+    assert bench.speaker.is_needed("one"), "it would lead to b itself"
+    assert not bench.speaker.is_needed("none")
+
+
+def test_a_dead_link_is_not_needed_for_a_prefix_that_is_our_own() -> None:
+    bench = two_ways()
+    bench.speaker.announce(Q, 0, bench.now)
+    bench.receive([update(Q)], 1, "one")
+    bench.speaker.fail_link("one", WHY, bench.now)
+    assert not bench.speaker.is_needed("one")
+
+
 def test_where_nobody_else_tells_of_anything_no_table_is_looked_through_for_an_alternative() -> None:
     bench = Bench()
     for number, name in ((1, "one"), (2, "two")):

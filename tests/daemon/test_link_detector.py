@@ -181,9 +181,10 @@ def test_a_link_that_comes_back_proves_itself_and_is_used_again() -> None:
     assert all(detector.state is State.ALIVE for detector in link.ends)
 
 
-def unused_after(life: float, times: int) -> list[float]:
+def unused_after(life: float, times: int, is_needed: bool = False) -> list[float]:
     """Return for how long a link that lives for so many seconds each time stays unused after its returns."""
     link, unused = Link(), []
+    link.ends[0]._is_needed = lambda: is_needed
     link.run(3.0)
     for _ in range(times):
         link.up = False
@@ -201,6 +202,26 @@ def test_a_link_that_fails_again_and_again_is_left_alone_for_ever_longer() -> No
     unused = unused_after(0.3, 10)
     assert unused[0] < 1.0
     assert 60.0 < unused[-1] < 70.0
+
+
+def test_a_link_that_fails_again_and_again_is_used_at_once_where_nothing_else_leads() -> None:
+    assert max(unused_after(0.3, 10, is_needed=True)) < 1.0
+
+
+def test_an_unstable_link_is_used_again_as_soon_as_no_other_one_is_left() -> None:
+    link = Link()
+    detector = link.ends[0]
+    detector.hold, detector._restored = 16.0, 3.0
+    link.run(3.0)
+    link.up = False
+    link.run(1.0)
+    assert (detector.state, detector.hold) == (State.DEAD, 32.0)
+    link.up = True
+    link.run(10.0)
+    assert detector.state is State.DEAD
+    detector._is_needed = lambda: True
+    link.run(1.0)
+    assert detector.state is State.ALIVE
 
 
 def test_a_link_that_hellos_brought_back_and_that_fails_again_is_unstable_too() -> None:

@@ -72,6 +72,7 @@ class Routing:
         self.acknowledging = False
         self.acknowledged: list[tuple[str, float]] = []
         self.broken = False
+        self.needed: set[str] = set()
 
     def places(self) -> list[Place]:
         return self.known
@@ -90,6 +91,9 @@ class Routing:
 
     def has_alternative(self, interface: str) -> bool:
         return True
+
+    def is_needed(self, interface: str) -> bool:
+        return interface in self.needed
 
     def ask(self, interface: str) -> None:
         self.asked.append(interface)
@@ -218,6 +222,24 @@ def test_a_link_that_ceases_to_answer_is_told_to_the_speaker_and_tried_until_it_
             bench.turn(0.05)
         assert not bench.routing.failed
         assert bench.watch.counters == {"suspected": 1, "failed": 1, "restored": 1}
+
+    on_bench(monkeypatch, talk)
+
+
+def test_an_unstable_link_stays_unused_until_the_speaker_has_no_other_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def talk(bench: Bench) -> None:
+        bench.fail()
+        bench.watch.links["bw-b"].detector.hold = 30.0
+        bench.echo.answering = True
+        for _ in range(60):
+            bench.turn(0.05)
+        assert "bw-b" in bench.routing.failed
+        bench.routing.needed = {"bw-b"}
+        for _ in range(20):
+            bench.turn(0.05)
+        assert not bench.routing.failed
 
     on_bench(monkeypatch, talk)
 

@@ -9,9 +9,11 @@ from babelwg.babel.operation.hellos import send_scheduled_hello
 from babelwg.babel.operation.introduction import introduce
 from babelwg.babel.operation.liveness import drop_link, forgive, update_link
 from babelwg.babel.operation.queueing import queue_hello, queue_ihu, queue_small
+from babelwg.babel.operation.selection import is_shut
 from babelwg.babel.state import State
 from babelwg.babel.tables.interface import Interface
 from babelwg.babel.tables.neighbour import Neighbour
+from babelwg.babel.tables.route import Route
 from babelwg.babel.wire.tlv import INFINITY, AcknowledgmentRequest
 
 # Implementation constants: seconds
@@ -85,6 +87,25 @@ def has_alternative(state: State, interface: Interface) -> bool:
         for route in used
         for other in state.routes.candidates(route.prefix)
     )
+
+
+def is_needed(state: State, interface: Interface) -> bool:
+    """Return whether a dead link may lead to what no other one leads to: a prefix without a way, or anywhere at all.
+
+    Its other end finds so too, where it lost the way to what lies here: neither is kept waiting by the other.
+    """
+    if not any(n.reachable for other in state.interfaces.values() for n in other.neighbours.values()):
+        return True
+    return any(
+        prefix not in state.routes.selected and _may_serve(state, neighbour.routes[prefix])
+        for neighbour in interface.neighbours.values()
+        for prefix in neighbour.finite
+    )
+
+
+def _may_serve(state: State, route: Route) -> bool:
+    """Return whether a route over a dead link could be used if the link were not dead."""
+    return not (route.filtered or route in state.routes.refused or is_shut(state, route.prefix))
 
 
 def _is_relay(neighbour: Neighbour) -> bool:

@@ -64,10 +64,12 @@ class LinkDetector:
         now: float,
         hello_interval: float = 4.0,
         is_alone: Callable[[], bool] = lambda: False,
+        is_needed: Callable[[], bool] = lambda: False,
     ) -> None:
         """Watch from now on; a link dead for long is tried once in a `hello_interval`, in seconds.
 
-        `is_alone` tells whether nothing could be done with the news of a dead link.
+        `is_alone` tells whether nothing could be done with the news of a dead link, `is_needed` whether a dead one
+        would be used at once: nothing else leads to where it leads.
         """
         self.bounds = bounds
         self.state = State.ALIVE
@@ -78,7 +80,7 @@ class LinkDetector:
         self.loss = 0.0  # the share of probes that stay without an answer
         self.late = 0.0  # by how much we ourselves were late lately
         self.hello_interval = hello_interval
-        self._is_alone = is_alone
+        self._is_alone, self._is_needed = is_alone, is_needed
         self._alone = False  # in this suspicion
         self._stall = (0.0, now)  # a silence that ended by itself, in seconds, and when
         self._slow = (0.0, now)  # how long answers took that came after the verdict, in seconds, and when
@@ -318,7 +320,7 @@ class LinkDetector:
         if self._trial is not None:
             if self._trial_answers >= TRIAL_ANSWERS:
                 self._trial = None
-                if now >= self.since + self.hold:
+                if now >= self.since + self.hold or self._is_needed():
                     self._restored = now
                     silence = now - self.since
                     self._was_short = not self._was_seen and silence < STALL_LIMIT

@@ -351,7 +351,8 @@ class LinkWatch:
         packets = read_packets(self._requests, {place.index for place in new.values()})
         for name, place in new.items():
             if (counted := packets.get(place.index)) is not None:
-                detector = LinkDetector(self.bounds, now, place.hello_interval, partial(self._is_alone, name))
+                views = partial(self._is_alone, name), partial(self._is_needed, name)
+                detector = LinkDetector(self.bounds, now, place.hello_interval, *views)
                 link = WatchedLink(place, counted, self._own(place), detector)
                 if self._store.answers(link.key):
                     detector.presume(now)
@@ -365,6 +366,9 @@ class LinkWatch:
 
     def _is_alone(self, interface: str) -> bool:
         return not self._routing.speaker.has_alternative(interface)
+
+    def _is_needed(self, interface: str) -> bool:
+        return self._routing.speaker.is_needed(interface)
 
     def _wake_at(self, when: float) -> None:
         if self._timer is not None:
