@@ -203,6 +203,58 @@ def test_a_wired_link_costs_what_the_neighbour_says_as_long_as_two_of_three_hell
     assert cost(found) == INFINITY
 
 
+def lose_promised(found: Bench, times: int) -> None:
+    """Let time pass in which each promised Hello is lost and an unscheduled one comes."""
+    for _ in range(times):
+        found.seqnos["tun", 1] += 1
+        found.wait(3.9)
+        found.receive([found.hello(interval=0.0), found.ihu()])
+        found.wait(0.1)
+
+
+def test_a_tunnel_over_which_unscheduled_hellos_come_is_not_ended_by_lost_ones_but_by_silence() -> None:
+    found = bench()
+    found.meet(hellos=16)
+    lose_promised(found, 4)  # the last unscheduled one 2.1 s before the fourth miss
+    assert cost(found) == 118  # 13 of 16
+    assert "link-cost-changed" in found.events()
+    found.wait(2.2)
+    assert cost(found) == 128
+    found.wait(3.7)
+    assert cost(found) == 128
+    found.wait(0.2)  # 6.2 s after the last word, and no later than 2.5 intervals
+    assert cost(found) == INFINITY
+
+
+def test_the_loss_of_a_tunnel_that_was_not_silent_is_not_forgotten_with_the_next_hello() -> None:
+    found = bench()
+    found.meet(hellos=16)
+    lose_promised(found, 6)
+    assert cost(found) == 140  # 11 of 16
+    found.receive([found.hello(), found.ihu()])
+    assert cost(found) == 140
+
+
+def test_two_lost_hellos_of_three_end_a_link_whose_loss_is_not_weighed() -> None:
+    for parameters in (WIRED, InterfaceParameters(link_quality=False)):
+        found = bench(parameters)
+        found.meet(hellos=16)
+        lose_promised(found, 3)
+        assert cost(found) == INFINITY
+
+
+def test_unscheduled_hellos_do_not_bring_a_link_back() -> None:
+    found = bench()
+    found.meet(hellos=16)
+    found.wait(10.1)
+    assert cost(found) == INFINITY
+    found.seqnos["tun", 1] += 2
+    lose_promised(found, 3)
+    assert cost(found) == INFINITY
+    found.receive([found.hello(), found.ihu()])
+    assert cost(found) == 96, "nor does their coming keep it away for longer"
+
+
 @pytest.mark.conformance("BA.2.2-1")
 def test_a_wireless_link_costs_what_loss_makes_of_it() -> None:
     found = bench(WIRELESS)

@@ -30,7 +30,7 @@ def compute_rxcost(neighbour: Neighbour) -> int:
         # All six Hellos count even when fewer were due: one lucky Hello over a bad link proves nothing.
         ones = neighbour.multicast.ones(ETX_WINDOW)
         return min(MAX_COST, parameters.rxcost * ETX_WINDOW // ones) if ones else INFINITY
-    if not (is_up(neighbour.multicast) or is_up(neighbour.unicast)):
+    if not (is_up(neighbour.multicast) or is_up(neighbour.unicast) or _is_kept(neighbour)):
         return INFINITY
     return min(MAX_COST, _divide(parameters.rxcost, _share(neighbour)))
 
@@ -54,6 +54,15 @@ def measured_cost(neighbour: Neighbour) -> int:
 def compute_metric(cost: int, refmetric: int, added: int = 0) -> int:
     """Return the metric over a link to a neighbour that announces `refmetric`; filters may add to it (§3.5.2)."""
     return min(INFINITY, cost + refmetric + added)
+
+
+def _is_kept(neighbour: Neighbour) -> bool:
+    """Return whether a tunnel in use stays in use, though promised Hellos were lost: others came meanwhile."""
+    # Departs from appendix A.2.1: two lost Hellos of three raise the cost of a link over which unscheduled ones go on
+    # coming, and do not end it. Who says nothing any more is found by the next one missed, within the usual hold time.
+    parameters = neighbour.interface.parameters
+    is_weighed = parameters.link_quality and parameters.point_to_point
+    return is_weighed and neighbour.rxcost < INFINITY and neighbour.multicast.vouched
 
 
 def _uses_etx(parameters: InterfaceParameters) -> bool:

@@ -27,7 +27,18 @@ OUTAGE = 0b1111  # Hellos; more missed ones in a row than loss alone makes likel
 class HelloHistory:
     """The latest Hellos of one kind, newest in the lowest bit (appendix A.1)."""
 
-    __slots__ = ("bits", "expected", "interleaved", "interval", "length", "presumed", "timer", "until")
+    __slots__ = (
+        "_passed",
+        "bits",
+        "expected",
+        "interleaved",
+        "interval",
+        "length",
+        "presumed",
+        "timer",
+        "until",
+        "vouched",
+    )
 
     def __init__(self, action: Callable[[float], None]) -> None:
         self.bits = 0
@@ -35,6 +46,10 @@ class HelloHistory:
         self.expected: int | None = None
         self.interval = 0.0  # seconds, as the neighbour last promised
         self.interleaved = False  # whether unscheduled Hellos came between the promised ones
+        self.vouched = (
+            False  # whether, when one was last missed, unscheduled ones had come instead, and before too
+        )
+        self._passed = False  # whether one came since then
         self.presumed = False  # known from an earlier life of ours, and not heard in this one
         self.until = 0.0  # when a neighbour of which nothing more comes is silent, in seconds
         self.timer = Timer(action)
@@ -56,11 +71,11 @@ class HelloHistory:
             self.length = max(0, self.length - undone)
         elif not self.interleaved:
             self._append(0, jump)
-        if not self.bits & OUTAGE:
+        if not (self.bits & OUTAGE or self.vouched):
             # The link was down, which is over; what was lost then says nothing about its quality now.
             self.length = 0
         self._append(1, 1)
-        self.expected = seqno_add(seqno, 1)
+        self.expected, self._passed = seqno_add(seqno, 1), False
 
     def presume(self, expected: int, interval: float, until: float) -> None:
         """Begin as if the last Hello that an earlier life of ours heard were the only one."""
@@ -71,7 +86,7 @@ class HelloHistory:
         """Take note of a Hello that was not promised; from then on only broken promises count as loss."""
         # Departs from appendix A.1: unscheduled Hellos, of which many may come in a short time, are no entries, or the
         # history would say how the last seconds were, and the loss of two of them in a row would end the link.
-        self.interleaved = True
+        self.interleaved = self._passed = True
         self.expected = seqno_add(seqno, 1)
 
     def miss(self) -> None:
@@ -79,6 +94,9 @@ class HelloHistory:
         assert self.expected is not None, "only a neighbour that was heard can miss a Hello"
         if self.presumed:
             self.bits = 0
+        # What was silent for two Hellos was down, whatever comes later.
+        was_heard = self.vouched or self.ones(2) > 0
+        self.vouched, self._passed = self._passed and was_heard, False
         self._append(0, 1)
         self.expected = seqno_add(self.expected, 1)
 
