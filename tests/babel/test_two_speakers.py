@@ -78,3 +78,16 @@ def test_the_hellos_of_both_ends_of_a_tunnel_leave_together_and_as_often_as_befo
     assert 150 <= len(fewer) <= 175
     assert len(more) - len(fewer) <= 1, "of a pair at either end of the time one is within"
     assert all(min(abs(mine - yours) for yours in more) < 0.011 for mine in fewer)
+
+
+def test_the_hellos_of_many_interfaces_share_their_moments() -> None:
+    speaker = make(10)
+    for number in range(50):
+        speaker.add_interface(f"eth{number}", InterfaceParameters(), A, number / 10)
+    moments, now = [], 10.0
+    while (now := speaker.next_deadline() or now) < 50.0:
+        speaker.handle_deadline(now)
+        moments += [now] * len(speaker.datagrams_to_send(now))
+        speaker.events()
+    assert len(moments) > 400
+    assert len({round(when, 4) for when in moments if when > 20.0}) <= 310, "no more than ten a second"

@@ -25,10 +25,9 @@ class RoundTripEstimate:
         self.smoothed = 0.0
         self.variation = 0.0
         self._since = -math.inf  # when the first of those that came together did
-        self._fastest = 0.0  # of them
         self._before = (0.0, 0.0)  # what was known before them
         self._samples = 0  # those that came together counted once
-        self._last: deque[float] = deque(maxlen=LAST)  # and of these the last ones
+        self._last: deque[float] = deque(maxlen=LAST)  # and of these the last ones, of each the fastest
 
     @property
     def is_known(self) -> bool:
@@ -59,9 +58,9 @@ class RoundTripEstimate:
             self._since = now
             self._samples += 1
             self._last.append(sample)
-        elif sample >= self._fastest:
+        elif sample >= self._last[-1]:
             return
-        self._fastest = self._last[-1] = sample
+        self._last[-1] = sample
         smoothed, variation = self._before
         if self._samples == 1 or (self._samples <= FIRST_SAMPLES and sample < smoothed):
             self.smoothed = min(sample, FIRST_BELIEVED)
