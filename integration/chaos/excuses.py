@@ -2,7 +2,8 @@
 
 A path exists when daemons and data planes run (design, section 8). Yet the neighbours of a daemon that is away keep to
 it for the ordinary hold time, since its kernel forwards (section 4): what it forwards to a dead end, and what could
-only be asked for through it, is excused. That is told of each pair by the way that its packets took, and nothing else.
+only be asked for through it, is excused. Who has no route asks neighbours; where those have none either, they ask
+theirs, until there are some with a route. That is told of each pair by the ways of packets, and nothing else.
 """
 
 from collections.abc import Sequence
@@ -45,11 +46,23 @@ class Excuses:
         way = self._witness.way(source, address, moment)
         if not away or destination in way:
             return bool(away & set(way))
-        # Whoever has no route must ask neighbours that have one.
-        helpers = [
-            self._witness.way(peer, address, moment)
-            for peer in self._peers[way[-1]]
-            if peer not in way and self._paths.works(frozenset((way[-1], peer)), moment)
-        ]
-        able = [helper for helper in helpers if helper[-1] == destination]
-        return bool(away & set(way)) or (bool(able) and all(away & set(helper) for helper in able))
+        if away & set(way):
+            return True
+        helpers = self._helpers(way, address, destination, moment)
+        held_up = [helper for helper in helpers if away & set(helper)]
+        return bool(held_up) and all(helper in held_up for helper in helpers if helper[-1] == destination)
+
+    def _helpers(self, way: list[str], address: str, destination: str, moment: float) -> list[list[str]]:
+        """Return the ways of the nearest nodes with a route: who has none asks neighbours, and those theirs in turn."""
+        found, seen, todo = [], set(way), [way[-1]]
+        while todo:
+            name = todo.pop()
+            near = {peer for peer in self._peers[name] if self._paths.works(frozenset((name, peer)), moment)}
+            for peer in near - seen:
+                helper = self._witness.way(peer, address, moment)
+                if len(helper) == 1 and peer != destination:
+                    todo.append(peer)
+                else:
+                    found.append(helper)
+            seen |= near
+        return found

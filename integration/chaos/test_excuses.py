@@ -32,9 +32,9 @@ class Ways:
         return list(self._ways[source])
 
 
-def excused(ways: Ways, *breaks: Break) -> list[Span]:
+def excused(ways: Ways, *breaks: Break, source: str = "a") -> list[Span]:
     witness: Any = ways
-    return Excuses(TOPOLOGY, witness, Paths(TOPOLOGY, breaks), breaks).during("a", "fd00::4", "d", HOLE)
+    return Excuses(TOPOLOGY, witness, Paths(TOPOLOGY, breaks), breaks).during(source, "fd00::4", "d", HOLE)
 
 
 def seconds(spans: list[Span]) -> float:
@@ -50,8 +50,17 @@ def test_a_way_past_it_is_not_excused() -> None:
 
 
 def test_who_has_no_route_is_excused_where_only_the_absent_one_could_help() -> None:
-    assert seconds(excused(Ways(a="a", b="bd", d="d", e="e"), WITHOUT_B)) == 2.5
+    cut = Break(("e", "d"), 9.0, 20.0, "link")
+    assert seconds(excused(Ways(a="a", b="bd", d="d", e="e"), WITHOUT_B, cut)) == 2.5
     assert excused(Ways(a="a", b="bd", d="d", e="ed"), WITHOUT_B) == []
+    assert excused(Ways(a="a", b="bd", d="d", e="e"), WITHOUT_B) == []  # it could ask the destination
+
+
+def test_who_has_no_route_is_excused_where_who_could_help_waits_for_the_absent_one_too() -> None:
+    cut = Break(("e", "d"), 9.0, 20.0, "link")
+    assert seconds(excused(Ways(a="a", b="bd", d="d", e="e"), WITHOUT_B, cut, source="e")) == 2.5
+    assert seconds(excused(Ways(a="a", b="b", d="d", e="e"), WITHOUT_B, cut, source="e")) == 0
+    assert seconds(excused(Ways(a="a", b="ba", d="d", e="e"), WITHOUT_B, cut, source="e")) == 2.5
 
 
 def test_a_neighbour_behind_a_cut_link_is_no_help() -> None:

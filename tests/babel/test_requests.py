@@ -289,6 +289,60 @@ def test_an_unfeasible_route_of_a_dead_link_is_asked_about_when_the_link_lives_a
     assert {r.seqno for r in seqno_requests(sent["tun2"])} == {8}
 
 
+def silent_next_hop(found: Bench, seqno: int = 7) -> None:
+    """Have tun1 the next hop, whose speaker says nothing more, tun2 another way, and tun3 ask twice."""
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 2, update(metric=300, number=2, seqno=seqno))
+    for name in ("tun1", "tun2"):
+        receive(found, 3, request(50))
+        assert list(sent_by_interface(found)) == [name]
+        found.wait(0.2)
+
+
+def test_a_request_that_is_repeated_goes_to_each_neighbour_in_turn(found: Bench) -> None:
+    silent_next_hop(found)
+    receive(found, 3, request(50))
+    assert list(sent_by_interface(found)) == ["tun1"]
+    found.wait(0.2)
+    receive(found, 3, request(50))
+    assert list(sent_by_interface(found)) == ["tun2"]
+    receive(found, 3, request(51))
+    assert list(sent_by_interface(found)) == ["tun1"]
+
+
+@pytest.mark.parametrize("seqno", [7, 50])
+def test_a_longer_way_is_used_where_the_next_hop_leaves_a_request_unanswered(
+    found: Bench, seqno: int
+) -> None:
+    silent_next_hop(
+        found, seqno
+    )  # 50: what is asked for was known of the other already, and is only said again
+    receive(found, 2, update(metric=300, number=2, seqno=50))
+    assert found.selected() == neighbour_address(2)
+    sent = sent_by_interface(found)
+    assert {(u.seqno, u.metric) for u in updates(sent["tun3"])} == {(50, 396)}
+    # The next hop is back.
+    receive(found, 1, update(metric=100, seqno=50))
+    found.live(20)
+    assert found.selected() == neighbour_address(1)
+
+
+def test_a_longer_way_is_not_used_where_nobody_was_asked_but_the_next_hop(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 3, request(50))
+    found.wait(0.2)
+    receive(found, 2, update(metric=300, number=2, seqno=50))
+    assert found.selected() == neighbour_address(1)
+
+
+def test_a_longer_way_is_not_used_where_its_seqno_is_still_too_old(found: Bench) -> None:
+    silent_next_hop(found)
+    receive(found, 2, update(metric=300, number=2, seqno=49))
+    assert found.selected() == neighbour_address(1)
+
+
 @pytest.mark.conformance("B3.8.1.2-9", "B3.7.2-7")
 def test_the_update_that_satisfies_a_forwarded_request_is_passed_on_at_once(found: Bench) -> None:
     receive(found, 1, update(metric=100))

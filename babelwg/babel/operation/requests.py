@@ -1,5 +1,6 @@
 """Requests: asked, answered, passed on and repeated (RFC 8966, section 3.8)."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from babelwg.babel.events import SeqnoRequested
@@ -145,6 +146,12 @@ def answer_waiting(state: State, prefix: Prefix, now: float) -> None:
         queue_answer(state, requester, prefix, now)
 
 
+def is_awaited(state: State, route: Route) -> bool:
+    """Return whether a route has what neighbours asked us for, used or not."""
+    pending = state.requests.get(Source(route.prefix, route.router_id))
+    return pending is not None and bool(pending.requesters) and not seqno_lt(route.seqno, pending.seqno)
+
+
 def ask_next_hop(state: State, route: Route, now: float) -> None:
     """Pass a request on to a next hop that is new since: an answer of the former one is not announced (§3.8.1.2)."""
     pending, next_hop = state.requests.get(Source(route.prefix, route.router_id)), route.neighbour
@@ -197,14 +204,20 @@ def _hold(state: State, neighbour: Neighbour, prefix: Prefix) -> None:
 
 
 def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: float) -> None:
-    """Pass a request on to one neighbour, unless an equal one is on its way (§3.8.1.2)."""
+    """Pass a request on to one neighbour, unless an equal one is on its way (§3.8.1.2).
+
+    One that is repeated goes to another neighbour each time: the speaker of who was asked before may be away. Departs
+    from §3.8.1.2 where only the first has a feasible route: what only it could answer, it has been asked already.
+    """
     source = Source(request.prefix, request.router_id)
     redundant = _is_redundant(state, source, request.seqno, RECENTLY, now)
     if redundant and _may_be_answered(state, state.requests[source], requester):
         state.count("request_suppressed.duplicate")
         _add_requester(state, state.requests[source], requester)
         return
-    if (target := _next_towards(state, request.prefix, requester)) is None:
+    known = state.requests.get(source)
+    asked = () if known is None or seqno_lt(known.seqno, request.seqno) else known.targets
+    if (target := _next_towards(state, request.prefix, requester, asked)) is None:
         state.count("request_ignored.no-next-hop")
         return
     seqno = state.requests[source].seqno if redundant else request.seqno
@@ -214,6 +227,8 @@ def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: flo
     _add_requester(state, pending, requester)
     state.timers.advance(pending.timer, now + FORWARDED_LIFETIME * state.parameters.request_timeout)
     _send(state, pending, [target], request.hop_count - 1, now)
+    if target not in asked:
+        pending.targets = (*asked, target)
 
 
 def _may_be_answered(state: State, pending: PendingRequest, requester: Neighbour) -> bool:
@@ -227,19 +242,24 @@ def _may_be_answered(state: State, pending: PendingRequest, requester: Neighbour
     )
 
 
-def _next_towards(state: State, prefix: Prefix, requester: Neighbour) -> Neighbour | None:
-    """Return the next hop of a feasible route that is not the requester, else of an unfeasible one."""
+def _next_towards(
+    state: State, prefix: Prefix, requester: Neighbour, asked: Sequence[Neighbour]
+) -> Neighbour | None:
+    """Return the next hop of a feasible route that is not the requester, else of an unfeasible one; the asked last."""
     selected = state.routes.selected[prefix].route
-    if selected.neighbour is not requester:
-        return selected.neighbour
     others = [
         r
         for r in state.routes.candidates(prefix)
-        if _is_worth_asking(state, r) and r.neighbour is not requester
+        if (r is selected or _is_worth_asking(state, r)) and r.neighbour is not requester
     ]
     if not others:
         return None
-    return min(others, key=lambda r: (not state.is_feasible_route(r), r.metric)).neighbour
+
+    def preference(route: Route) -> tuple[bool, bool, bool, int]:
+        is_feasible = route is selected or state.is_feasible_route(route)
+        return route.neighbour in asked, not is_feasible, route is not selected, route.metric
+
+    return min(others, key=preference).neighbour
 
 
 def _is_worth_asking(state: State, route: Route) -> bool:

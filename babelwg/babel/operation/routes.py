@@ -9,7 +9,7 @@ from babelwg.babel.operation.acknowledgments import note_retraction
 from babelwg.babel.operation.cost import compute_metric
 from babelwg.babel.operation.permission import judge_route, may_use_v4_via_v6
 from babelwg.babel.operation.queueing import telling_together
-from babelwg.babel.operation.requests import answer_waiting, request_better, request_refresh
+from babelwg.babel.operation.requests import answer_waiting, is_awaited, request_better, request_refresh
 from babelwg.babel.operation.selection import is_shut, select_route
 from babelwg.babel.parameters import HOLD_FACTOR, MIN_UPDATE_HOLD
 from babelwg.babel.state import State
@@ -290,6 +290,9 @@ def _go_on(state: State, route: Route, feasible: bool, is_served: bool, now: flo
     _restart_expiry(state, route, route.interval, now)
     if not is_served:
         _try_again(state, route, feasible, now)
+    elif state.requests and is_awaited(state, route):
+        select_route(state, route.prefix, "update", now, route.neighbour)
+        answer_waiting(state, route.prefix, now)
 
 
 def _try_again(state: State, route: Route, feasible: bool, now: float) -> None:

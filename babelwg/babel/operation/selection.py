@@ -10,10 +10,11 @@ from babelwg.babel.operation.damping import SAID, may_change, note_loss
 from babelwg.babel.operation.keeping import note_choice, note_first_choice
 from babelwg.babel.operation.permission import concerns, forget_permissions
 from babelwg.babel.operation.queueing import queue_ordinary, queue_urgent, queue_urgent_on
-from babelwg.babel.operation.requests import ask_next_hop, request_after_loss, request_better
+from babelwg.babel.operation.requests import ask_next_hop, is_awaited, request_after_loss, request_better
 from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Cause, Neighbour
 from babelwg.babel.tables.route import Route, Selection, Undecided
+from babelwg.babel.tables.source import Source
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.tlv import INFINITY
@@ -74,6 +75,8 @@ def choose(state: State, prefix: Prefix, since: float | None, now: float) -> Cho
             if (best is None or route.metric < best.metric) and is_usable(state, route):
                 best = route
         return Choice(best)
+    if state.requests and (answer := _find_answer(state, old.route)) is not None:
+        return Choice(answer)
     # Most prefixes are used over their best route, and the others need no look at whether they are feasible.
     limit = old.route.metric
     better = [route for route in candidates if route.metric < limit and is_usable(state, route)]
@@ -94,6 +97,25 @@ def is_usable(state: State, route: Route) -> bool:
         and route.neighbour.purged
         and state.is_feasible_route(route)
     )
+
+
+def _find_answer(state: State, current: Route) -> Route | None:
+    """Return a route that has what others asked us for, where the next hop was asked first and did not answer.
+
+    Its speaker may be away. It forwards as before, but as long as we use its route nobody can be told of the other.
+    """
+    pending = state.requests.get(Source(current.prefix, current.router_id))
+    if pending is None or current.neighbour not in pending.targets or is_awaited(state, current):
+        return None
+    answers = [
+        route
+        for route in state.routes.candidates(current.prefix)
+        if route.neighbour in pending.targets
+        and route.router_id == current.router_id
+        and is_awaited(state, route)
+        and is_usable(state, route)
+    ]
+    return min(answers, key=lambda route: route.metric, default=None)
 
 
 def _weigh(state: State, better: Sequence[Route], old: Selection, since: float | None, now: float) -> Choice:
