@@ -77,8 +77,8 @@ class Parameters:
     source_work_burst: int = 100_000  # unknown sources at once
     # Implementation constants: our own pace.
     dump_interval: float = 2.0  # at least this long between two full dumps to one neighbour
-    acknowledgment_timeout: float = 0.5  # before the second copy of an urgent update, doubled each time
-    update_copies: int = 4  # of an urgent update that nobody acknowledges, at most 5 (§3.7.2)
+    acknowledgment_timeout: float = 0.5  # before the third copy of an urgent update, doubled each time
+    update_copies: int = 5  # of an urgent update that nobody acknowledges, at most 5 (§3.7.2)
     significant_metric_change: int = 48  # half of what a tunnel without loss costs
     hysteresis_recheck: float = 1.0
     seek_pause_max: float = 16.0  # between two requests for a better path that stays unfeasible

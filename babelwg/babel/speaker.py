@@ -11,6 +11,7 @@ from babelwg.babel.operation.acknowledgments import (
     end_hold,
 )
 from babelwg.babel.operation.acquisition import lose_neighbour
+from babelwg.babel.operation.answering import limit_seqno
 from babelwg.babel.operation.delay import reprice_delay
 from babelwg.babel.operation.dump import handle_update_timer
 from babelwg.babel.operation.failure import (
@@ -43,7 +44,6 @@ from babelwg.babel.operation.recovery import (
     end_interface,
     wildcard_retraction,
 )
-from babelwg.babel.operation.requests import limit_seqno
 from babelwg.babel.operation.restoration import forget_interfaces, restore_interface, retract_former
 from babelwg.babel.operation.routes import retract_v4_via_v6
 from babelwg.babel.operation.selection import retract_prefix, select_route

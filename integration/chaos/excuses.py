@@ -3,7 +3,7 @@
 A path exists when daemons and data planes run (design, section 8). Yet the neighbours of a daemon that is away keep to
 it for the ordinary hold time, since its kernel forwards (section 4): what it forwards to a dead end, and what could
 only be asked for through it, is excused. Who has no route asks neighbours; where those have none either, they ask
-theirs, until there are some with a route. That is told of each pair by the ways of packets, and nothing else.
+theirs, until there are some whose way leads on. That is told of each pair by the ways of packets, and nothing else.
 """
 
 from collections.abc import Sequence
@@ -44,25 +44,27 @@ class Excuses:
     def _is_excused(self, source: str, address: str, destination: str, moment: float) -> bool:
         away = {name for name, span in self._away if span.since <= moment < span.until}
         way = self._witness.way(source, address, moment)
-        if not away or destination in way:
+        if not away or destination in way or away & set(way):
             return bool(away & set(way))
-        if away & set(way):
-            return True
-        helpers = self._helpers(way, address, destination, moment)
+        helpers = self._helpers(way, address, destination, moment, away)
         held_up = [helper for helper in helpers if away & set(helper)]
         return bool(held_up) and all(helper in held_up for helper in helpers if helper[-1] == destination)
 
-    def _helpers(self, way: list[str], address: str, destination: str, moment: float) -> list[list[str]]:
-        """Return the ways of the nearest nodes with a route: who has none asks neighbours, and those theirs in turn."""
-        found, seen, todo = [], set(way), [way[-1]]
+    def _helpers(
+        self, way: list[str], address: str, destination: str, moment: float, away: set[str]
+    ) -> list[list[str]]:
+        """Return the nearest ways that lead on: who has none asks its neighbours, and those theirs in turn."""
+        found, asking, todo = [], set(way[:-1]), [way[-1]]
         while todo:
-            name = todo.pop()
-            near = {peer for peer in self._peers[name] if self._paths.works(frozenset((name, peer)), moment)}
-            for peer in near - seen:
+            if (name := todo.pop()) in asking:
+                continue
+            asking.add(name)
+            for peer in self._peers[name]:
+                if not self._paths.works(frozenset((name, peer)), moment):
+                    continue
                 helper = self._witness.way(peer, address, moment)
-                if len(helper) == 1 and peer != destination:
-                    todo.append(peer)
-                else:
+                if helper[-1] == destination or (len(helper) > 1 and away & set(helper)):
                     found.append(helper)
-            seen |= near
+                elif helper[-1] not in away:
+                    todo.append(helper[-1])
         return found

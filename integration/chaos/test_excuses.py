@@ -63,6 +63,18 @@ def test_who_has_no_route_is_excused_where_who_could_help_waits_for_the_absent_o
     assert seconds(excused(Ways(a="a", b="ba", d="d", e="e"), WITHOUT_B, cut, source="e")) == 2.5
 
 
+def test_a_way_to_a_dead_end_hides_nobody_who_could_help_behind_it() -> None:
+    assert excused(Ways(a="a", b="ba", d="d", e="ed"), WITHOUT_B) == []
+    #   a --- b (away)     the way of c leads to f and no further, and f is next to d
+    topology = Topology.parse(
+        "".join(f'[[node]]\nname = "{name}"\n' for name in "abcdf")
+        + "".join(f'[[link]]\na = "{a}"\nb = "{b}"\n' for a, b in ("ab", "ac", "cf", "fd"))
+    )
+    witness: Any = Ways(a="a", b="ba", c="cf", d="d", f="f")
+    found = Excuses(topology, witness, Paths(topology, [WITHOUT_B]), [WITHOUT_B])
+    assert found.during("a", "fd00::4", "d", HOLE) == []
+
+
 def test_a_neighbour_behind_a_cut_link_is_no_help() -> None:
     cut = Break(("a", "e"), 9.0, 20.0, "link")
     assert seconds(excused(Ways(a="a", b="bd", d="d", e="ed"), WITHOUT_B, cut)) == 2.5

@@ -148,7 +148,7 @@ def test_a_lost_prefix_tells_of_the_seqno_that_was_asked_for_and_of_the_hold() -
     assert [c.verdict.code for c in answer.candidates] == ["unfeasible", "retracted"]
     (request,) = answer.requests
     assert (request.router_id, request.seqno, request.targets) == (ORIGIN, 8, (peer(2),))
-    assert (request.for_us, request.resends, request.requesters) == (True, 23, ())
+    assert (request.for_us, request.resends, request.requesters) == (True, 26, ())
     assert request.age == pytest.approx(0.3)
     assert answer.held is not None
     assert answer.held.waiting == (peer(2), peer(3))
@@ -319,7 +319,7 @@ def test_a_route_that_becomes_feasible_when_its_source_is_forgotten_is_selected(
     receive(found, 2, update(metric=500, number=2))
     assert [(r.router_id, r.seqno) for r in seqno_requests(found.sent())] == [(ORIGIN, 8)]
     sent = [t for _, d in found.live(29) for t in tlvs_of(d)]
-    assert len(seqno_requests(sent)) == 24
+    assert len(seqno_requests(sent)) == 28
     assert explained(found).outcome == "unselected"
     receive(found, 2, update(metric=500, number=2))
     assert via(explained(found).winner) == "tun2"

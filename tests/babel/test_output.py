@@ -139,17 +139,32 @@ def test_a_change_of_router_is_told_also_to_the_new_next_hop() -> None:
 
 
 @pytest.mark.conformance("B3.7.2-2", "B3.7.2-3", "B3.7.2-4", "B3.3-3")
-def test_an_urgent_update_is_repeated_until_it_is_acknowledged_and_at_most_four_times() -> None:
+def test_an_urgent_update_is_repeated_until_it_is_acknowledged_and_at_most_five_times() -> None:
     found = bench(InterfaceParameters(), InterfaceParameters())
     receive(found, 0, update(metric=100))
     copies = [(when, d) for when, d in found.live(6) if d.interface == "if1" and updates(tlvs_of(d))]
-    assert len(copies) == 4
+    assert len(copies) == 5
     assert all(later - earlier >= 0.4 for (earlier, _), (later, _) in pairwise(copies))
     receive(found, 0, update(Q, metric=100))
     sent = [t for d in found.datagrams() if d.interface == "if1" for t in tlvs_of(d)]
     (asked,) = [t for t in sent if isinstance(t, AcknowledgmentRequest)]
     receive(found, 1, Acknowledgment(asked.opaque))
     assert not [d for _, d in found.live(3) if d.interface == "if1" and updates(tlvs_of(d), Q)]
+
+
+@pytest.mark.conformance("B3.7.2-3", "B3.7.2-4")
+def test_a_second_copy_leaves_soon_where_the_round_trip_of_the_neighbour_is_known() -> None:
+    found = bench(InterfaceParameters(), InterfaceParameters())
+    (neighbour,) = found.speaker._state.interfaces["if1"].neighbours.values()
+    neighbour.round_trip.rtt = 0.02
+    receive(found, 0, update(metric=100))
+    copies = [when for when, d in found.live(8) if d.interface == "if1" and updates(tlvs_of(d))]
+    pauses = [later - earlier for earlier, later in pairwise(copies)]
+    assert pauses == pytest.approx([0.145, 0.5, 1.0, 2.0], abs=0.02)
+    neighbour.round_trip.rtt = 0.4
+    receive(found, 0, update(Q, metric=100))
+    copies = [when for when, d in found.live(0.9) if d.interface == "if1" and updates(tlvs_of(d), Q)]
+    assert [later - earlier for earlier, later in pairwise(copies)] == pytest.approx([0.5], abs=0.02)
 
 
 @pytest.mark.conformance("B3.3-4")

@@ -201,7 +201,7 @@ def test_new_filters_retract_what_was_announced_and_wait_for_its_acknowledgment(
     ]
     assert [t for t in tlvs if isinstance(t, AcknowledgmentRequest)]
     # Unconfirmed, it is repeated; then it is not mentioned any more.
-    assert metrics(found, "if1", seconds=5) == [INFINITY] * 3
+    assert metrics(found, "if1", seconds=5) == [INFINITY] * 4
     told = [u for _, d in found.live(40) if d.interface == "if1" for u in updates(tlvs_of(d))]
     assert told == []
     # Neighbours that heard of it once still hear when it is lost.

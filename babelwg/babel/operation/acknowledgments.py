@@ -1,5 +1,6 @@
 """Acknowledgments, and the retracted prefixes that wait for them (RFC 8966, sections 3.3 and 3.5.4)."""
 
+from collections.abc import Collection
 from functools import partial
 
 from babelwg.babel.events import RouteFlushed, RouteRetracted
@@ -23,6 +24,10 @@ from babelwg.babel.wire.tlv import INFINITY, Acknowledgment, AcknowledgmentReque
 
 # The share of the allowed time that we keep an answer back at most, so that it arrives in time (§3.1).
 ANSWER_SHARE = 0.4
+# Implementation constants
+# Seconds until the second copy of what a neighbour leaves unanswered, beside this multiple of its known round trip; and
+# more for each answer that is missing, as a whole table must not be said twice.
+FIRST_PATIENCE, ROUND_TRIPS, PATIENCE_PAUSE = 0.1, 2.0, 0.005
 
 
 def handle_acknowledgment_request(
@@ -68,11 +73,20 @@ def expect_acknowledgment(
         return None
     timer = Timer(partial(_give_up, state, nonce))
     state.acknowledgments[nonce] = PendingAcknowledgment(interface, waiting, written, retracted, timer)
-    patience = state.parameters.acknowledgment_timeout * 2.0 ** (max(written.values()) - 1)
     interface.pending_acknowledgments += 1
     # An answer that waits to be read is not missing.
-    state.silences.set(timer, now + patience)
+    state.silences.set(timer, now + _patience(state, waiting, max(written.values())))
     return nonce
+
+
+def _patience(state: State, waiting: Collection[Neighbour], copy: int) -> float:
+    """Return the seconds until the next copy of what was said so often; the first ones are sent twice soon."""
+    timeout = state.parameters.acknowledgment_timeout
+    if copy > 1:
+        return timeout * 2.0 ** (copy - 2)
+    trips = [neighbour.round_trip.rtt for neighbour in waiting]
+    longest = max((timeout if trip is None else trip for trip in trips), default=timeout)
+    return min(timeout, FIRST_PATIENCE + ROUND_TRIPS * longest + PATIENCE_PAUSE * len(state.acknowledgments))
 
 
 def forget_neighbour(state: State, neighbour: Neighbour, why: str) -> None:

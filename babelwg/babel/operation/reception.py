@@ -10,6 +10,7 @@ from babelwg.babel.operation.acknowledgments import (
     handle_acknowledgment_request,
 )
 from babelwg.babel.operation.acquisition import handle_hello
+from babelwg.babel.operation.answering import handle_route_request, handle_seqno_request
 from babelwg.babel.operation.authentication import authenticate
 from babelwg.babel.operation.delay import handle_stamps, is_probe
 from babelwg.babel.operation.failure import (
@@ -21,7 +22,6 @@ from babelwg.babel.operation.recovery import (
     begin_purge,
     handle_purge_acknowledgment,
 )
-from babelwg.babel.operation.requests import handle_route_request, handle_seqno_request
 from babelwg.babel.operation.routes import (
     handle_passage,
     handle_repeated,
@@ -88,6 +88,7 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
     if len(hellos) > MAX_HELLOS:
         state.count("tlv_dropped.hello-rate", len(hellos) - MAX_HELLOS)
     if (neighbour := interface.neighbours.get(source)) is not None:
+        neighbour.last_spoke = now
         if neighbour.multicast.presumed:
             confirm(state, neighbour, now)
         handle_stamps(state, neighbour, hellos, ihus, datagram.received, now)

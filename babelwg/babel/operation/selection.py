@@ -17,6 +17,7 @@ from babelwg.babel.tables.route import Route, Selection, Undecided
 from babelwg.babel.tables.source import Source
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
+from babelwg.babel.wire.seqno import seqno_difference
 from babelwg.babel.wire.tlv import INFINITY
 
 # Implementation constants
@@ -24,6 +25,8 @@ RECONSIDERED_AT_ONCE = 500  # prefixes, before other work has its turn
 RECONSIDER_PAUSE = 0.01  # seconds
 FLAPPING_PAUSE = 0.5  # seconds until another look at a prefix that changes too often
 SEEK_PAUSE_FACTOR = 1.5
+# By how much an answer may be longer and newer than the route in use, whose next hop leaves a request unanswered.
+FARTHEST_ANSWER, NEWEST_ANSWER = 2048, 16
 
 
 class Choice(NamedTuple):
@@ -75,7 +78,7 @@ def choose(state: State, prefix: Prefix, since: float | None, now: float) -> Cho
             if (best is None or route.metric < best.metric) and is_usable(state, route):
                 best = route
         return Choice(best)
-    if state.requests and (answer := _find_answer(state, old.route)) is not None:
+    if state.requests and (answer := find_answer(state, old.route, now)) is not None:
         return Choice(answer)
     # Most prefixes are used over their best route, and the others need no look at whether they are feasible.
     limit = old.route.metric
@@ -99,19 +102,25 @@ def is_usable(state: State, route: Route) -> bool:
     )
 
 
-def _find_answer(state: State, current: Route) -> Route | None:
-    """Return a route that has what others asked us for, where the next hop was asked first and did not answer.
+def find_answer(state: State, current: Route, now: float) -> Route | None:
+    """Return a route that has what others asked us for, where the next hop says nothing although it was asked too.
 
-    Its speaker may be away. It forwards as before, but as long as we use its route nobody can be told of the other.
+    Its speaker is away. It forwards as before, but as long as we use its route nobody can be told of the other. Or the
+    next hop is it that asks: it has lost the prefix, and its retraction may have been lost too. What is far longer or
+    far newer is not taken: who asks and who answers must not draw to themselves what is kept from them.
     """
     pending = state.requests.get(Source(current.prefix, current.router_id))
-    if pending is None or current.neighbour not in pending.targets or is_awaited(state, current):
+    if pending is None or is_awaited(state, current):
+        return None
+    if current.neighbour not in pending.requesters and not pending.is_unanswered_by(current.neighbour, now):
         return None
     answers = [
         route
         for route in state.routes.candidates(current.prefix)
-        if route.neighbour in pending.targets
+        if route.neighbour in pending.asked
         and route.router_id == current.router_id
+        and route.metric <= current.metric + FARTHEST_ANSWER
+        and seqno_difference(route.seqno, current.seqno) <= NEWEST_ANSWER
         and is_awaited(state, route)
         and is_usable(state, route)
     ]

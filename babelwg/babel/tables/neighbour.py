@@ -146,6 +146,7 @@ class Neighbour:
         "account",
         "address",
         "asked_at",
+        "checked_at",
         "cost",
         "dump_timer",
         "finite",
@@ -156,6 +157,7 @@ class Neighbour:
         "ihu_timer",
         "interface",
         "last_heard",
+        "last_spoke",
         "link_timer",
         "multicast",
         "outbox",
@@ -189,7 +191,9 @@ class Neighbour:
         self.rxcost = INFINITY
         self.cost = INFINITY
         self.asked_at: float | None = None  # when it was asked for everything, until it announces something
-        self.last_heard = 0.0
+        self.last_heard = 0.0  # when its last Hello came, in monotonic seconds
+        self.last_spoke = 0.0  # when its last packet came
+        self.checked_at = 0.0  # when it was asked last whether it is there
         self.round_trip = RoundTrip(actions.delay)
         self.restarted = float("-inf")  # when a jump of its Hello seqno made this entry
         self.ihu_timer = Timer(actions.ihu_expired)

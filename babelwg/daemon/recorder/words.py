@@ -11,6 +11,7 @@ CAUSES = {
     "link-cost": "{who}'s link cost changed",
     "hysteresis": "the better path stayed better",
     "memory-recovered": "the neighbours have answered after a start without memory",
+    "unanswered": "{who} left a request for a newer seqno unanswered",
     "source-forgotten": "the distance that stood against it was forgotten",
     "filter": "the filters changed",
     "announced-here": "this node announces it itself",
