@@ -8,6 +8,7 @@ from babelwg.babel.operation.requests import (
     RECENTLY,
     answer_waiting,
     is_redundant,
+    is_silent,
     is_worth_asking,
     remember_request,
     send_request,
@@ -116,8 +117,7 @@ def _hold(state: State, neighbour: Neighbour, prefix: Prefix) -> None:
 def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: float) -> None:
     """Pass a request on to one neighbour, unless an equal one is on its way (§3.8.1.2).
 
-    Departs from §3.8.1.2: of the repetitions each other one goes to another neighbour than the next hop of a feasible
-    route, whose speaker may be away. As soon as it is clear that it is, who answered instead is used.
+    Departs from §3.8.1.2 where the speaker of the next hop is away: others are asked, and who has an answer is used.
     """
     source, selected = Source(request.prefix, request.router_id), state.routes.selected[request.prefix].route
     redundant = is_redundant(state, source, request.seqno, RECENTLY, now)
@@ -125,12 +125,7 @@ def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: flo
         state.count("request_suppressed.duplicate")
         _add_requester(state, state.requests[source], requester)
         return
-    if find_answer(state, selected, now) is not None:
-        _add_requester(state, state.requests[source], requester)
-        select_route(state, request.prefix, "unanswered", now, selected.neighbour)
-        answer_waiting(state, request.prefix, now)
-        return
-    if (target := _next_towards(state, selected, requester, request)) is None:
+    if (target := _next_towards(state, selected, requester, source, now)) is None:
         state.count("request_ignored.no-next-hop")
         return
     seqno = state.requests[source].seqno if redundant else request.seqno
@@ -139,9 +134,15 @@ def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: flo
         return
     _add_requester(state, pending, requester)
     state.timers.advance(pending.timer, now + FORWARDED_LIFETIME * state.parameters.request_timeout)
+    if find_answer(state, selected, now) is not None:
+        select_route(state, request.prefix, "unanswered", now, selected.neighbour)
+        answer_waiting(state, request.prefix, now)
+        return
     send_request(state, pending, [target], request.hop_count - 1, now)
-    if target is selected.neighbour:
-        _check_presence(state, target, now)
+    if target is selected.neighbour and target.presence.is_to_be_asked(now):
+        # Of a request that it passes on we would not hear.
+        nonce = state.allocate_nonce()
+        queue_small(state, target, AcknowledgmentRequest(nonce, PRESENCE_INTERVAL), 0.0, now)
 
 
 def _may_be_answered(state: State, pending: PendingRequest, requester: Neighbour) -> bool:
@@ -156,22 +157,21 @@ def _may_be_answered(state: State, pending: PendingRequest, requester: Neighbour
 
 
 def _next_towards(
-    state: State, selected: Route, requester: Neighbour, request: SeqnoRequest
+    state: State, selected: Route, requester: Neighbour, source: Source, now: float
 ) -> Neighbour | None:
-    """Return the next hop of a feasible route that is not the requester, else of an unfeasible one; or one in turn."""
-    pending = state.requests.get(Source(request.prefix, request.router_id))
-    is_known = pending is not None and pending.covers(request.seqno, request.hop_count - 1)
-    asked = pending.asked if pending is not None and is_known else {}
-    is_turn_of_others = pending is not None and is_known and pending.rounds % 2 == 1
-    if selected.neighbour is not requester and not is_turn_of_others:
-        return selected.neighbour
+    """Return the next hop of a feasible route that is not the requester, else of an unfeasible one.
 
-    def preference(route: Route) -> tuple[float, bool, bool, int]:
-        last = (
-            asked[route.neighbour].last if is_turn_of_others and route.neighbour in asked else float("-inf")
-        )
-        is_feasible = route is selected or state.is_feasible_route(route)
-        return last, not is_feasible, route is not selected, route.metric
+    Where the selected one says nothing at all, it is the one that was asked for this the longest ago, if at all.
+    """
+    asked: dict[Neighbour, float] = {}
+    if selected.neighbour is not requester:
+        if not is_silent(selected.neighbour, now):
+            return selected.neighbour
+        pending = state.requests.get(source)
+        asked = pending.asked if pending is not None else {selected.neighbour: now}
+
+    def preference(route: Route) -> tuple[float, bool, int]:
+        return asked.get(route.neighbour, 0.0), not state.is_feasible_route(route), route.metric
 
     candidates = state.routes.candidates(selected.prefix)
     others = [r for r in candidates if is_worth_asking(state, r) and r.neighbour is not requester]
@@ -181,11 +181,3 @@ def _next_towards(
 def _add_requester(state: State, pending: PendingRequest, requester: Neighbour) -> None:
     if len(pending.requesters) < state.parameters.max_requesters:
         pending.requesters[requester] = None
-
-
-def _check_presence(state: State, next_hop: Neighbour, now: float) -> None:
-    """Have a next hop say that its speaker is there: of a request that it passes on we would not hear."""
-    if now >= next_hop.checked_at + RECENTLY:
-        next_hop.checked_at = now
-        nonce = state.allocate_nonce()
-        queue_small(state, next_hop, AcknowledgmentRequest(nonce, PRESENCE_INTERVAL), 0.0, now)

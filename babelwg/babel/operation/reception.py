@@ -88,7 +88,7 @@ def _receive_packet(state: State, interface: Interface, datagram: Datagram, now:
     if len(hellos) > MAX_HELLOS:
         state.count("tlv_dropped.hello-rate", len(hellos) - MAX_HELLOS)
     if (neighbour := interface.neighbours.get(source)) is not None:
-        neighbour.last_spoke = now
+        neighbour.presence.spoke = now
         if neighbour.multicast.presumed:
             confirm(state, neighbour, now)
         handle_stamps(state, neighbour, hellos, ihus, datagram.received, now)

@@ -95,6 +95,11 @@ def is_awaited(state: State, route: Route) -> bool:
     return pending is not None and bool(pending.requesters) and not seqno_lt(route.seqno, pending.seqno)
 
 
+def is_silent(neighbour: Neighbour, now: float) -> bool:
+    """Return whether a neighbour that was asked whether it is there has said nothing for longer than that takes."""
+    return neighbour.presence.is_silent(neighbour.round_trip.rtt, now)
+
+
 def ask_next_hop(state: State, route: Route, now: float) -> None:
     """Pass a request on to a next hop that is new since: an answer of the former one is not announced (§3.8.1.2)."""
     pending, next_hop = state.requests.get(Source(route.prefix, route.router_id)), route.neighbour
@@ -110,6 +115,7 @@ def forget_requester(state: State, neighbour: Neighbour) -> None:
     """Stop waiting on behalf of a neighbour that is gone."""
     for pending in state.requests.values():
         pending.requesters.pop(neighbour, None)
+        pending.asked.pop(neighbour, None)
     state.held_requests = {key: None for key in state.held_requests if key[0] is not neighbour}
 
 
@@ -148,8 +154,6 @@ def remember_request(
             cause.account.pending_requests += 1
         pending = PendingRequest(source, seqno, Timer(partial(_handle_timeout, state, source)), cause, now)
         state.requests[source] = pending
-    if seqno_lt(pending.seqno, seqno):
-        pending.begin_anew(now)
     pending.seqno, pending.sent = seqno, now
     return pending
 
@@ -167,7 +171,8 @@ def send_request(
     """Ask neighbours for what a table entry says, and take note of it there."""
     prefix, router_id = pending.source
     request = SeqnoRequest(prefix, router_id, pending.seqno, hop_count)
-    pending.note_asked(targets, hop_count, now)
+    pending.targets, pending.hop_count = tuple(dict.fromkeys(targets)), hop_count
+    pending.asked |= dict.fromkeys(targets, now)
     for neighbour in pending.targets:
         queue_request(state, neighbour, request, now)
         name = neighbour.interface.name

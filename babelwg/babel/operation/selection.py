@@ -10,7 +10,13 @@ from babelwg.babel.operation.damping import SAID, may_change, note_loss
 from babelwg.babel.operation.keeping import note_choice, note_first_choice
 from babelwg.babel.operation.permission import concerns, forget_permissions
 from babelwg.babel.operation.queueing import queue_ordinary, queue_urgent, queue_urgent_on
-from babelwg.babel.operation.requests import ask_next_hop, is_awaited, request_after_loss, request_better
+from babelwg.babel.operation.requests import (
+    ask_next_hop,
+    is_awaited,
+    is_silent,
+    request_after_loss,
+    request_better,
+)
 from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Cause, Neighbour
 from babelwg.babel.tables.route import Route, Selection, Undecided
@@ -103,7 +109,7 @@ def is_usable(state: State, route: Route) -> bool:
 
 
 def find_answer(state: State, current: Route, now: float) -> Route | None:
-    """Return a route that has what others asked us for, where the next hop says nothing although it was asked too.
+    """Return a route that has what others asked us for, where the next hop says nothing at all.
 
     Its speaker is away. It forwards as before, but as long as we use its route nobody can be told of the other. Or the
     next hop is it that asks: it has lost the prefix, and its retraction may have been lost too. What is far longer or
@@ -112,13 +118,12 @@ def find_answer(state: State, current: Route, now: float) -> Route | None:
     pending = state.requests.get(Source(current.prefix, current.router_id))
     if pending is None or is_awaited(state, current):
         return None
-    if current.neighbour not in pending.requesters and not pending.is_unanswered_by(current.neighbour, now):
+    if current.neighbour not in pending.requesters and not is_silent(current.neighbour, now):
         return None
     answers = [
         route
         for route in state.routes.candidates(current.prefix)
-        if route.neighbour in pending.asked
-        and route.router_id == current.router_id
+        if route.router_id == current.router_id
         and route.metric <= current.metric + FARTHEST_ANSWER
         and seqno_difference(route.seqno, current.seqno) <= NEWEST_ANSWER
         and is_awaited(state, route)

@@ -8,6 +8,7 @@ from babelwg.babel.parameters import HISTORY_LENGTH
 from babelwg.babel.tables.account import Account
 from babelwg.babel.tables.delay import RoundTrip
 from babelwg.babel.tables.outbox import Outbox
+from babelwg.babel.tables.presence import Presence
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
 from babelwg.babel.wire.recognition import Known
@@ -146,7 +147,6 @@ class Neighbour:
         "account",
         "address",
         "asked_at",
-        "checked_at",
         "cost",
         "dump_timer",
         "finite",
@@ -157,10 +157,10 @@ class Neighbour:
         "ihu_timer",
         "interface",
         "last_heard",
-        "last_spoke",
         "link_timer",
         "multicast",
         "outbox",
+        "presence",
         "purge_attempts",
         "purge_is_early",
         "purge_nonces",
@@ -192,8 +192,7 @@ class Neighbour:
         self.cost = INFINITY
         self.asked_at: float | None = None  # when it was asked for everything, until it announces something
         self.last_heard = 0.0  # when its last Hello came, in monotonic seconds
-        self.last_spoke = 0.0  # when its last packet came
-        self.checked_at = 0.0  # when it was asked last whether it is there
+        self.presence = Presence()
         self.round_trip = RoundTrip(actions.delay)
         self.restarted = float("-inf")  # when a jump of its Hello seqno made this entry
         self.ihu_timer = Timer(actions.ihu_expired)
