@@ -210,7 +210,7 @@ def test_retracted_with_a_seqno_request_under_way_and_a_hold(make: Any) -> None:
     assert (data["outcome"], data["has_route"], data["kernel"]) == ("unfeasible", False, None)
     assert data["kernel_words"] == "the kernel refuses such packets"
     text = found.text("2001:db8:1::/48")
-    assert "request   seqno 8 of echo, asked of charlie 0.1s ago, 23 more tries\n" in text
+    assert "request   seqno 8 of echo, asked of charlie 0.1s ago, 26 more tries\n" in text
     assert "held      unreachable for 0s, 55s more at most, for charlie and delta\n" in text
     assert (
         "  bravo (bw-bravo)  metric inf: nothing is announced any more\n    retracted by its neighbour\n"
