@@ -76,6 +76,50 @@ def test_a_relay_that_was_away_is_asked_within_a_second_after_it_is_back(away: f
     assert net["a"].next_hop("d") == "b"
 
 
+def test_a_newer_seqno_is_had_past_a_relay_that_is_away() -> None:
+    #   a --150-- d     as above, and b has a longer way to d that c has no part in; with that it cannot serve a
+    #   |         |     as long as it uses the way through c
+    #   b ---96-- c
+    #    \300 e 300/ to d
+    net = SimNetwork.parse("a-b:96 b-c:96 c-d:96 a-d:150 b-e:300 e-d:300", seed=1)
+    net.run(seconds=30)
+    assert (net["a"].next_hop("d"), net["b"].next_hop("d")) == ("d", "c")
+    net.crash("c")
+    net.run(seconds=0.3)
+    net.cut("a", "d")
+    net.fail_link("a", "d")
+    net.fail_link("d", "a")
+    net.run(seconds=0.5)
+    assert (net["a"].next_hop("d"), net["b"].next_hop("d")) == ("b", "e")
+    net.restart("c")
+    net.run(seconds=30)
+    assert (net["a"].next_hop("d"), net["b"].next_hop("d")) == ("b", "c")
+
+
+@pytest.mark.parametrize("loss", [0.05, 0.1])
+def test_a_way_over_links_that_lose_packets_is_found_within_a_second(loss: float) -> None:
+    net = SimNetwork.parse("a-b:96 b-c:96 c-d:96 d-e:96 e-a:96", seed=3)
+    net.run(seconds=30)
+    waits = []
+    for _ in range(20):
+        for one, other in ("ab", "bc", "cd", "de"):
+            net.impair(one, other, loss=loss)
+        net.cut("a", "e")
+        net.fail_link("a", "e")
+        net.fail_link("e", "a")
+        start = net.now
+        while net["a"].next_hop("e") != "b" or net["e"].next_hop("a") != "d":
+            net.run(seconds=0.01)
+        waits.append(net.now - start)
+        for one, other in ("ab", "bc", "cd", "de"):
+            net.impair(one, other, loss=0.0)
+        net.restore("a", "e")
+        net.restore_link("a", "e")
+        net.restore_link("e", "a")
+        net.run(seconds=12)
+    assert sorted(waits)[-2] < 1.0, waits
+
+
 def test_who_loses_a_route_hears_at_once_of_those_that_split_horizon_kept_back() -> None:
     #   a ---- b
     #   |      |     d reaches b through a or through c, at the same cost; where it does so through a,
