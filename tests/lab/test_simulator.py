@@ -96,8 +96,10 @@ def test_a_newer_seqno_is_had_past_a_relay_that_is_away() -> None:
     assert (net["a"].next_hop("d"), net["b"].next_hop("d")) == ("b", "c")
 
 
-@pytest.mark.parametrize("loss", [0.05, 0.1])
-def test_a_way_over_links_that_lose_packets_is_found_within_a_second(loss: float) -> None:
+@pytest.mark.parametrize(("loss", "seconds"), [(0.05, 0.12), (0.1, 0.24)])
+def test_a_way_over_links_that_lose_packets_is_found_in_a_fraction_of_a_second(
+    loss: float, seconds: float
+) -> None:
     net = SimNetwork.parse("a-b:96 b-c:96 c-d:96 d-e:96 e-a:96", seed=3)
     net.run(seconds=30)
     waits = []
@@ -117,7 +119,7 @@ def test_a_way_over_links_that_lose_packets_is_found_within_a_second(loss: float
         net.restore_link("a", "e")
         net.restore_link("e", "a")
         net.run(seconds=12)
-    assert sorted(waits)[-2] < 1.0, waits
+    assert sum(waits) / len(waits) < seconds and max(waits) < 1.0, waits
 
 
 def test_who_loses_a_route_hears_at_once_of_those_that_split_horizon_kept_back() -> None:
