@@ -2,7 +2,7 @@
 
 from babelwg.babel.parameters import InterfaceParameters, Parameters
 from babelwg.babel.wire.tlv import INFINITY, Hello, Ihu, RouteRequest, Tlv
-from tests.babel.bench import Bench, P, retraction, update
+from tests.babel.bench import Bench, P, Q, neighbour_address, retraction, tlvs_of, update, updates
 
 WHY = "8 probes in 120 ms were not answered"
 EVERYTHING = RouteRequest(None)
@@ -58,7 +58,29 @@ def test_a_neighbour_that_does_not_say_that_it_hears_us_is_told_of_us_again_unti
     assert hellos(bench.wait(0.9)) >= 2
     bench.receive([bench.hello(2, "new"), bench.ihu(), update(number=2)], 2, "new")
     bench.sent()
-    assert hellos(bench.wait(3.0)) <= 1
+    assert hellos(bench.wait(3.0)) <= 2
+
+
+def times_told(asks: bool) -> list[float]:
+    """Return after how many seconds a neighbour is told alone what we announce, having met us when we knew nothing."""
+    bench = Bench()
+    bench.speaker.announce(Q, 0, bench.now)
+    bench.interface()
+    bench.wait(20.0)
+    met = bench.now
+    bench.receive([bench.hello(), bench.ihu(), update(), *([EVERYTHING] if asks else [])])
+    told = [(when, d) for when, d in bench.live(8.0) if updates(tlvs_of(d), Q)]
+    return [when - met for when, datagram in told if datagram.destination[0] == neighbour_address(1)]
+
+
+def test_a_neighbour_that_asks_for_nothing_since_it_knows_us_is_told_everything_once() -> None:
+    (told,) = times_told(asks=False)
+    assert 0.3 <= told <= 1.0
+
+
+def test_a_neighbour_that_asks_for_everything_is_told_it_once() -> None:
+    (told,) = times_told(asks=True)
+    assert told < 0.2
 
 
 def test_everything_is_asked_for_again_until_something_is_announced() -> None:

@@ -34,6 +34,7 @@ PRESENCE_INTERVAL = 0.01  # seconds within which a next hop is to say that its s
 def handle_route_request(state: State, neighbour: Neighbour, request: RouteRequest, now: float) -> None:
     """Answer with an update or a retraction, or with everything (§3.8.1.1)."""
     if request.prefix is None:
+        neighbour.has_asked = True
         if queue_dump(state, neighbour, now):
             answer_introduction(state, neighbour, now)
             tell_unacknowledged(state, neighbour, now)
@@ -165,7 +166,7 @@ def _next_towards(
     """
     asked: dict[Neighbour, float] = {}
     if selected.neighbour is not requester:
-        if not is_silent(selected.neighbour, now):
+        if not is_silent(state, selected.neighbour, now):
             return selected.neighbour
         pending = state.requests.get(source)
         asked = pending.asked if pending is not None else {selected.neighbour: now}

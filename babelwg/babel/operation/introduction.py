@@ -3,9 +3,11 @@
 RFC 8966 has a Hello each few seconds, an IHU with each third (section 3.4) and one request for everything (section
 3.8.1.1). The first of them may be lost, and an end that starts anew is known to the other one already, who then has
 nothing to say for seconds. So they are repeated until both ends have heard what they need. All Hellos promise the next
-one: there are speakers that let go of a neighbour for one that does not.
+one: there are speakers that let go of a neighbour for one that does not. An end that has forgotten the other one, who
+has not forgotten it, is not asked for anything: it says by itself what it announces.
 """
 
+from babelwg.babel.operation.dump import queue_dump
 from babelwg.babel.operation.hellos import send_scheduled_hello
 from babelwg.babel.operation.queueing import queue_ihu, queue_request
 from babelwg.babel.state import State
@@ -17,6 +19,7 @@ from babelwg.babel.wire.tlv import INFINITY, RouteRequest
 FIRST = (0.1, 0.2)  # until the first repetition, with jitter: many tunnels may start at once
 INTERVAL = 0.4  # between two of them, and two round trips
 LASTING = 3.0  # for all of them
+UNASKED = 0.3  # until a neighbour is told everything that has not asked for it
 LONGEST_ANSWER = 1.0  # that is waited for, however long a round trip seems to take
 # Introductions that neighbours may cause at once, and one more in so many seconds
 WELCOMES, WELCOME_INTERVAL = 3, 10.0
@@ -51,8 +54,11 @@ def handle_introduction_timer(state: State, interface: Interface, now: float) ->
     for neighbour in neighbours:
         queue_ihu(state, neighbour, 0.0, now)
         is_due = neighbour.asked_at is None or now >= neighbour.asked_at + pause
-        if is_due and not _is_settled(neighbour):
+        if is_due and not _has_told(neighbour):
             ask_for_everything(state, neighbour, now)
+        if not neighbour.has_asked and neighbour.reachable and now >= introduction.since + UNASKED:
+            neighbour.has_asked = True
+            queue_dump(state, neighbour, now)
     if not neighbours:
         # Whoever is there and knows us says that it hears us.
         interface.outbox.requests[RouteRequest(None)] = None
@@ -72,6 +78,11 @@ def ask_for_everything(state: State, neighbour: Neighbour, now: float) -> None:
 
 
 def _is_settled(neighbour: Neighbour) -> bool:
+    """Return whether both ends have what they need of each other."""
+    return _has_told(neighbour) and neighbour.has_asked
+
+
+def _has_told(neighbour: Neighbour) -> bool:
     """Return whether a neighbour has said since the link is there that it hears us, and what it announces."""
     says_so = neighbour.txcost != INFINITY and neighbour.former_txcost is None
     return says_so and neighbour.asked_at is None

@@ -95,9 +95,9 @@ def is_awaited(state: State, route: Route) -> bool:
     return pending is not None and bool(pending.requesters) and not seqno_lt(route.seqno, pending.seqno)
 
 
-def is_silent(neighbour: Neighbour, now: float) -> bool:
+def is_silent(state: State, neighbour: Neighbour, now: float) -> bool:
     """Return whether a neighbour that was asked whether it is there has said nothing for longer than that takes."""
-    return neighbour.presence.is_silent(neighbour.round_trip.rtt, now)
+    return neighbour.presence.is_silent(neighbour.round_trip.rtt, RESEND_PAUSE * len(state.requests), now)
 
 
 def ask_next_hop(state: State, route: Route, now: float) -> None:

@@ -152,6 +152,7 @@ def _restore_neighbour(state: State, interface: Interface, chosen: Chosen, now: 
         heard  # for the next life, should this one be short
     )
     neighbour.last_heard, neighbour.has_heard_us = now, True
+    neighbour.has_asked = True  # it holds what the last life announced, and hears what is new
     neighbour.multicast.presume(*heard)
     state.silences.set(neighbour.multicast.timer, heard.until)
     state.silences.set(neighbour.ihu_timer, now + HOLD_FACTOR * interface.parameters.ihu_interval)

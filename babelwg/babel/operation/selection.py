@@ -85,7 +85,8 @@ def choose(state: State, prefix: Prefix, since: float | None, now: float) -> Cho
                 best = route
         return Choice(best)
     if state.requests and (answer := find_answer(state, old.route, now)) is not None:
-        return Choice(answer)
+        # The next hop is to be asked for the same again: once the other is announced, its route is not feasible.
+        return Choice(answer, again=now + state.parameters.hysteresis_recheck)
     # Most prefixes are used over their best route, and the others need no look at whether they are feasible.
     limit = old.route.metric
     better = [route for route in candidates if route.metric < limit and is_usable(state, route)]
@@ -118,7 +119,7 @@ def find_answer(state: State, current: Route, now: float) -> Route | None:
     pending = state.requests.get(Source(current.prefix, current.router_id))
     if pending is None or is_awaited(state, current):
         return None
-    if current.neighbour not in pending.requesters and not is_silent(current.neighbour, now):
+    if current.neighbour not in pending.requesters and not is_silent(state, current.neighbour, now):
         return None
     answers = [
         route

@@ -151,6 +151,7 @@ class Neighbour:
         "dump_timer",
         "finite",
         "former_txcost",
+        "has_asked",
         "has_heard_us",
         "heard",
         "holds",
@@ -187,6 +188,7 @@ class Neighbour:
         self.txcost = INFINITY
         self.former_txcost: int | None = None  # before the link failed, until an IHU says what it is now
         self.trusted_at = 0.0  # when the former one is taken for that of now, in seconds
+        self.has_asked = False  # for everything, or need not do so
         self.has_heard_us = False  # whether any IHU of it was for us
         self.rxcost = INFINITY
         self.cost = INFINITY
