@@ -16,9 +16,8 @@ from babelwg.babel.wire.seqno import seqno_add, seqno_lt
 from babelwg.babel.wire.tlv import INFINITY, RouteRequest, SeqnoRequest
 
 # Implementation constants
-RECENTLY = (
-    0.08  # seconds in which an equal request is not sent again to where it may still be answered (§3.8.1.2)
-)
+# Seconds in which an equal request is not sent again to where it may still be answered (§3.8.1.2)
+RECENTLY = 0.08
 # Departs from appendix B, whose 2 seconds are for any network: over tunnels an answer takes milliseconds, and packets
 # are lost until it comes. Where thousands of requests wait, each has the time of appendix B again.
 # Over five hops that lose a packet in twenty, three of ten requests stay without an answer. A repetition must not come
