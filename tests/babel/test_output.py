@@ -167,6 +167,18 @@ def test_a_second_copy_leaves_soon_where_the_round_trip_of_the_neighbour_is_know
     assert [later - earlier for earlier, later in pairwise(copies)] == pytest.approx([0.5], abs=0.02)
 
 
+def test_a_second_copy_waits_longer_where_many_answers_are_missing() -> None:
+    found = bench(InterfaceParameters(), InterfaceParameters())
+    (neighbour,) = found.speaker._state.interfaces["if1"].neighbours.values()
+    neighbour.round_trip.rtt = 0.02
+    many = [Prefix.parse(f"2001:db8:{n:x}::/48") for n in range(1, 31)]
+    for prefix in many:
+        receive(found, 0, update(prefix, metric=100))
+        found.datagrams()
+    last = [when for when, d in found.live(0.4) if d.interface == "if1" and updates(tlvs_of(d), many[-1])]
+    assert last[0] - found.now + 0.4 == pytest.approx(0.14 + 30 * 0.005, abs=0.03)
+
+
 @pytest.mark.conformance("B3.3-4")
 def test_only_urgent_updates_ask_for_acknowledgment() -> None:
     found = bench(InterfaceParameters(), InterfaceParameters())

@@ -326,15 +326,17 @@ def test_a_repeated_request_goes_to_each_neighbour_in_turn_where_the_next_hop_is
     assert asked_in_turn(found, 3) == ["tun1"] * 3
 
 
-@pytest.mark.parametrize("seqno", [7, 8])
-def test_a_longer_way_is_used_where_the_next_hop_is_silent(found: Bench, seqno: int) -> None:
+@pytest.mark.parametrize(("seqno", "repeats"), [(7, False), (8, False), (8, True)])
+def test_a_longer_way_is_used_where_the_next_hop_is_silent(found: Bench, seqno: int, repeats: bool) -> None:
     two_ways(found, seqno=seqno)
     assert asked_in_turn(found, 4) == ["tun1"] * 4
     if seqno == 7:
         assert asked_in_turn(found, 1) == ["tun2"]
+    # With 8, what is asked for was known of the other already.
+    if seqno == 7 or repeats:
         receive(found, 2, update(metric=300, number=2, seqno=8))
     else:
-        receive(found, 3, request(8))  # what is asked for was known of the other already
+        receive(found, 3, request(8))
     assert found.selected() == neighbour_address(2)
     assert {(u.seqno, u.metric) for u in updates(sent_by_interface(found)["tun3"])} == {(8, 396)}
     # The next hop is back, and is asked for what makes its way feasible again.
@@ -343,6 +345,18 @@ def test_a_longer_way_is_used_where_the_next_hop_is_silent(found: Bench, seqno: 
     receive(found, 1, update(metric=100, seqno=9))
     found.live(20)
     assert found.selected() == neighbour_address(1)
+
+
+def test_a_next_hop_has_more_time_where_thousands_wait(found: Bench) -> None:
+    two_ways(found)
+    prefixes = [Prefix.parse(f"2001:db8:{n:x}::/48") for n in range(0x1000, 0x1000 + 900)]
+    receive(found, 1, *(update(prefix=prefix, metric=100) for prefix in prefixes))
+    found.wait(0.2)
+    for _ in range(4):
+        receive(found, 3, *(request(8, prefix) for prefix in (P, *prefixes)))
+        found.wait(ROUND)
+    receive(found, 3, request(8))
+    assert [name for name, tlvs in sent_by_interface(found).items() if seqno_requests(tlvs)] == ["tun1"]
 
 
 def test_a_longer_way_is_not_used_as_long_as_the_next_hop_may_answer(found: Bench) -> None:

@@ -3,7 +3,7 @@
 from babelwg.babel.memory import Chosen, Heard, Memory, RouteRecord, SourceRecord
 from babelwg.babel.parameters import InterfaceParameters
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.tlv import INFINITY, Hello, RouteRequest, Tlv, Update
+from babelwg.babel.wire.tlv import INFINITY, AcknowledgmentRequest, Hello, RouteRequest, Tlv, Update
 from tests.babel.bench import (
     ORIGIN,
     OUR_ADDRESS,
@@ -61,6 +61,17 @@ def test_nothing_moves_when_the_neighbour_confirms() -> None:
     found.live(40.0)
     assert not {"route-selected", "route-retracted", "neighbour-lost"} & {*found.events()}
     assert (found.selected(), found.selected(Q)) == (ONE, ONE)
+
+
+def test_who_holds_what_the_last_life_announced_is_not_told_it_again() -> None:
+    found, ours = restored(), Prefix.parse("2001:db8:9::/48")
+    found.speaker.announce(ours, 0, found.now)
+    found.receive([Hello(71, 4.0), found.ihu(), update(metric=50), update(Q, metric=50)])
+    sent = [(d.destination[0], tlvs_of(d)) for _, d in found.wait_datagrams(3.0) if d.interface == "tun"]
+    told = [(to, tlvs) for to, tlvs in sent if updates(tlvs, ours)]
+    # What is said again because it is not confirmed asks for that; a full table does not.
+    unasked = [tlvs for to, tlvs in told if to == ONE and AcknowledgmentRequest not in map(type, tlvs)]
+    assert told and not unasked
 
 
 def test_hellos_that_nobody_was_there_to_hear_count_as_no_loss() -> None:
