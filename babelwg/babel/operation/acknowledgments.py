@@ -85,7 +85,7 @@ def _patience(state: State, waiting: Collection[Neighbour], copy: int) -> float:
     if copy > 1:
         return timeout * 2.0 ** (copy - 2)
     trips = [neighbour.round_trip.rtt for neighbour in waiting]
-    longest = max((timeout if trip is None else trip for trip in trips), default=timeout)
+    longest = max(timeout if trip is None else trip for trip in trips)
     return min(timeout, FIRST_PATIENCE + ROUND_TRIPS * longest + PATIENCE_PAUSE * len(state.acknowledgments))
 
 

@@ -2,6 +2,7 @@
 
 from babelwg.babel.operation.acknowledgments import tell_unacknowledged
 from babelwg.babel.operation.dump import queue_dump
+from babelwg.babel.operation.failure import ANSWER_INTERVAL
 from babelwg.babel.operation.introduction import answer_introduction
 from babelwg.babel.operation.queueing import queue_answer, queue_small
 from babelwg.babel.operation.requests import (
@@ -28,7 +29,6 @@ FORWARDED_LIFETIME = 2.0  # request timeouts for which a forwarded request is re
 # How far our seqno may jump in a life: what is reserved with it still comes after what we had used.
 FARTHEST = 0x7F00
 MAX_HELD_REQUESTS = 64  # bounds memory against hostile neighbours
-PRESENCE_INTERVAL = 0.01  # seconds within which a next hop is to say that its speaker is there
 
 
 def handle_route_request(state: State, neighbour: Neighbour, request: RouteRequest, now: float) -> None:
@@ -143,7 +143,7 @@ def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: flo
     if target is selected.neighbour and target.presence.is_to_be_asked(now):
         # Of a request that it passes on we would not hear.
         nonce = state.allocate_nonce()
-        queue_small(state, target, AcknowledgmentRequest(nonce, PRESENCE_INTERVAL), 0.0, now)
+        queue_small(state, target, AcknowledgmentRequest(nonce, ANSWER_INTERVAL), 0.0, now)
 
 
 def _may_be_answered(state: State, pending: PendingRequest, requester: Neighbour) -> bool:

@@ -88,6 +88,13 @@ def answer_waiting(state: State, prefix: Prefix, now: float) -> None:
         queue_answer(state, requester, prefix, now)
 
 
+def find_waiting(state: State, route: Route) -> PendingRequest | None:
+    """Return what neighbours asked us for and a route in use does not have, None for nothing."""
+    pending = state.requests.get(Source(route.prefix, route.router_id))
+    is_waiting = pending is not None and pending.requesters and seqno_lt(route.seqno, pending.seqno)
+    return pending if is_waiting else None
+
+
 def is_awaited(state: State, route: Route) -> bool:
     """Return whether a route has what neighbours asked us for, used or not."""
     pending = state.requests.get(Source(route.prefix, route.router_id))
@@ -101,9 +108,9 @@ def is_silent(state: State, neighbour: Neighbour, now: float) -> bool:
 
 def ask_next_hop(state: State, route: Route, now: float) -> None:
     """Pass a request on to a next hop that is new since: an answer of the former one is not announced (§3.8.1.2)."""
-    pending, next_hop = state.requests.get(Source(route.prefix, route.router_id)), route.neighbour
-    if pending is None or not pending.requesters or not seqno_lt(route.seqno, pending.seqno):
+    if (pending := find_waiting(state, route)) is None:
         return
+    next_hop = route.neighbour
     if next_hop not in pending.targets and next_hop not in pending.requesters:
         asked, pending.sent = pending.targets, now
         send_request(state, pending, [next_hop], pending.hop_count, now)

@@ -12,7 +12,7 @@ from babelwg.babel.operation.permission import concerns, forget_permissions
 from babelwg.babel.operation.queueing import queue_ordinary, queue_urgent, queue_urgent_on
 from babelwg.babel.operation.requests import (
     ask_next_hop,
-    is_awaited,
+    find_waiting,
     is_silent,
     request_after_loss,
     request_better,
@@ -20,10 +20,9 @@ from babelwg.babel.operation.requests import (
 from babelwg.babel.state import State
 from babelwg.babel.tables.neighbour import Cause, Neighbour
 from babelwg.babel.tables.route import Route, Selection, Undecided
-from babelwg.babel.tables.source import Source
 from babelwg.babel.timers import Timer
 from babelwg.babel.wire.prefix import Prefix
-from babelwg.babel.wire.seqno import seqno_difference
+from babelwg.babel.wire.seqno import seqno_difference, seqno_lt
 from babelwg.babel.wire.tlv import INFINITY
 
 # Implementation constants
@@ -116,8 +115,7 @@ def find_answer(state: State, current: Route, now: float) -> Route | None:
     next hop is it that asks: it has lost the prefix, and its retraction may have been lost too. What is far longer or
     far newer is not taken: who asks and who answers must not draw to themselves what is kept from them.
     """
-    pending = state.requests.get(Source(current.prefix, current.router_id))
-    if pending is None or is_awaited(state, current):
+    if (pending := find_waiting(state, current)) is None:
         return None
     if current.neighbour not in pending.requesters and not is_silent(state, current.neighbour, now):
         return None
@@ -127,7 +125,7 @@ def find_answer(state: State, current: Route, now: float) -> Route | None:
         if route.router_id == current.router_id
         and route.metric <= current.metric + FARTHEST_ANSWER
         and seqno_difference(route.seqno, current.seqno) <= NEWEST_ANSWER
-        and is_awaited(state, route)
+        and not seqno_lt(route.seqno, pending.seqno)
         and is_usable(state, route)
     ]
     return min(answers, key=lambda route: route.metric, default=None)

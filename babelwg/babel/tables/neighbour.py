@@ -47,9 +47,8 @@ class HelloHistory:
         self.expected: int | None = None
         self.interval = 0.0  # seconds, as the neighbour last promised
         self.interleaved = False  # whether unscheduled Hellos came between the promised ones
-        self.vouched = (
-            False  # whether, when one was last missed, unscheduled ones had come instead, and before too
-        )
+        # Whether, when one was last missed, unscheduled ones had come instead, and before too
+        self.vouched = False
         self._passed = False  # whether one came since then
         self.presumed = False  # known from an earlier life of ours, and not heard in this one
         self.until = 0.0  # when a neighbour of which nothing more comes is silent, in seconds
