@@ -247,6 +247,28 @@ def test_a_request_is_passed_on_to_a_next_hop_that_is_selected_before_the_answer
     assert [u.seqno for u in updates(sent_by_interface(found)["tun2"])] == [8]
 
 
+def test_a_next_hop_that_has_what_is_asked_for_is_not_asked(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 3, request(8))
+    receive(found, 2, update(metric=100, number=2, seqno=8))
+    found.sent()
+    found.speaker.fail_link("tun1", "no answer", found.now)
+    assert found.selected() == neighbour_address(2)
+    assert seqno_requests(found.sent()) == []
+
+
+def test_what_only_we_asked_for_is_not_asked_of_a_next_hop_that_does_without(found: Bench) -> None:
+    receive(found, 1, update(metric=100))
+    found.wait(0.2)
+    receive(found, 2, update(metric=300, number=2))
+    receive(found, 1, retraction())
+    assert seqno_requests(found.sent()) == [request(8)]
+    receive(found, 3, update(metric=90, number=3))
+    assert found.selected() == neighbour_address(3)
+    assert seqno_requests(found.sent()) == []
+
+
 def test_a_request_goes_on_when_only_its_sender_was_asked_for_the_same(found: Bench) -> None:
     receive(found, 1, update(metric=100))
     found.wait(0.2)
