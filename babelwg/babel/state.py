@@ -42,15 +42,31 @@ class State:
         self.seqno_limit: int | None = None  # which a later life of ours may use, and so this one must not
         self.parameters, self.policy = parameters, policy
         self.rng, self.memory = rng, memory
-        # Of interfaces that are not there now: their neighbours expect the numbers to go on.
-        self.former_hello_seqnos = dict(memory.hello_seqnos)
-        self.sent_hellos: dict[str, int] = {}  # seqnos by interface, since the shell asked
-        self.heard_hellos: dict[
-            tuple[str, bytes], Heard
-        ] = {}  # by interface and neighbour, since the shell asked
         self.interfaces: dict[str, Interface] = {}
         self.sources = SourceTable(memory.sources)
+        self.source_timer: Timer | None = None
         self.longest_promise = 0.0  # seconds: of the update intervals that neighbours were told
+        self.routes = RouteTable()
+        self.undecided: dict[Prefix, Undecided] = {}
+        self.undecided_timer: Timer | None = None
+        self.xroutes: dict[Prefix, Xroute] = {}
+        # Prefixes that our kernel would not follow us on: not selected, and so not announced.
+        self.refused: frozenset[Prefix] = frozenset()
+        # What the filters said about announcing a prefix, by interface; nothing where there are no filters.
+        self.permissions: dict[Prefix, dict[str, Permission]] = {}
+        self.next_nonce = rng.randrange(0x10000)
+        self.clock_origin = rng.randrange(1 << 32)  # microseconds
+        self.stopped = False
+        self.withheld = False  # whether finite updates wait: the kernel lacks what they describe
+        self.counters: Counter[str] = Counter()
+        self._recall(memory)
+        self._await_nothing()
+        self._owe_nothing()
+
+    def _recall(self, memory: Memory) -> None:
+        """Set up what is left of earlier lives."""
+        # Of interfaces that are not there now: their neighbours expect the numbers to go on.
+        self.former_hello_seqnos = dict(memory.hello_seqnos)
         self.memory_lost = memory.lost or self.sources.incomplete
         # Routes of an earlier life, by interface, until it is there.
         self.remembered: dict[str, list[RouteRecord]] = {}
@@ -62,48 +78,43 @@ class State:
         self.bygone: dict[Prefix, None] = {}
         # What the last life had from silent neighbours; it stays stored until they speak or are given up.
         self.awaited: dict[Prefix, Chosen] = {}
-        # Prefixes whose selected routes the shell has to store again, and those of which it has stored none.
-        self.rechosen: dict[Prefix, None] = {}
-        self.newly_chosen: dict[Prefix, None] = {}
-        self.source_timer: Timer | None = None
-        self.routes = RouteTable()
-        self.flaps = Flaps()
-        self.batches = Batches()
-        self.requests: dict[Source, PendingRequest] = {}
-        self.held_requests: HeldRequests = {}  # those for a seqno of ours at which the limit is
-        # Which answers them: taken when it may be, whatever became of them.
-        self.wanted_seqno: int | None = None
-        self.xroutes: dict[Prefix, Xroute] = {}
-        # Prefixes that our kernel would not follow us on: not selected, and so not announced.
-        self.refused: frozenset[Prefix] = frozenset()
-        # What the filters said about announcing a prefix, by interface; nothing where there are no filters.
-        self.permissions: dict[Prefix, dict[str, Permission]] = {}
-        self.seqno_work = Allowance()
-        self.holds: dict[Prefix, Hold] = {}
-        self.acknowledgments: dict[int, PendingAcknowledgment] = {}
-        self.next_nonce = rng.randrange(0x10000)
-        self.undecided: dict[Prefix, Undecided] = {}
-        self.undecided_timer: Timer | None = None
         # After a loss of memory: interfaces where a neighbour may still route through our former life.
         self.gate: dict[str, Timer] = {}
         self.purge_until = float("-inf")
         self.purge_done: set[tuple[str, bytes]] = set()
-        self.clock_origin = rng.randrange(1 << 32)  # microseconds
-        self.traffic_until = float("-inf")  # seconds; until then packets of users count as flowing
-        self.answers: list[tuple[str, float]] = []  # to what was asked for the shell: interface, seconds
+
+    def _await_nothing(self) -> None:
+        """Set up the timers, and what neighbours have still to say."""
         self.hellos = Timers()  # of what neighbours wait for, before all else
         self.timers = Timers()
         self.silences = Timers()  # of what ends when nothing is heard in time
-        self.heard = float("-inf")  # seconds; what came later may wait to be read
         self.sending = Timers()
+        self.heard = float("-inf")  # seconds; what came later may wait to be read
+        self.lateness, self.late_at = 0.0, float("-inf")  # by how much we were late, and when, in seconds
+        self.traffic_until = float("-inf")  # seconds; until then packets of users count as flowing
+        self.flaps = Flaps()
+        self.requests: dict[Source, PendingRequest] = {}
+        self.held_requests: HeldRequests = {}  # those for a seqno of ours at which the limit is
+        # Which answers them: taken when it may be, whatever became of them.
+        self.wanted_seqno: int | None = None
+        self.seqno_work = Allowance()
+        self.holds: dict[Prefix, Hold] = {}
+        self.acknowledgments: dict[int, PendingAcknowledgment] = {}
+
+    def _owe_nothing(self) -> None:
+        """Set up what waits for neighbours or for the shell to take it."""
         self.ready: list[tuple[Interface, Outbox]] = []  # outboxes whose moment has come
+        self.batches = Batches()
         # What was encoded of changes, for other interfaces on which the same leaves at the same moment.
         self.chunks: dict[tuple[Hashable, ...], Chunk] = {}
         self.gathered: Gathered | None = None  # while many prefixes change together
-        self.lateness, self.late_at = 0.0, float("-inf")  # by how much we were late, and when, in seconds
-        self.stopped = False
-        self.withheld = False  # whether finite updates wait: the kernel lacks what they describe
-        self.counters: Counter[str] = Counter()
+        self.sent_hellos: dict[str, int] = {}  # seqnos by interface, since the shell asked
+        # By interface and neighbour, since the shell asked.
+        self.heard_hellos: dict[tuple[str, bytes], Heard] = {}
+        # Prefixes whose selected routes the shell has to store again, and those of which it has stored none.
+        self.rechosen: dict[Prefix, None] = {}
+        self.newly_chosen: dict[Prefix, None] = {}
+        self.answers: list[tuple[str, float]] = []  # to what was asked for the shell: interface, seconds
         self.pending_events: list[Event] = []
         self.notices = 0
         # The prefixes whose routes changed in any way since somebody looked; None while nobody wants to know.
