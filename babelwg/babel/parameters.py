@@ -52,7 +52,8 @@ class Parameters:
     max_routes_per_neighbour: int = 32768
     max_routes: int = 262144
     max_sources: int = 262144
-    max_pending_requests: int = 16384
+    max_pending_losses: int = 65536  # requests after losses of ours: nothing else brings a prefix back soon
+    max_pending_requests: int = 16384  # those that neighbours cause
     max_pending_requests_per_neighbour: int = 4096
     max_requesters: int = 64  # of one pending request
     max_pending_acknowledgments: int = 4096

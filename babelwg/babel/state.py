@@ -94,6 +94,7 @@ class State:
         self.traffic_until = float("-inf")  # seconds; until then packets of users count as flowing
         self.flaps = Flaps()
         self.requests: dict[Source, PendingRequest] = {}
+        self.caused_requests = 0  # of them, by neighbours; the others follow losses
         self.held_requests: HeldRequests = {}  # those for a seqno of ours at which the limit is
         # Which answers them: taken when it may be, whatever became of them.
         self.wanted_seqno: int | None = None

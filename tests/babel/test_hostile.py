@@ -24,6 +24,7 @@ from tests.babel.bench import (
     neighbour_address,
     retraction,
     seqno_requests,
+    tlvs_of,
     update,
     updates,
 )
@@ -424,3 +425,63 @@ def test_a_peer_with_a_new_address_is_heard_on_its_tunnel_while_its_former_ones_
     found.receive([found.hello(13, "tun1"), found.ihu()], 13, "tun1")
     assert found.neighbour(13, "tun1") is None, "two that are reachable are enough"
     assert found.speaker.counters["neighbour_refused.interface-limit"] == 1
+
+
+def test_a_request_for_a_seqno_far_ahead_keeps_no_newer_one_from_others() -> None:
+    found = bench()
+    found.interface("tun3")
+    found.meet(3, "tun3", hellos=16)
+    found.receive([update(P, 100, 7)], 1, "tun1")
+    found.wait(0.5)
+    found.receive([SeqnoRequest(P, ORIGIN, 0x4007, 64)], 3, "tun3")
+    assert len(seqno_requests(found.sent())) == 1
+    found.receive([SeqnoRequest(P, ORIGIN, 8, 64)], 2, "tun2")
+    assert found.speaker.counters["request_suppressed.duplicate"] == 1
+    # The origin goes on by one for each request, and each of them may be what somebody needs.
+    for seqno in (8, 9):
+        found.receive([update(P, 100, seqno)] * 2, 1, "tun1")
+        answers = [d for d in found.datagrams() if d.interface == "tun2"]
+        told = updates([tlv for datagram in answers for tlv in tlvs_of(datagram)])
+        assert [(u.prefix, u.seqno) for u in told] == [(P, seqno)]
+        found.wait(0.02)
+
+
+def test_what_one_neighbour_makes_us_ask_delays_no_request_after_a_loss() -> None:
+    found = bench()
+    found.interface("tun3")
+    found.meet(3, "tun3", hellos=16)
+    lost = Prefix.parse("2001:db8:ffff::/48")
+    found.receive([update(lost, 100, 7)], 1, "tun1")
+    found.receive([update(lost, 300, 7, 3)], 3, "tun3")
+    announce(found, 2000, number=2)
+    found.wait(0.5)
+    known = prefixes(2000)
+    for start in range(0, 2000, 500):
+        found.receive([update(p, 300, 7, 2) for p in known[start : start + 500]], 2, "tun2")
+    found.wait(0.1)
+    # It had made us ask for this one too, which counts as ours once we have lost it.
+    found.receive([SeqnoRequest(lost, ORIGIN, 8, 64)], 2, "tun2")
+    found.receive([retraction(lost)], 1, "tun1")
+    asked = [
+        when
+        for when, datagram in found.wait_datagrams(1.0)
+        for tlv in tlvs_of(datagram)
+        if isinstance(tlv, SeqnoRequest) and tlv.prefix == lost and datagram.interface == "tun3"
+    ]
+    assert len(asked) == 9
+
+
+def test_losses_have_room_for_their_requests_whatever_neighbours_ask_for() -> None:
+    found = bench(Parameters(max_pending_losses=4, max_pending_requests=2))
+    announce(found, 6)
+    found.receive([update(p, 300, 7, 2) for p in prefixes(6)], 2, "tun2")
+    found.wait(0.5)
+    found.receive([SeqnoRequest(p, ORIGIN, 9, 64) for p in prefixes(2)], 2, "tun2")
+    found.wait(0.2)
+    found.receive([retraction(p) for p in prefixes(6)], 1, "tun1")
+    assert {r.prefix for r in seqno_requests(found.sent())} >= set(prefixes(4))
+    assert found.speaker.counters["request_suppressed.losses-full"] == 2
+    # Two of them were asked for by a neighbour before, which may have others asked for in their place.
+    found.receive([update(Q)], 1, "tun1")
+    found.receive([SeqnoRequest(Q, ORIGIN, 9, 64)], 2, "tun2")
+    assert [r.prefix for r in seqno_requests(found.sent())] == [Q]

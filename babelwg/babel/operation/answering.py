@@ -124,7 +124,7 @@ def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: flo
     redundant = is_redundant(state, source, request.seqno, RECENTLY, now)
     if redundant and _may_be_answered(state, state.requests[source], requester):
         state.count("request_suppressed.duplicate")
-        _add_requester(state, state.requests[source], requester)
+        _add_requester(state, state.requests[source], requester, selected)
         return
     if (target := _next_towards(state, selected, requester, source, now)) is None:
         state.count("request_ignored.no-next-hop")
@@ -133,7 +133,7 @@ def _forward(state: State, requester: Neighbour, request: SeqnoRequest, now: flo
     pending = remember_request(state, source, seqno, requester, now)
     if pending is None:
         return
-    _add_requester(state, pending, requester)
+    _add_requester(state, pending, requester, selected)
     state.timers.advance(pending.timer, now + FORWARDED_LIFETIME * state.parameters.request_timeout)
     if find_answer(state, selected, now) is not None:
         select_route(state, request.prefix, "unanswered", now, selected.neighbour)
@@ -179,6 +179,8 @@ def _next_towards(
     return min(others, key=preference).neighbour if others else None
 
 
-def _add_requester(state: State, pending: PendingRequest, requester: Neighbour) -> None:
+def _add_requester(state: State, pending: PendingRequest, requester: Neighbour, selected: Route) -> None:
+    if pending.told is None:
+        pending.told = selected.seqno  # what is older than it asks for
     if len(pending.requesters) < state.parameters.max_requesters:
         pending.requesters[requester] = None

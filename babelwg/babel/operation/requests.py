@@ -23,7 +23,7 @@ RECENTLY = 0.08
 # Over five hops that lose a packet in twenty, three of ten requests stay without an answer. A repetition must not come
 # so soon after one that was late that a relay takes it for a duplicate.
 FIRST_RESEND = 0.12  # seconds until a request for a lost prefix is repeated; more than RECENTLY
-RESEND_PAUSE = 0.0005  # seconds more for each request that waits
+RESEND_PAUSE = 0.0005  # seconds more for each request that waits after a loss, or for the same neighbour
 # A relay does not repeat what it passed on, so after a speaker on the way was away, it is for us to ask soon. The last
 # repetition comes after the next periodic update of who announces the prefix, which has us begin anew.
 QUICK_RESENDS, RESENDS = 8, 28  # those with as long between them, and all
@@ -81,11 +81,16 @@ def answer_waiting(state: State, prefix: Prefix, now: float) -> None:
         return
     route = selection.route
     pending = state.requests.get(Source(prefix, route.router_id))
-    if pending is None or seqno_lt(route.seqno, pending.seqno):
+    if pending is None:
+        return
+    if seqno_lt(route.seqno, pending.seqno):
+        # It may be all that some of them asked for: of their requests the one for the newest is passed on.
+        if pending.told is not None and seqno_lt(pending.told, route.seqno):
+            pending.told = route.seqno
+            _tell_requesters(state, pending, now)
         return
     _forget(state, pending)
-    for requester in pending.requesters:
-        queue_answer(state, requester, prefix, now)
+    _tell_requesters(state, pending, now)
 
 
 def find_waiting(state: State, route: Route) -> PendingRequest | None:
@@ -103,7 +108,8 @@ def is_awaited(state: State, route: Route) -> bool:
 
 def is_silent(state: State, neighbour: Neighbour, now: float) -> bool:
     """Return whether a neighbour that was asked whether it is there has said nothing for longer than that takes."""
-    return neighbour.presence.is_silent(neighbour.round_trip.rtt, RESEND_PAUSE * len(state.requests), now)
+    busy = min(state.parameters.request_timeout, RESEND_PAUSE * len(state.requests))
+    return neighbour.presence.is_silent(neighbour.round_trip.rtt, busy, now)
 
 
 def ask_next_hop(state: State, route: Route, now: float) -> None:
@@ -150,25 +156,47 @@ def remember_request(
 ) -> PendingRequest | None:
     """Return the table entry of a request that is about to be sent; None when there is no room for it."""
     if (pending := state.requests.get(source)) is None:
-        if len(state.requests) >= state.parameters.max_pending_requests:
-            state.count("request_suppressed.table-full")
+        if (refusal := _refusal(state, cause)) is not None:
+            state.count(refusal)
             return None
-        if cause is not None:
-            if cause.account.pending_requests >= state.parameters.max_pending_requests_per_neighbour:
-                state.count("request_suppressed.neighbour-limit")
-                return None
-            cause.account.pending_requests += 1
         pending = PendingRequest(source, seqno, Timer(partial(_handle_timeout, state, source)), cause, now)
         state.requests[source] = pending
+        _charge(state, cause, 1)
+    elif cause is None:
+        # What we have lost ourselves must not wait behind all else that this neighbour made us ask.
+        _charge(state, pending.cause, -1)
+        pending.cause = None
     pending.seqno, pending.sent = seqno, now
     return pending
+
+
+def _refusal(state: State, cause: Neighbour | None) -> str | None:
+    """Return by which name it is counted that there is no room for a request, None where there is room."""
+    parameters = state.parameters
+    if cause is None:
+        is_full = len(state.requests) - state.caused_requests >= parameters.max_pending_losses
+        return "request_suppressed.losses-full" if is_full else None
+    if state.caused_requests >= parameters.max_pending_requests:
+        return "request_suppressed.table-full"
+    is_crowded = cause.account.pending_requests >= parameters.max_pending_requests_per_neighbour
+    return "request_suppressed.neighbour-limit" if is_crowded else None
+
+
+def _tell_requesters(state: State, pending: PendingRequest, now: float) -> None:
+    for requester in pending.requesters:
+        queue_answer(state, requester, pending.source.prefix, now)
 
 
 def _forget(state: State, pending: PendingRequest) -> None:
     state.timers.cancel(pending.timer)
     del state.requests[pending.source]
-    if pending.cause is not None:
-        pending.cause.account.pending_requests -= 1
+    _charge(state, pending.cause, -1)
+
+
+def _charge(state: State, cause: Neighbour | None, entries: int) -> None:
+    if cause is not None:
+        state.caused_requests += entries
+        cause.account.pending_requests += entries
 
 
 def send_request(
@@ -188,11 +216,15 @@ def send_request(
 def _repeat_later(state: State, pending: PendingRequest, now: float) -> None:
     """Begin to wait for the answer to a request that is to be repeated."""
     pending.resends = RESENDS
-    state.timers.set(pending.timer, now + _first_resend(state))
+    state.timers.set(pending.timer, now + _first_resend(state, pending))
 
 
-def _first_resend(state: State) -> float:
-    return min(state.parameters.request_timeout, FIRST_RESEND + RESEND_PAUSE * len(state.requests))
+def _first_resend(state: State, pending: PendingRequest) -> float:
+    # What others make us ask counts for nobody else: one that makes us ask for thousands would slow down all.
+    waiting = len(state.requests) - state.caused_requests
+    if pending.cause is not None:
+        waiting += pending.cause.account.pending_requests
+    return min(state.parameters.request_timeout, FIRST_RESEND + RESEND_PAUSE * waiting)
 
 
 def _handle_timeout(state: State, source: Source, now: float) -> None:
@@ -206,7 +238,7 @@ def _handle_timeout(state: State, source: Source, now: float) -> None:
         return
     pending.resends -= 1
     sent = RESENDS - pending.resends
-    pause = _first_resend(state) * (SLOW_RESEND if sent >= QUICK_RESENDS else 1.0)
+    pause = _first_resend(state, pending) * (SLOW_RESEND if sent >= QUICK_RESENDS else 1.0)
     pending.sent = now
     state.timers.set(pending.timer, now + pause)
     send_request(state, pending, asked, HOP_COUNT, now)

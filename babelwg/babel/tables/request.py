@@ -23,6 +23,7 @@ class PendingRequest:
         "source",
         "targets",
         "timer",
+        "told",
     )
 
     def __init__(self, source: Source, seqno: int, timer: Timer, cause: Neighbour | None, now: float) -> None:
@@ -34,5 +35,6 @@ class PendingRequest:
         self.targets: tuple[Neighbour, ...] = ()  # who was asked last
         self.asked: dict[Neighbour, float] = {}  # when each was asked last, in monotonic seconds
         self.hop_count = 0  # with which they were asked
+        self.told: int | None = None  # the newest seqno that its requesters were told or knew
         self.timer = timer
         self.cause = cause  # the neighbour whose TLV made us ask; None for a loss
