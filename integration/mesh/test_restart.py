@@ -161,3 +161,25 @@ def test_a_stop_that_meets_other_news_is_obeyed(
     m.nodes["a"].run("ip", "rule", "add", "priority", "30000", "lookup", "4711")
     m.daemons["a"].send_signal(signal.SIGTERM)
     m.stop_daemon("a", signal.SIGCONT)
+
+
+def test_what_came_over_a_tunnel_that_the_next_life_has_no_more_is_retracted_at_once(
+    mesh: Callable[..., Mesh], needs: Callable[..., None]
+) -> None:
+    needs("ip")
+    m = mesh("a r b", "a-r r-b", hello=8.0)
+    m.wait("every node has a route to every other", m.converged)
+    m.stop_daemon("r", signal.SIGTERM)
+    path, log = m.home("r") / "babelwg.toml", m.home("r") / "daemon.log"
+    before = len(log.read_text())
+    head, *peers = path.read_text().split("[[peer]]")
+    kept = [peer for peer in peers if 'name = "b"' not in peer]
+    assert len(kept) == 1
+    path.write_text("[[peer]]".join([head, *kept]))
+    m.start_daemon("r")
+    m.wait("r answers again", lambda: m.answers("r"))
+    m.wait("a has lost b", lambda: ages(m, "a").keys() == {"10.23.0.2/32", "fd00:77::2/128"})
+    # Neighbours hear of it before the tunnels are looked at.
+    m.wait("it has looked at its tunnels", lambda: "tunnel-set" in log.read_text()[before:])
+    said = log.read_text()[before:]
+    assert 0 < said.find("cause=interface-unwanted") < said.find("tunnel-removed")
