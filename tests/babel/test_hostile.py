@@ -392,7 +392,7 @@ def test_all_addresses_on_a_tunnel_have_one_quota_of_requests() -> None:
 
 def test_ever_new_addresses_on_a_tunnel_do_not_have_a_full_table_told_at_once_to_each() -> None:
     found = bench()
-    announce(found, 30, number=2)
+    announce(found, 1000, number=2)
     found.wait(5.0)
     for _ in range(3):
         found.receive([RouteRequest(None)], 1, "tun1")

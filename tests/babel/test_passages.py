@@ -76,6 +76,9 @@ def test_what_is_said_a_third_time_is_known_as_a_whole(monkeypatch: pytest.Monke
 
 def test_its_routes_live_as_long_as_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = with_neighbours()
+    for _ in range(2):
+        bench.receive([bench.hello(), bench.ihu(), *table()])  # a small table is asked for twice
+        bench.wait(1.0)
     for _ in range(20):
         bench.receive([bench.hello(interval=16.0), bench.ihu(interval=60.0), *table()])
         sent = bench.wait(16.0)

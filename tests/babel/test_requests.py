@@ -113,15 +113,18 @@ def test_a_wildcard_request_is_answered_by_everything(found: Bench) -> None:
 
 
 @pytest.mark.conformance("B3.8.1.1-4")
-def test_full_dumps_to_one_neighbour_are_rate_limited(found: Bench) -> None:
-    found.speaker.announce(Q, 0, found.now)
+@pytest.mark.parametrize(("others", "at_once"), [(1000, 3), (0, 7)])
+def test_full_dumps_to_one_neighbour_are_rate_limited(found: Bench, others: int, at_once: int) -> None:
+    known = [Prefix.parse(f"2001:db8:{number:x}::/48") for number in range(0x100, 0x100 + others)]
+    for prefix in (Q, *known):
+        found.speaker.announce(prefix, 0, found.now)
     found.wait(5)
     dumps = []
     for _ in range(50):
         receive(found, 2, RouteRequest(None))
         dumps += updates(sent_by_interface(found).get("tun2", []), Q)
         found.now += 0.01
-    assert len(dumps) == 3
+    assert len(dumps) == at_once
     later = [t for when, d in found.wait_datagrams(3) if d.destination[0] != GROUP for t in tlvs_of(d)]
     assert len(updates(later, Q)) == 1
 

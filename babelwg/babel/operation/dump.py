@@ -20,6 +20,10 @@ from babelwg.babel.wire.tlv import INFINITY
 # Periodic updates leave early rather than late, because neighbours count from the promised interval.
 PERIODIC_JITTER = (0.85, 0.95)  # of the update interval
 FURTHER_DUMPS = 2  # beside the first one, that wait for no interval: a dump or the request for it may be lost
+FIRST_PAUSE, DUMP_PAUSE = (
+    0.1,
+    0.002,
+)  # seconds between two dumps, and for each prefix: a small table costs as little as an answer
 
 
 def handle_update_timer(state: State, interface: Interface, now: float) -> None:
@@ -55,11 +59,13 @@ def _meets_hellos(interface: Interface) -> bool:
 
 
 def queue_dump(state: State, neighbour: Neighbour, now: float) -> bool:
-    """Queue everything for one neighbour, after a few times at most once per dump interval (§3.8.1.1).
+    """Queue everything for one neighbour, after a few times at most once per dump interval (§3.8.1.1), or less.
 
     Return whether it leaves now, and not later.
     """
-    account, interval = neighbour.account, state.parameters.dump_interval
+    account = neighbour.account
+    announced = len(state.xroutes) + len(state.routes.selected)
+    interval = min(state.parameters.dump_interval, FIRST_PAUSE + DUMP_PAUSE * announced)
     if now < (allowed := account.dump_allowed - FURTHER_DUMPS * interval):
         state.timers.advance(neighbour.dump_timer, allowed)
         return False

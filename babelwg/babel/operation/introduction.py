@@ -20,6 +20,9 @@ FIRST = (0.1, 0.2)  # until the first repetition, with jitter: many tunnels may 
 INTERVAL = 0.4  # between two of them, and two round trips
 LASTING = 3.0  # for all of them
 UNASKED = 0.3  # until a neighbour is told everything that has not asked for it
+SMALL_TABLE = (
+    64  # routes that are asked for twice: what came may be a change, and the packet of all others lost
+)
 LONGEST_ANSWER = 1.0  # that is waited for, however long a round trip seems to take
 # Introductions that neighbours may cause at once, and one more in so many seconds
 WELCOMES, WELCOME_INTERVAL = 3, 10.0
@@ -54,7 +57,8 @@ def handle_introduction_timer(state: State, interface: Interface, now: float) ->
     for neighbour in neighbours:
         queue_ihu(state, neighbour, 0.0, now)
         is_due = neighbour.asked_at is None or now >= neighbour.asked_at + pause
-        if is_due and not _has_told(neighbour):
+        if is_due and not _has_surely_told(neighbour):
+            neighbour.asked_twice |= _has_told(neighbour)
             ask_for_everything(state, neighbour, now)
         if not neighbour.has_asked and neighbour.reachable and now >= introduction.since + UNASKED:
             neighbour.has_asked = True
@@ -79,7 +83,12 @@ def ask_for_everything(state: State, neighbour: Neighbour, now: float) -> None:
 
 def _is_settled(neighbour: Neighbour) -> bool:
     """Return whether both ends have what they need of each other."""
-    return _has_told(neighbour) and neighbour.has_asked
+    return _has_surely_told(neighbour) and neighbour.has_asked
+
+
+def _has_surely_told(neighbour: Neighbour) -> bool:
+    """Return whether a neighbour has told what it announces, and that twice where it is little."""
+    return _has_told(neighbour) and (neighbour.asked_twice or len(neighbour.routes) > SMALL_TABLE)
 
 
 def _has_told(neighbour: Neighbour) -> bool:

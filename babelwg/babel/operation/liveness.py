@@ -199,6 +199,7 @@ def _reprice(state: State, neighbour: Neighbour, cost: int, now: float) -> None:
     if before == INFINITY:
         neighbour.round_trip.since = now
         queue_untold(state, neighbour, now)
+        neighbour.asked_twice = False
         ask_for_everything(state, neighbour, now)
     elif cost == INFINITY:
         forget_neighbour(state, neighbour, "unreachable")

@@ -146,6 +146,7 @@ class Neighbour:
         "account",
         "address",
         "asked_at",
+        "asked_twice",
         "cost",
         "dump_timer",
         "finite",
@@ -192,6 +193,7 @@ class Neighbour:
         self.rxcost = INFINITY
         self.cost = INFINITY
         self.asked_at: float | None = None  # when it was asked for everything, until it announces something
+        self.asked_twice = False  # for it, since the link is there
         self.last_heard = 0.0  # when its last Hello came, in monotonic seconds
         self.presence = Presence()
         self.round_trip = RoundTrip(actions.delay)
