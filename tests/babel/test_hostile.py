@@ -485,3 +485,13 @@ def test_losses_have_room_for_their_requests_whatever_neighbours_ask_for() -> No
     found.receive([update(Q)], 1, "tun1")
     found.receive([SeqnoRequest(Q, ORIGIN, 9, 64)], 2, "tun2")
     assert [r.prefix for r in seqno_requests(found.sent())] == [Q]
+
+
+def test_who_causes_the_losses_of_what_only_it_announces_is_charged_for_their_requests() -> None:
+    found = bench(Parameters(max_pending_requests_per_neighbour=4))
+    other = bytes.fromhex("02000000000000bb")
+    for router_id, seqno in ((other, 7), (ORIGIN, 7), (other, 6)):
+        found.live(4.0)
+        found.receive([update(p, 100, seqno, router_id=router_id) for p in prefixes(10)], 1, "tun1")
+    assert found.speaker.counters["request_suppressed.neighbour-limit"] > 0
+    assert found.speaker._state.caused_requests == len(found.speaker._state.requests) == 4

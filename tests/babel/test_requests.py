@@ -129,6 +129,21 @@ def test_full_dumps_to_one_neighbour_are_rate_limited(found: Bench, others: int,
     assert len(updates(later, Q)) == 1
 
 
+def test_a_small_table_does_not_wait_for_what_a_larger_one_had_cost(found: Bench) -> None:
+    known = [Prefix.parse(f"2001:db8:{number:x}::/48") for number in range(0x100, 0x100 + 1000)]
+    found.speaker.announce(Q, 0, found.now)
+    receive(found, 1, *(update(prefix) for prefix in known))
+    found.live(20)
+    for _ in range(3):
+        receive(found, 2, RouteRequest(None))
+        found.wait(0.05)
+    receive(found, 1, retraction(None))
+    found.wait(0.5)
+    receive(found, 2, RouteRequest(None))
+    told = [tlv for _, d in found.wait_datagrams(0.3) if d.interface == "tun2" for tlv in tlvs_of(d)]
+    assert updates(told, Q)
+
+
 @pytest.mark.conformance("B3.8.1.2-1")
 @pytest.mark.parametrize(("router_id", "seqno"), [(ORIGIN, 7), (ORIGIN, 6), (OTHER, 9)])
 def test_a_seqno_request_that_our_route_satisfies_is_answered(
@@ -538,6 +553,17 @@ def test_where_many_prefixes_are_lost_at_once_each_request_waits_longer_for_its_
     receive(found, 1, retraction(None))
     assert len(seqno_requests(found.wait(0.11))) == 400
     assert len(seqno_requests(found.wait(0.3))) == 400
+
+
+def test_requests_are_not_repeated_before_all_have_left() -> None:
+    found = bench(Parameters(request_timeout=0.01))
+    prefixes = [Prefix.parse(f"2001:db8:{n:x}::/48") for n in range(1000)]
+    receive(found, 1, *(update(prefix=p, metric=100, seqno=7) for p in prefixes))
+    found.wait(1)
+    receive(found, 2, *(update(prefix=p, metric=300, seqno=7, number=2) for p in prefixes))
+    found.sent()
+    receive(found, 1, retraction(None))
+    assert len(seqno_requests(found.wait(1.0))) < 9000
 
 
 def test_requests_for_the_same_source_do_not_pile_up(found: Bench) -> None:

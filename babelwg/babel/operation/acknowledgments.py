@@ -107,7 +107,16 @@ def note_unheard(state: State, neighbour: Neighbour) -> None:
 
 
 def tell_unacknowledged(state: State, neighbour: Neighbour, now: float) -> None:
-    """Retract again what a neighbour has not acknowledged, who was away and asks for everything now."""
+    """Retract again what a neighbour has not acknowledged, who was away and asks for everything now.
+
+    That may be much however little is announced, and is said again by itself: so it is told no more often than a large
+    table.
+    """
+    if now < (allowed := neighbour.account.retold + state.parameters.dump_interval):
+        if neighbour.untold:
+            state.timers.advance(neighbour.dump_timer, allowed)
+        return
+    neighbour.account.retold = now
     last = state.parameters.update_copies
     for pending in state.acknowledgments.values():
         if neighbour not in pending.waiting:

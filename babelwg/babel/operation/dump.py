@@ -66,6 +66,8 @@ def queue_dump(state: State, neighbour: Neighbour, now: float) -> bool:
     account = neighbour.account
     announced = len(state.xroutes) + len(state.routes.selected)
     interval = min(state.parameters.dump_interval, FIRST_PAUSE + DUMP_PAUSE * announced)
+    # The table may have been larger.
+    account.dump_allowed = min(account.dump_allowed, now + (1 + FURTHER_DUMPS) * interval)
     if now < (allowed := account.dump_allowed - FURTHER_DUMPS * interval):
         state.timers.advance(neighbour.dump_timer, allowed)
         return False

@@ -24,21 +24,29 @@ RECENTLY = 0.08
 # so soon after one that was late that a relay takes it for a duplicate.
 FIRST_RESEND = 0.12  # seconds until a request for a lost prefix is repeated; more than RECENTLY
 RESEND_PAUSE = 0.0005  # seconds more for each request that waits after a loss, or for the same neighbour
+# Twice as long as all of them take to leave: answers are to leave in between
+SENDING_PAUSE = 0.00016  # seconds for each at least
 # A relay does not repeat what it passed on, so after a speaker on the way was away, it is for us to ask soon. The last
 # repetition comes after the next periodic update of who announces the prefix, which has us begin anew.
 QUICK_RESENDS, RESENDS = 8, 28  # those with as long between them, and all
 SLOW_RESEND = 6.5  # times as long lies between two of the others
 
 
-def request_after_loss(state: State, prefix: Prefix, lost_router_id: bytes, now: float) -> None:
-    """Ask those who still announce a lost prefix for a seqno that makes their routes feasible (§3.8.2.1)."""
+def request_after_loss(
+    state: State, prefix: Prefix, lost_router_id: bytes, lost: Neighbour | None, now: float
+) -> None:
+    """Ask those who still announce a lost prefix for a seqno that makes their routes feasible (§3.8.2.1).
+
+    `lost` is the next hop until now, None where there was none; where nobody else is asked, it has caused the loss.
+    """
     asked = [route for route in state.routes.candidates(prefix) if is_worth_asking(state, route)]
     if not asked:
         return
+    cause = lost if all(route.neighbour is lost for route in asked) else None
     for router_id in dict.fromkeys((lost_router_id, *(route.router_id for route in asked))):
         targets = [r.neighbour for r in asked if router_id in (lost_router_id, r.router_id)]
         if (seqno := _next_seqno(state, prefix, router_id)) is not None:
-            pending = remember_request(state, Source(prefix, router_id), seqno, None, now)
+            pending = remember_request(state, Source(prefix, router_id), seqno, cause, now)
             if pending is not None:
                 _repeat_later(state, pending, now)
                 send_request(state, pending, targets, HOP_COUNT, now)
@@ -224,7 +232,8 @@ def _first_resend(state: State, pending: PendingRequest) -> float:
     waiting = len(state.requests) - state.caused_requests
     if pending.cause is not None:
         waiting += pending.cause.account.pending_requests
-    return min(state.parameters.request_timeout, FIRST_RESEND + RESEND_PAUSE * waiting)
+    usual = min(state.parameters.request_timeout, FIRST_RESEND + RESEND_PAUSE * waiting)
+    return max(usual, SENDING_PAUSE * waiting)
 
 
 def _handle_timeout(state: State, source: Source, now: float) -> None:

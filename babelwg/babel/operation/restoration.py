@@ -132,7 +132,7 @@ def _lose_former(state: State, lost: Iterable[RouteRecord], cause: Cause, now: f
             del state.former[prefix]
             _remember(state, prefix, now)
             retract_prefix(state, prefix, cause, None, now)
-            request_after_loss(state, prefix, chosen.router_id, now)
+            request_after_loss(state, prefix, chosen.router_id, None, now)
 
 
 def _remember(state: State, prefix: Prefix, now: float) -> None:

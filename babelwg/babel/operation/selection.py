@@ -270,7 +270,7 @@ def _lose(state: State, prefix: Prefix, old: Selection, cause: Cause, now: float
         state.emit(RouteFlushed(prefix, cause.word, cause.origin))
         return
     retract_prefix(state, prefix, cause, old.route, now)
-    request_after_loss(state, prefix, old.router_id, now)
+    request_after_loss(state, prefix, old.router_id, old.route.neighbour, now)
 
 
 def retract_prefix(state: State, prefix: Prefix, cause: Cause, former: Route | None, now: float) -> None:
