@@ -13,6 +13,7 @@ from babelwg.babel.wire.tlv import (
     Ihu,
     RouteRequest,
     SeqnoRequest,
+    Update,
 )
 from tests.babel.bench import (
     ORIGIN,
@@ -495,3 +496,17 @@ def test_who_causes_the_losses_of_what_only_it_announces_is_charged_for_their_re
         found.receive([update(p, 100, seqno, router_id=router_id) for p in prefixes(10)], 1, "tun1")
     assert found.speaker.counters["request_suppressed.neighbour-limit"] > 0
     assert found.speaker._state.caused_requests == len(found.speaker._state.requests) == 4
+
+
+def test_who_confirms_nothing_and_asks_for_everything_is_told_retractions_now_and_then() -> None:
+    found = bench()
+    announce(found, 100)
+    found.live(12.0)
+    found.receive([retraction(None)], 1, "tun1")
+    told = 0
+    for _ in range(60):
+        found.receive([RouteRequest(None)], 2, "tun2")
+        sent = [tlv for _, d in found.wait_datagrams(0.1) if d.interface == "tun2" for tlv in tlvs_of(d)]
+        told += sum(isinstance(tlv, Update) and tlv.metric == INFINITY for tlv in sent)
+    # Four times in six seconds and in several copies; each answer would make sixty of it.
+    assert 200 <= told <= 1000
