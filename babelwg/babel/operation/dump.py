@@ -20,10 +20,8 @@ from babelwg.babel.wire.tlv import INFINITY
 # Periodic updates leave early rather than late, because neighbours count from the promised interval.
 PERIODIC_JITTER = (0.85, 0.95)  # of the update interval
 FURTHER_DUMPS = 2  # beside the first one, that wait for no interval: a dump or the request for it may be lost
-FIRST_PAUSE, DUMP_PAUSE = (
-    0.1,
-    0.002,
-)  # seconds between two dumps, and for each prefix: a small table costs as little as an answer
+# A small table costs as little as an answer.
+FIRST_PAUSE, DUMP_PAUSE = 0.1, 0.002  # seconds between two dumps, and more for each prefix
 
 
 def handle_update_timer(state: State, interface: Interface, now: float) -> None:

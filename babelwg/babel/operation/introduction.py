@@ -20,9 +20,8 @@ FIRST = (0.1, 0.2)  # until the first repetition, with jitter: many tunnels may 
 INTERVAL = 0.4  # between two of them, and two round trips
 LASTING = 3.0  # for all of them
 UNASKED = 0.3  # until a neighbour is told everything that has not asked for it
-SMALL_TABLE = (
-    64  # routes that are asked for twice: what came may be a change, and the packet of all others lost
-)
+# What came of a small table may be a change, and the packet of all else lost.
+SMALL_TABLE = 64  # routes at most that are asked for twice
 LONGEST_ANSWER = 1.0  # that is waited for, however long a round trip seems to take
 # Introductions that neighbours may cause at once, and one more in so many seconds
 WELCOMES, WELCOME_INTERVAL = 3, 10.0
