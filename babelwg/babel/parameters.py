@@ -77,7 +77,7 @@ class Parameters:
     source_work: int = 500  # unknown sources a second
     source_work_burst: int = 100_000  # unknown sources at once
     # Implementation constants: our own pace.
-    dump_interval: float = 2.0  # at least this long between two full dumps to one neighbour
+    dump_interval: float = 2.0  # seconds between two full dumps to one neighbour, fewer for small tables
     acknowledgment_timeout: float = 0.5  # before the third copy of an urgent update, doubled each time
     update_copies: int = 5  # of an urgent update that nobody acknowledges, at most 5 (§3.7.2)
     significant_metric_change: int = 48  # half of what a tunnel without loss costs

@@ -57,7 +57,7 @@ def _meets_hellos(interface: Interface) -> bool:
 
 
 def queue_dump(state: State, neighbour: Neighbour, now: float) -> bool:
-    """Queue everything for one neighbour, after a few times at most once per dump interval (§3.8.1.1), or less.
+    """Queue everything for one neighbour, after a few times only now and then (§3.8.1.1): the more the seldomer.
 
     Return whether it leaves now, and not later.
     """

@@ -26,7 +26,5 @@ class Account:
         self.answer_work = Allowance()
         self.pending_requests = 0  # entries of the request table that it caused
         self.refusal_told = float("-inf")  # when it was last said that it announces too much, in seconds
-        self.retold = float(
-            "-inf"
-        )  # when retractions were told again to who asked for everything, in seconds
+        self.retold = float("-inf")  # when retractions were last told again to who asked, in seconds
         self.dump_allowed = 0.0  # from when on a full dump is paid out again, in seconds (§3.8.1.1)
