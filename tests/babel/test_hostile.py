@@ -489,13 +489,15 @@ def test_losses_have_room_for_their_requests_whatever_neighbours_ask_for() -> No
 
 
 def test_who_causes_the_losses_of_what_only_it_announces_is_charged_for_their_requests() -> None:
-    found = bench(Parameters(max_pending_requests_per_neighbour=4))
-    other = bytes.fromhex("02000000000000bb")
+    found = bench(Parameters(max_pending_requests_per_neighbour=500))
+    known, other = prefixes(600), bytes.fromhex("02000000000000bb")
     for router_id, seqno in ((other, 7), (ORIGIN, 7), (other, 6)):
         found.live(4.0)
-        found.receive([update(p, 100, seqno, router_id=router_id) for p in prefixes(10)], 1, "tun1")
+        found.receive([update(p, 100, seqno, router_id=router_id) for p in known], 1, "tun1")
     assert found.speaker.counters["request_suppressed.neighbour-limit"] > 0
-    assert found.speaker._state.caused_requests == len(found.speaker._state.requests) == 4
+    assert found.speaker._state.caused_requests == len(found.speaker._state.requests) == 500
+    # Each waits for the others.
+    assert 500 < len(seqno_requests(found.wait(0.6))) < 2000
 
 
 def test_who_confirms_nothing_and_asks_for_everything_is_told_retractions_now_and_then() -> None:
